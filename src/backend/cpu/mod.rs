@@ -1,0 +1,1 @@
+//! The CPU: rayon over rows or frames, so that results do not depend on the thread count.

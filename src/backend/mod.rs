@@ -1,0 +1,3 @@
+//! What makes operations fast, by backend; each operation has the same name here as in `ops`.
+
+pub mod cpu;

@@ -1,0 +1,104 @@
+//! Device choice: the only place that asks what hardware there is.
+
+use candle_core::Device;
+
+use crate::error::{Error, Result};
+
+/// What `--device` may ask for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeviceChoice {
+    /// CUDA where compiled in and present, then Metal, then the CPU.
+    Auto,
+    /// This CUDA device.
+    Cuda(usize),
+    /// The Metal device.
+    Metal,
+    /// The CPU.
+    Cpu,
+}
+
+impl std::str::FromStr for DeviceChoice {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let unknown = || {
+            Error::input("--device", "auto, cpu, cuda, cuda:N or metal", format!("\"{text}\""), "check the spelling")
+        };
+        match text {
+            "auto" => Ok(Self::Auto),
+            "cpu" => Ok(Self::Cpu),
+            "metal" => Ok(Self::Metal),
+            "cuda" => Ok(Self::Cuda(0)),
+            _ => {
+                let index = text.strip_prefix("cuda:").ok_or_else(unknown)?;
+                index.parse().map(Self::Cuda).map_err(|_| unknown())
+            }
+        }
+    }
+}
+
+impl DeviceChoice {
+    /// Opens the device.
+    ///
+    /// # Errors
+    /// The device is not compiled in, or not there. Only `auto` falls back to the CPU.
+    pub fn open(self) -> Result<Device> {
+        match self {
+            Self::Cpu => Ok(Device::Cpu),
+            Self::Cuda(index) => cuda(index),
+            Self::Metal => metal(),
+            Self::Auto => Ok(cuda(0).or_else(|_| metal()).unwrap_or(Device::Cpu)),
+        }
+    }
+}
+
+#[cfg(feature = "cuda")]
+fn cuda(index: usize) -> Result<Device> {
+    Device::new_cuda(index).map_err(|error| {
+        Error::input(
+            "--device",
+            format!("a working CUDA device {index}"),
+            error.to_string(),
+            "check `nvidia-smi`, or use --device cpu",
+        )
+    })
+}
+
+#[cfg(not(feature = "cuda"))]
+fn cuda(_index: usize) -> Result<Device> {
+    Err(not_compiled_in("CUDA", "cuda"))
+}
+
+#[cfg(feature = "metal")]
+fn metal() -> Result<Device> {
+    Device::new_metal(0)
+        .map_err(|error| Error::input("--device", "a working Metal device", error.to_string(), "use --device cpu"))
+}
+
+#[cfg(not(feature = "metal"))]
+fn metal() -> Result<Device> {
+    Err(not_compiled_in("Metal", "metal"))
+}
+
+#[cfg(not(all(feature = "cuda", feature = "metal")))]
+fn not_compiled_in(name: &str, feature: &str) -> Error {
+    Error::input(
+        "--device",
+        "a device that this program was built for",
+        format!("{name}, which is not compiled in"),
+        format!("build it with `cargo build --release --features {feature}`, or use --device cpu"),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_read() {
+        assert_eq!("cuda:1".parse::<DeviceChoice>().unwrap(), DeviceChoice::Cuda(1));
+        assert_eq!("cuda".parse::<DeviceChoice>().unwrap(), DeviceChoice::Cuda(0));
+        assert!("gpu".parse::<DeviceChoice>().is_err());
+        assert!("cuda:x".parse::<DeviceChoice>().is_err());
+    }
+}

@@ -1,0 +1,6 @@
+//! The mathematics of sampling, free of models and files: noise, schedule, guidance, sampler.
+
+pub mod guidance;
+pub mod noise;
+pub mod sampler;
+pub mod schedule;

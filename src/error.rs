@@ -1,0 +1,109 @@
+//! The one error type. Every message names the thing, what was wanted, what was found and the next step.
+
+use std::fmt;
+use std::path::Path;
+
+/// `Result` with [`Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// What went wrong, in the four parts that a reader needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The thing at fault, as the user named it: an option, a file, a tensor.
+    pub thing: String,
+    /// What it has to be.
+    pub wanted: String,
+    /// What it is.
+    pub found: String,
+    /// What to do next.
+    pub hint: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: wanted {}, found {}", self.thing, self.wanted, self.found)
+    }
+}
+
+/// Everything that can go wrong in `stir`.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// An argument or an input file cannot be used: exit code 2.
+    #[error("{0}")]
+    Input(Problem),
+    /// The run itself failed: exit code 1.
+    #[error("{0}")]
+    Run(Problem),
+    /// A file operation failed: exit code 1.
+    #[error("{thing}: {source}")]
+    Io {
+        /// The file and what was being done with it.
+        thing: String,
+        /// What the system said.
+        source: std::io::Error,
+        /// What to do next.
+        hint: String,
+    },
+    /// A tensor operation failed: exit code 1. Always a defect or a lack of memory.
+    #[error("tensor operation failed: {0}")]
+    Tensor(#[from] candle_core::Error),
+}
+
+impl Error {
+    /// Bad arguments or input (exit code 2).
+    pub fn input(
+        thing: impl Into<String>,
+        wanted: impl Into<String>,
+        found: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self::Input(Problem { thing: thing.into(), wanted: wanted.into(), found: found.into(), hint: hint.into() })
+    }
+
+    /// A failure while running (exit code 1).
+    pub fn run(
+        thing: impl Into<String>,
+        wanted: impl Into<String>,
+        found: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
+        Self::Run(Problem { thing: thing.into(), wanted: wanted.into(), found: found.into(), hint: hint.into() })
+    }
+
+    /// A failed file operation: `action` is a verb phrase such as "writing".
+    pub fn io(action: &str, path: &Path, source: std::io::Error, hint: impl Into<String>) -> Self {
+        Self::Io { thing: format!("{action} {}", path.display()), source, hint: hint.into() }
+    }
+
+    /// The next step for the user.
+    pub fn hint(&self) -> &str {
+        match self {
+            Self::Input(problem) | Self::Run(problem) => &problem.hint,
+            Self::Io { hint, .. } => hint,
+            Self::Tensor(_) => {
+                "report it with the exact command; with less memory use, a smaller --resolution may work"
+            }
+        }
+    }
+
+    /// The exit code of a program that stops with this error.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Input(_) => 2,
+            Self::Run(_) | Self::Io { .. } | Self::Tensor(_) => 1,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_names_thing_wanted_and_found() {
+        let error = Error::input("--steps", "1 or more", "0", "leave it out for the model's default");
+        assert_eq!(error.to_string(), "--steps: wanted 1 or more, found 0");
+        assert_eq!(error.hint(), "leave it out for the model's default");
+        assert_eq!(error.exit_code(), 2);
+    }
+}

@@ -1,0 +1,3 @@
+//! The program `stir`.
+
+fn main() {}

@@ -1,0 +1,150 @@
+//! Model families: what each has to offer, and the list of them.
+//!
+//! A family is one folder here and its data twin in `models/`. Families never import each other; what two of them share lives in [`crate::nn`].
+
+pub mod sway;
+
+use std::collections::BTreeMap;
+
+use candle_core::Tensor;
+
+use crate::camera::CameraCommand;
+use crate::error::Result;
+use crate::latents::{Constraint, Latents};
+use crate::picture::Picture;
+use crate::units::Clip;
+
+/// What should move, as the user put it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MotionPrompt {
+    /// The words, without bracketed commands.
+    pub words: String,
+    /// The camera commands, from brackets and options.
+    pub camera: Vec<CameraCommand>,
+    /// Motion intensity, 0 to 2; 1 is medium.
+    pub intensity: f64,
+}
+
+/// Named tensors that condition the denoiser or the decoder; a family documents its own names.
+pub type Tensors = BTreeMap<&'static str, Tensor>;
+
+/// What the text encoder made of a prompt.
+#[derive(Debug, Clone, Default)]
+pub struct TextCondition {
+    /// Inputs of the denoiser.
+    pub tensors: Tensors,
+    /// Lines for the user: what was understood and what was ignored.
+    pub notes: Vec<String>,
+}
+
+/// What the image encoder made of the picture.
+#[derive(Debug, Clone, Default)]
+pub struct ImageCondition {
+    /// Inputs of the denoiser and the decoder.
+    pub tensors: Tensors,
+    /// Lines for the user: for instance that no eyes were found, so that nothing blinks.
+    pub notes: Vec<String>,
+}
+
+/// Everything that a clip is conditioned on.
+#[derive(Debug, Clone, Default)]
+pub struct Conditioning {
+    /// From the picture.
+    pub image: ImageCondition,
+    /// From the words.
+    pub text: TextCondition,
+}
+
+/// Which prediction is wanted: guidance combines several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Branch {
+    /// With the prompt.
+    Prompt,
+    /// Without it.
+    Unconditional,
+}
+
+/// What a family recommends where the user says nothing.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Defaults {
+    /// Denoising steps.
+    pub steps: usize,
+    /// Classifier-free guidance scale; 1 means none.
+    pub guidance_scale: f64,
+}
+
+/// Turns the picture into what denoiser and decoder need.
+pub trait ImageEncoder {
+    /// `picture`: as prepared for the clip, at the clip's size.
+    ///
+    /// # Errors
+    /// A failed tensor operation.
+    fn encode(&self, picture: &Picture) -> Result<ImageCondition>;
+}
+
+/// Turns words into what the denoiser needs.
+pub trait TextEncoder {
+    /// # Errors
+    /// A failed tensor operation.
+    fn encode(&self, prompt: &MotionPrompt) -> Result<TextCondition>;
+}
+
+/// Predicts the velocity `noise - clean` of the whole clip at once.
+pub trait Denoiser {
+    /// `x`: all parts at noise level `sigma` (1 is pure noise, 0 is clean).
+    ///
+    /// # Errors
+    /// A failed tensor operation.
+    fn velocity(&self, x: &Latents, sigma: f64, conditioning: &Conditioning, branch: Branch) -> Result<Latents>;
+}
+
+/// Turns latents into frames.
+pub trait Decoder {
+    /// Starts a stream of frames of exactly the size and number in `clip`.
+    ///
+    /// # Errors
+    /// A failed tensor operation.
+    fn start(
+        &self,
+        latents: &Latents,
+        conditioning: &Conditioning,
+        picture: &Picture,
+        clip: &Clip,
+    ) -> Result<Box<dyn DecodeState>>;
+}
+
+/// A decode under way; its state is apart from the weights.
+pub trait DecodeState {
+    /// The next frame, or `None` after the last.
+    ///
+    /// # Errors
+    /// A failed tensor operation.
+    fn next(&mut self) -> Result<Option<Picture>>;
+}
+
+/// A model family with its weights at hand: a maker of components, each built when it is used and dropped after.
+pub trait Family {
+    /// The name in reports and in `--model`.
+    fn name(&self) -> &'static str;
+    /// The family's recommended settings.
+    fn defaults(&self) -> Defaults;
+    /// The shape of every part of the latents for this clip.
+    fn latent_shapes(&self, clip: &Clip) -> BTreeMap<&'static str, Vec<usize>>;
+    /// # Errors
+    /// Missing, unknown or misshapen weights.
+    fn image_encoder(&self) -> Result<Box<dyn ImageEncoder>>;
+    /// # Errors
+    /// Missing, unknown or misshapen weights.
+    fn text_encoder(&self) -> Result<Box<dyn TextEncoder>>;
+    /// # Errors
+    /// Missing, unknown or misshapen weights.
+    fn denoiser(&self) -> Result<Box<dyn Denoiser>>;
+    /// # Errors
+    /// Missing, unknown or misshapen weights.
+    fn decoder(&self) -> Result<Box<dyn Decoder>>;
+    /// What the sampler must keep for this conditioning.
+    ///
+    /// # Errors
+    /// A failed tensor operation.
+    fn constraints(&self, conditioning: &Conditioning, clip: &Clip) -> Result<Vec<Constraint>>;
+}

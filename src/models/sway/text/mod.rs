@@ -1,0 +1,1 @@
+//! Words to a motion plan: the lexicon, its grammar and the plan that conditions the denoiser.

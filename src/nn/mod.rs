@@ -1,0 +1,1 @@
+//! Layers that two families, or two networks of one family, share.

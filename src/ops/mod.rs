@@ -1,0 +1,1 @@
+//! Operations: each file holds an operation's contract, its definition in plain terms, and the dispatch to what makes it fast.

@@ -1,0 +1,52 @@
+//! A decoded image, and equally one frame of a clip: 8-bit sRGB without alpha.
+
+/// Pixels row by row, three bytes (red, green, blue) each: `[height, width, 3]`, uint8, sRGB.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Picture {
+    width: usize,
+    height: usize,
+    pixels: Vec<u8>,
+}
+
+impl Picture {
+    /// A picture of the given pixels.
+    ///
+    /// # Panics
+    /// If `pixels` does not hold `width * height * 3` bytes: the caller has just made the buffer, so another size is a defect.
+    pub fn new(width: usize, height: usize, pixels: Vec<u8>) -> Self {
+        assert_eq!(pixels.len(), width * height * 3, "pixel buffer of a {width}x{height} picture");
+        Self { width, height, pixels }
+    }
+
+    /// Width in pixels.
+    pub fn width(&self) -> usize {
+        self.width
+    }
+
+    /// Height in pixels.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
+    /// All bytes, `[height, width, 3]`.
+    pub fn pixels(&self) -> &[u8] {
+        &self.pixels
+    }
+
+    /// All bytes, to be changed in place.
+    pub fn pixels_mut(&mut self) -> &mut [u8] {
+        &mut self.pixels
+    }
+
+    /// The pixel at column `x` and row `y`.
+    pub fn pixel(&self, x: usize, y: usize) -> [u8; 3] {
+        let start = (y * self.width + x) * 3;
+        [self.pixels[start], self.pixels[start + 1], self.pixels[start + 2]]
+    }
+}
+
+impl std::fmt::Debug for Picture {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Picture({}x{})", self.width, self.height)
+    }
+}

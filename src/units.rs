@@ -1,0 +1,82 @@
+//! Units as types, so that seconds, frames of pixels and frames of latents are never mixed up.
+
+use std::fmt;
+
+/// A length of time in seconds.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Seconds(pub f64);
+
+/// Frames a second.
+#[derive(Debug, Clone, Copy, PartialEq, PartialOrd)]
+pub struct Fps(pub f64);
+
+/// A number of frames of the clip as it is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PixelFrames(pub usize);
+
+/// A number of frames of the latent sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LatentFrames(pub usize);
+
+impl Seconds {
+    /// Frames that a clip of this length has: `round(duration x fps)`.
+    pub fn frames(self, fps: Fps) -> PixelFrames {
+        PixelFrames((self.0 * fps.0).round() as usize)
+    }
+}
+
+impl PixelFrames {
+    /// Length of a clip with this many frames.
+    pub fn duration(self, fps: Fps) -> Seconds {
+        Seconds(self.0 as f64 / fps.0)
+    }
+}
+
+impl fmt::Display for Seconds {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.3} s", self.0)
+    }
+}
+
+/// The shape of the clip that is written: what was asked for, exactly.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Clip {
+    /// Width in pixels, even.
+    pub width: usize,
+    /// Height in pixels, even.
+    pub height: usize,
+    /// Number of frames.
+    pub frames: PixelFrames,
+    /// Frame rate.
+    pub fps: Fps,
+}
+
+impl Clip {
+    /// Time of frame `index` as a share of the clip: 0 for the first frame, 1 for the last.
+    pub fn position(&self, index: usize) -> f64 {
+        if self.frames.0 < 2 { 0.0 } else { index as f64 / (self.frames.0 - 1) as f64 }
+    }
+
+    /// Time of frame `index` since the first frame.
+    pub fn time(&self, index: usize) -> Seconds {
+        Seconds(index as f64 / self.fps.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn six_seconds_at_25_are_150_frames() {
+        assert_eq!(Seconds(6.0).frames(Fps(25.0)), PixelFrames(150));
+        assert_eq!(PixelFrames(150).duration(Fps(25.0)), Seconds(6.0));
+    }
+
+    #[test]
+    fn the_last_frame_is_at_position_one() {
+        let clip = Clip { width: 64, height: 64, frames: PixelFrames(150), fps: Fps(25.0) };
+        assert_eq!(clip.position(0), 0.0);
+        assert_eq!(clip.position(149), 1.0);
+    }
+}
