@@ -6,4 +6,5 @@ pub mod decoder;
 mod eyes;
 pub mod motion;
 pub mod parts;
+mod plane;
 pub mod text;
