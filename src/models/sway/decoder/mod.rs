@@ -2,18 +2,21 @@
 
 pub mod camera;
 pub mod deform;
+mod lids;
 mod light;
 mod lines;
 mod puppet;
+mod skin;
 
 use super::class_map::ClassMap;
 use super::motion::MotionFrame;
 use super::parts::Parts;
-use crate::ops::warp::{SplinePicture, warp};
+use crate::ops::warp::{PixelRectangle, SplinePicture, warp};
 use crate::picture::Picture;
 
 use camera::{Camera, minimal_cover};
 use deform::{Deformation, source_grid};
+use lids::Lid;
 use light::LightMap;
 use puppet::Puppet;
 
@@ -23,6 +26,7 @@ pub struct FrameRenderer {
     parts: Parts,
     puppet: Puppet,
     light: LightMap,
+    lids: [Option<Lid>; 2],
 }
 
 impl FrameRenderer {
@@ -32,6 +36,8 @@ impl FrameRenderer {
         Self {
             puppet: Puppet::new(&picture, probabilities, parts.head.as_ref()),
             light: LightMap::new(&picture),
+            lids: [&parts.left_eye, &parts.right_eye]
+                .map(|eye| eye.as_ref().and_then(|eye| Lid::new(&picture, probabilities, eye))),
             parts,
             source: SplinePicture::new(picture),
         }
@@ -56,8 +62,29 @@ impl FrameRenderer {
         let camera = Camera::new(&motion.control, cover, size[0], size[1]);
         let deformation = Deformation::new(&self.puppet, motion, &camera, size);
         let grid = source_grid(deformation.as_ref(), &camera, size);
-        warp(&self.source, &grid, |row, _, values, bytes| {
+        let opened = self.close_eyes([motion.control.blink_left, motion.control.blink_right]);
+        let frame = warp(&self.source, &grid, |row, _, values, bytes| {
             self.light.finish_row(&motion.control, row, values, bytes);
-        })
+        });
+        // The other way round, so that where the patches of two eyes overlap the first one's pixels come back last.
+        for (place, pixels) in opened.iter().rev() {
+            self.source.replace(*place, pixels);
+        }
+        frame
+    }
+
+    /// Draws the lids into the source; returns the pixels that were there before.
+    fn close_eyes(&mut self, closures: [f32; 2]) -> Vec<(PixelRectangle, Vec<u8>)> {
+        let mut opened = Vec::new();
+        for (lid, closure) in self.lids.iter().zip(closures) {
+            let Some(lid) = lid else { continue };
+            if closure <= 0.0 {
+                continue;
+            }
+            let place = lid.place();
+            opened.push((place, self.source.pixels(place)));
+            self.source.replace(place, &lid.paint(self.source.picture(), closure));
+        }
+        opened
     }
 }
