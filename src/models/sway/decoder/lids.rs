@@ -8,6 +8,11 @@ use crate::picture::Picture;
 
 use super::skin::{Colour, ColourPatch, skin_plate};
 
+/// How far the lower lid comes up, as a share of the aperture's height.
+const LOWER_LID_RISE: f32 = 0.2;
+/// How much thinner the lash of a closed eye looks.
+const LASH_THINNING: f32 = 0.3;
+
 /// An eye ready to be closed: everything is in pixels of its patch, whose upper left corner is that of `place`.
 pub struct Lid {
     place: PixelRectangle,
@@ -144,6 +149,9 @@ impl Lid {
         let colours: [Plane; 3] = std::array::from_fn(|lane| line(&|column| column.colour[lane]));
         let thinnest = (0.035 * eye_width).clamp(0.8, 2.5);
         for (index, column) in columns.iter_mut().enumerate() {
+            // Beyond the corners there is a lash only where one is drawn.
+            let wing = smooth_step(0.2, 1.0, thickness.at(index, 0) / thinnest);
+            column.presence *= if column.presence < 1.0 { wing } else { 1.0 };
             column.lash = thickness.at(index, 0).clamp(thinnest, (0.32 * self.height).max(thinnest));
             column.colour = std::array::from_fn(|lane| colours[lane].at(index, 0));
         }
@@ -186,28 +194,40 @@ impl Lid {
         bytes
     }
 
-    /// Colour of the lid at a pixel, and how much it covers what lies under it.
+    /// Colour of the lids at a pixel, and how much they cover what lies under them.
     fn lid_colour(&self, column: usize, row: usize, closure: f32) -> (Colour, f32) {
         let edge = &self.columns[column];
         let y = row as f32 + 0.5;
-        let land = edge.lower + 0.02 * self.height;
-        let lid = edge.upper + (land - edge.upper) * closure;
-        let lash = (edge.lash * (1.0 - 0.4 * closure)).max(1.0) * edge.presence;
+        // The lower lid comes up a little to meet the upper one, late.
+        let rise = LOWER_LID_RISE * (edge.lower - edge.upper) * smooth_step(0.25, 1.0, closure);
+        let meeting = edge.lower - LOWER_LID_RISE * (edge.lower - edge.upper) + 0.02 * self.height;
+        let lid = edge.upper + (meeting - edge.upper) * closure;
+        let floor = edge.lower - rise;
+        let lash = (edge.lash * (1.0 - LASH_THINNING * closure)).max(1.0) * edge.presence;
         // Antialiased over one pixel.
         let above = (lid - y + 0.5).clamp(0.0, 1.0);
+        let below = (y - floor + 0.5).clamp(0.0, 1.0) * (rise * 4.0).min(1.0);
         let in_lash = if lash > 0.0 { (y - (lid - lash) + 0.5).clamp(0.0, 1.0).min(above) } else { 0.0 };
-        let erase = self.eye.at(column, row) * above;
-        let cover = erase.max(in_lash) * (1.0 - self.hair.at(column, row));
+        let lined =
+            self.eye.sample(column as f32 + 0.5, y + rise) * below * (y + rise - edge.lower + 0.5).clamp(0.0, 1.0);
+        let erase = self.eye.at(column, row) * above.max(below);
+        let cover = erase.max(in_lash).max(lined) * (1.0 - self.hair.at(column, row));
         if cover == 0.0 {
             return ([0.0; 3], 0.0);
         }
-        let skin = self.skin.at(column, row);
-        let shade = 1.0 - 0.05 * ((y - edge.upper) / self.height).clamp(0.0, 1.0);
+        let shade = 1.0 - 0.05 * ((y - edge.upper) / self.height).clamp(0.0, 1.0) * above;
+        let skin = self.skin.at(column, row).map(|value| shade * value);
+        let lower = self.original.sample(column as f32 + 0.5, y + rise);
+        let lower_strength = lined * (1.0 - 0.5 * smooth_step(0.6, 1.0, closure));
         // The picture's own lash moves down with the lid, ever more of one colour as it gets thinner.
         let from = edge.upper - (lid - y) * edge.lash / lash.max(0.5);
         let own = self.original.sample(column as f32 + 0.5, from.clamp(edge.upper - edge.lash, edge.upper - 0.5));
-        let line: Colour = std::array::from_fn(|lane| own[lane] + closure * 0.7 * (edge.colour[lane] - own[lane]));
-        (std::array::from_fn(|lane| shade * skin[lane] + in_lash * (line[lane] - shade * skin[lane])), cover)
+        let colour = std::array::from_fn(|lane| {
+            let line = own[lane] + closure * 0.7 * (edge.colour[lane] - own[lane]);
+            let under = skin[lane] + lower_strength * (lower[lane] - skin[lane]);
+            under + in_lash * (line - under)
+        });
+        (colour, cover)
     }
 }
 
