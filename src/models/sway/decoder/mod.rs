@@ -2,6 +2,7 @@
 
 pub mod camera;
 pub mod deform;
+mod eye_region;
 mod lids;
 mod light;
 mod lines;
