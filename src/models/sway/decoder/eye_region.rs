@@ -53,31 +53,37 @@ impl EyeRegion {
         });
         let lash = lash_colour(survey);
         let classes = survey.classes;
-        let belongs = Plane::from_fn(width, height, |column, row| {
+        let is_lash = Plane::from_fn(width, height, |column, row| {
+            let (amount, rest) = between(survey.original.at(column, row), survey.skin.at(column, row), lash);
+            if amount > 0.2 && rest < 0.1 { 1.0 } else { 0.0 }
+        });
+        let unit = 0.2 * (survey.span[1] - survey.span[0]);
+        let beside_hair = Plane::distance(width, height, 100.0, |column, row| {
+            let hair = classes.hair.at(column, row);
+            // Hair of another colour than the lash shows itself; of the same colour it is as the encoder says.
+            let shows = hair > 0.25 && is_lash.at(column, row) == 0.0 && survey.outside.at(column, row) > 0.3;
+            unlike.at(column, row) > 0.12 && (shows || hair > 0.4)
+        });
+        // The outline of a lock is dark like a lash.
+        let outline = (0.2 * unit).max(1.5);
+        let enters = |column: usize, row: usize| {
             let outside = survey.outside.at(column, row);
             if outside <= 0.0 {
-                return 1.0;
+                return true;
             }
-            if unlike.at(column, row) < 0.12 || classes.brow.at(column, row) > 0.4 {
-                return 0.0;
+            if unlike.at(column, row) < 0.12
+                || classes.brow.at(column, row) > 0.4
+                || beside_hair.at(column, row) < outline
+            {
+                return false;
             }
-            let hair = classes.hair.at(column, row);
-            let (amount, rest) = between(survey.original.at(column, row), survey.skin.at(column, row), lash);
-            let is_lash = amount > 0.2 && rest < 0.1;
-            let reach = if !is_lash {
-                // The white of the eye, a lower lash, a shadow: right beside the aperture only.
-                if hair < 0.25 { 0.45 } else { 0.0 }
-            } else if hair > 0.5 {
-                0.0
-            } else if classes.lash.at(column, row) > 0.4 {
-                1.6
-            } else {
-                0.8
-            };
-            if outside < reach { 1.0 } else { 0.0 }
-        });
-        let filled =
-            flood(width, height, |column, row| (survey.outside.at(column, row) <= 0.0, belongs.at(column, row) > 0.0));
+            // The white of the eye, a lower lash, a shadow are right beside the aperture only.
+            let clear = classes.hair.at(column, row) < 0.25 && unlike.at(column, row) > 0.2;
+            is_lash.at(column, row) > 0.0 || outside < if clear { 0.8 } else { 0.45 }
+        };
+        let mut filled =
+            flood(width, height, |column, row| (survey.outside.at(column, row) <= 0.0, enters(column, row)));
+        drop_strays(&mut filled, survey.outside, &classes.lash, unit);
         let mask = Plane::from_fn(width, height, |column, row| {
             if survey.outside.at(column, row) <= 0.0 {
                 return 1.0;
@@ -93,6 +99,38 @@ impl EyeRegion {
             smooth_step(0.35, 0.65, classes.hair.at(column, row)) * drawn
         });
         Self { filled, mask, hair, lash }
+    }
+}
+
+/// Takes out what was reached far from the aperture, unless it is small, like the tip of a lash: a line that runs on is an outline or a crease.
+fn drop_strays(filled: &mut [bool], outside: &Plane, lash: &Plane, unit: f32) {
+    let (width, height) = (outside.width(), outside.height());
+    let far = |index: usize| outside.values()[index] > if lash.values()[index] > 0.4 { 1.2 } else { 0.8 };
+    let mut open: Vec<bool> = (0..width * height).map(|index| filled[index] && far(index)).collect();
+    for start in 0..open.len() {
+        if !open[start] {
+            continue;
+        }
+        let mut pixels = vec![start];
+        open[start] = false;
+        let mut next = 0;
+        while next < pixels.len() {
+            let (column, row) = (pixels[next] % width, pixels[next] / width);
+            next += 1;
+            for y in row.saturating_sub(1)..=(row + 1).min(height - 1) {
+                for x in column.saturating_sub(1)..=(column + 1).min(width - 1) {
+                    if open[y * width + x] {
+                        open[y * width + x] = false;
+                        pixels.push(y * width + x);
+                    }
+                }
+            }
+        }
+        if pixels.len() as f32 > (0.5 * unit).powi(2) {
+            for pixel in pixels {
+                filled[pixel] = false;
+            }
+        }
     }
 }
 

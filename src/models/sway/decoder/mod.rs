@@ -12,7 +12,7 @@ mod skin;
 use super::class_map::ClassMap;
 use super::motion::MotionFrame;
 use super::parts::Parts;
-use crate::ops::warp::{PixelRectangle, SplinePicture, warp};
+use crate::ops::warp::{Replaced, SplinePicture, warp};
 use crate::picture::Picture;
 
 use camera::{Camera, minimal_cover};
@@ -67,25 +67,22 @@ impl FrameRenderer {
         let frame = warp(&self.source, &grid, |row, _, values, bytes| {
             self.light.finish_row(&motion.control, row, values, bytes);
         });
-        // The other way round, so that where the patches of two eyes overlap the first one's pixels come back last.
-        for (place, pixels) in opened.iter().rev() {
-            self.source.replace(*place, pixels);
+        for replaced in opened.into_iter().rev() {
+            self.source.restore(replaced);
         }
         frame
     }
 
-    /// Draws the lids into the source; returns the pixels that were there before.
-    fn close_eyes(&mut self, closures: [f32; 2]) -> Vec<(PixelRectangle, Vec<u8>)> {
-        let mut opened = Vec::new();
+    /// Draws the lids into the source; returns what undoes it.
+    fn close_eyes(&mut self, closures: [f32; 2]) -> Vec<Replaced> {
+        let mut replaced = Vec::new();
         for (lid, closure) in self.lids.iter().zip(closures) {
             let Some(lid) = lid else { continue };
-            if closure <= 0.0 {
-                continue;
+            if closure > 0.0 {
+                let pixels = lid.paint(self.source.picture(), closure);
+                replaced.push(self.source.replace(lid.place(), &pixels));
             }
-            let place = lid.place();
-            opened.push((place, self.source.pixels(place)));
-            self.source.replace(place, &lid.paint(self.source.picture(), closure));
         }
-        opened
+        replaced
     }
 }
