@@ -313,18 +313,19 @@ fn padded_place(index: usize, displacement: f32, size: usize) -> (usize, f32) {
 
 /// One recursive pass forth and back along a line.
 fn filter_line(line: &mut [[f32; 4]]) {
-    for i in 1..line.len() {
-        for lane in 0..4 {
-            line[i][lane] += POLE * line[i - 1][lane];
+    let mut carried = [0.0_f32; 4];
+    for value in line.iter_mut() {
+        for (lane, carried) in value.iter_mut().zip(&mut carried) {
+            *lane += POLE * *carried;
+            *carried = *lane;
         }
     }
-    let last = line.len() - 1;
-    for lane in 0..4 {
-        line[last][lane] *= 6.0 * POLE / (POLE - 1.0);
-    }
-    for i in (0..last).rev() {
-        for lane in 0..4 {
-            line[i][lane] = POLE * (line[i + 1][lane] - 6.0 * line[i][lane]);
+    // Where the line goes on as its last value does.
+    carried = carried.map(|lane| 6.0 * lane / (POLE - 1.0) + 6.0 * lane);
+    for value in line.iter_mut().rev() {
+        for (lane, carried) in value.iter_mut().zip(&mut carried) {
+            *lane = POLE * (*carried - 6.0 * *lane);
+            *carried = *lane;
         }
     }
 }

@@ -8,6 +8,8 @@ use super::skin::{Colour, ColourPatch};
 pub struct PatchClasses {
     /// Skin of the face.
     pub face: Plane,
+    /// The open eye.
+    pub eye: Plane,
     /// Lash.
     pub lash: Plane,
     /// Brow.
@@ -58,33 +60,48 @@ impl EyeRegion {
             if amount > 0.2 && rest < 0.1 { 1.0 } else { 0.0 }
         });
         let unit = 0.2 * (survey.span[1] - survey.span[0]);
-        let beside_hair = Plane::distance(width, height, 100.0, |column, row| {
-            let hair = classes.hair.at(column, row);
-            // Hair of another colour than the lash shows itself; of the same colour it is as the encoder says.
-            let shows = hair > 0.25 && is_lash.at(column, row) == 0.0 && survey.outside.at(column, row) > 0.3;
-            unlike.at(column, row) > 0.12 && (shows || hair > 0.4)
-        });
-        // The outline of a lock is dark like a lash.
-        let outline = (0.2 * unit).max(1.5);
-        let enters = |column: usize, row: usize| {
+        let mut owners = Plane::from_fn(width, height, |column, row| {
             let outside = survey.outside.at(column, row);
-            if outside <= 0.0 {
-                return true;
+            let hair = classes.hair.at(column, row);
+            let differs = unlike.at(column, row) > 0.12;
+            // Hair of another colour than the lash shows itself; of the same colour it is as the encoder says.
+            let shows = hair > 0.25 && is_lash.at(column, row) == 0.0 && outside > 0.3;
+            let sure_lash = is_lash.at(column, row) > 0.0 && classes.lash.at(column, row) > 0.5 && outside < 1.2;
+            if sure_lash || (outside <= 0.0 && classes.eye.at(column, row) > 0.6) {
+                EYE
+            } else if differs && (shows || hair > 0.6) {
+                HAIR
+            } else if outside <= 0.0 {
+                FREE
+            } else if !differs || classes.brow.at(column, row) > 0.4 {
+                CLOSED
+            } else {
+                // The white of the eye, a lower lash, a shadow are right beside the aperture only.
+                let clear = hair < 0.25 && unlike.at(column, row) > 0.2;
+                let likely = classes.eye.at(column, row) + classes.lash.at(column, row) > 0.08;
+                let near = outside < if clear { 0.8 } else { 0.45 };
+                if (near && likely) || outside < 0.15 || is_lash.at(column, row) > 0.0 { FREE } else { CLOSED }
             }
-            if unlike.at(column, row) < 0.12
-                || classes.brow.at(column, row) > 0.4
-                || beside_hair.at(column, row) < outline
-            {
-                return false;
-            }
-            // The white of the eye, a lower lash, a shadow are right beside the aperture only.
-            let clear = classes.hair.at(column, row) < 0.25 && unlike.at(column, row) > 0.2;
-            is_lash.at(column, row) > 0.0 || outside < if clear { 0.8 } else { 0.45 }
-        };
-        let mut filled =
-            flood(width, height, |column, row| (survey.outside.at(column, row) <= 0.0, enters(column, row)));
+        });
+        share_out(&mut owners);
+        let mut filled: Vec<bool> = owners.values().iter().map(|&owner| owner == EYE).collect();
         drop_strays(&mut filled, survey.outside, &classes.lash, unit);
+        // The tips of single lashes, where they are too thin to be followed.
+        let specks = components(width, height, |index| {
+            let (column, row) = (index % width, index / width);
+            let free = !filled[index] && owners.values()[index] != HAIR && classes.brow.values()[index] < 0.4;
+            let beside = survey.outside.values()[index] < 1.5 && (row as f32) < survey.edges[column].1;
+            free && beside && unlike.values()[index] > 0.05
+        });
+        for speck in specks.iter().filter(|speck| (speck.len() as f32) < (0.4 * unit).powi(2)) {
+            for &pixel in speck {
+                filled[pixel] = true;
+            }
+        }
         let mask = Plane::from_fn(width, height, |column, row| {
+            if owners.at(column, row) == HAIR {
+                return 0.0;
+            }
             if survey.outside.at(column, row) <= 0.0 {
                 return 1.0;
             }
@@ -95,24 +112,40 @@ impl EyeRegion {
             if near { smooth_step(0.015, 0.07, unlike.at(column, row)) } else { 0.0 }
         });
         let hair = Plane::from_fn(width, height, |column, row| {
-            let drawn = smooth_step(0.05, 0.15, unlike.at(column, row));
-            smooth_step(0.35, 0.65, classes.hair.at(column, row)) * drawn
-        });
+            if owners.at(column, row) == HAIR { smooth_step(0.05, 0.15, unlike.at(column, row)) } else { 0.0 }
+        })
+        .blurred(0.5);
         Self { filled, mask, hair, lash }
     }
 }
 
-/// Takes out what was reached far from the aperture, unless it is small, like the tip of a lash: a line that runs on is an outline or a crease.
+/// Takes out what was reached far from the aperture, unless it is the tip of a lash: a line that runs on is an outline or a crease.
 fn drop_strays(filled: &mut [bool], outside: &Plane, lash: &Plane, unit: f32) {
-    let (width, height) = (outside.width(), outside.height());
     let far = |index: usize| outside.values()[index] > if lash.values()[index] > 0.4 { 1.2 } else { 0.8 };
-    let mut open: Vec<bool> = (0..width * height).map(|index| filled[index] && far(index)).collect();
+    let strays = components(outside.width(), outside.height(), |index| filled[index] && far(index));
+    for stray in &strays {
+        let likely = stray.iter().map(|&pixel| lash.values()[pixel]).sum::<f32>() > 0.12 * stray.len() as f32;
+        let small = (stray.len() as f32) < (0.5 * unit).powi(2);
+        let ends = stray.iter().all(|&pixel| outside.values()[pixel] < 2.0);
+        if small || (likely && ends) {
+            continue;
+        }
+        for &pixel in stray {
+            filled[pixel] = false;
+        }
+    }
+}
+
+/// Connected pixels, by edges and corners, where `inside` holds.
+fn components(width: usize, height: usize, inside: impl Fn(usize) -> bool) -> Vec<Vec<usize>> {
+    let mut open: Vec<bool> = (0..width * height).map(inside).collect();
+    let mut components = Vec::new();
     for start in 0..open.len() {
         if !open[start] {
             continue;
         }
-        let mut pixels = vec![start];
         open[start] = false;
+        let mut pixels = vec![start];
         let mut next = 0;
         while next < pixels.len() {
             let (column, row) = (pixels[next] % width, pixels[next] / width);
@@ -126,12 +159,9 @@ fn drop_strays(filled: &mut [bool], outside: &Plane, lash: &Plane, unit: f32) {
                 }
             }
         }
-        if pixels.len() as f32 > (0.5 * unit).powi(2) {
-            for pixel in pixels {
-                filled[pixel] = false;
-            }
-        }
+        components.push(pixels);
     }
+    components
 }
 
 /// The darkest tenth of the pixels just above the aperture, and in any case darker than the skin.
@@ -184,31 +214,27 @@ pub fn brightness(colour: Colour) -> f32 {
     colour.iter().sum()
 }
 
-/// Pixels that can be reached from seeds; `pixel` says of each whether it is a seed and whether it can be entered.
-fn flood(width: usize, height: usize, pixel: impl Fn(usize, usize) -> (bool, bool)) -> Vec<bool> {
-    let mut open = vec![false; width * height];
-    let mut reached = vec![false; width * height];
-    let mut queue = Vec::new();
-    for row in 0..height {
-        for column in 0..width {
-            let (seed, enters) = pixel(column, row);
-            open[row * width + column] = enters;
-            if seed {
-                reached[row * width + column] = true;
-                queue.push((column, row));
-            }
-        }
-    }
-    while let Some((column, row)) = queue.pop() {
+/// Who owns a pixel: see [`share_out`].
+const EYE: f32 = 1.0;
+const HAIR: f32 = 2.0;
+const FREE: f32 = 0.0;
+const CLOSED: f32 = -1.0;
+
+/// Gives every free pixel to the owner from whom it can be reached in fewer steps; what nobody reaches stays free.
+fn share_out(owners: &mut Plane) {
+    let (width, height) = (owners.width(), owners.height());
+    let values = owners.values_mut();
+    let mut queue: std::collections::VecDeque<usize> =
+        (0..values.len()).filter(|&index| values[index] > FREE).collect();
+    while let Some(index) = queue.pop_front() {
+        let (column, row) = (index % width, index / width);
         for y in row.saturating_sub(1)..=(row + 1).min(height - 1) {
             for x in column.saturating_sub(1)..=(column + 1).min(width - 1) {
-                let index = y * width + x;
-                if open[index] && !reached[index] {
-                    reached[index] = true;
-                    queue.push((x, y));
+                if values[y * width + x] == FREE {
+                    values[y * width + x] = values[index];
+                    queue.push_back(y * width + x);
                 }
             }
         }
     }
-    reached
 }

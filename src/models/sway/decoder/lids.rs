@@ -56,6 +56,7 @@ impl Lid {
         };
         let classes = PatchClasses {
             face: probability(&[class::FACE]),
+            eye: probability(&[class::EYE]),
             lash: probability(&[class::LASH]),
             brow: probability(&[class::BROW]),
             hair: probability(&[class::HAIR, class::ACCESSORY]),

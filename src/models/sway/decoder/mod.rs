@@ -1,5 +1,6 @@
 //! The decoder: re-samples the user's own picture at full resolution, moved by the decoded motion.
 
+mod beyond;
 pub mod camera;
 pub mod deform;
 mod eye_region;
@@ -15,6 +16,7 @@ use super::parts::Parts;
 use crate::ops::warp::{Replaced, SplinePicture, warp};
 use crate::picture::Picture;
 
+use beyond::Beyond;
 use camera::{Camera, minimal_cover};
 use deform::{Deformation, source_grid};
 use lids::Lid;
@@ -28,6 +30,8 @@ pub struct FrameRenderer {
     puppet: Puppet,
     light: LightMap,
     lids: [Option<Lid>; 2],
+    /// Made when the camera first zooms out.
+    beyond: Option<Beyond>,
 }
 
 impl FrameRenderer {
@@ -41,6 +45,7 @@ impl FrameRenderer {
                 .map(|eye| eye.as_ref().and_then(|eye| Lid::new(&picture, probabilities, eye))),
             parts,
             source: SplinePicture::new(picture),
+            beyond: None,
         }
     }
 
@@ -63,8 +68,14 @@ impl FrameRenderer {
         let camera = Camera::new(&motion.control, cover, size[0], size[1]);
         let deformation = Deformation::new(&self.puppet, motion, &camera, size);
         let grid = source_grid(deformation.as_ref(), &camera, size);
+        if camera.scale() < 1.0 && self.beyond.is_none() {
+            self.beyond = Some(Beyond::new(self.source.picture()));
+        }
         let opened = self.close_eyes([motion.control.blink_left, motion.control.blink_right]);
-        let frame = warp(&self.source, &grid, |row, _, values, bytes| {
+        let frame = warp(&self.source, &grid, |row, displacements, values, bytes| {
+            if let Some(beyond) = &self.beyond {
+                beyond.soften_row(row, displacements, values);
+            }
             self.light.finish_row(&motion.control, row, values, bytes);
         });
         for replaced in opened.into_iter().rev() {
