@@ -147,11 +147,12 @@ impl Lid {
                 let thickness = calm.at(column, 0);
                 // Beyond the corners there is a lash only where one is drawn, and it ends in a point.
                 let wing = smooth_step(0.3, 1.0, thickness / thinnest) * (1.0 - beyond / (0.22 * eye_width)).max(0.0);
+                let within = (x - eye.left as f32).min(eye.right as f32 - x).max(0.0) / (0.15 * eye_width);
                 LidColumn {
                     upper,
                     lower,
                     lash: thickness.clamp(thinnest, thickest),
-                    presence: if beyond > 0.0 { wing } else { 1.0 },
+                    presence: if beyond > 0.0 { 0.6 * wing } else { 0.6 + 0.4 * smooth_step(0.0, 1.0, within) },
                     beyond: (beyond / (0.06 * eye_width)).min(1.0),
                 }
             })
