@@ -21,6 +21,7 @@
 
 pub mod backend;
 pub mod camera;
+pub mod cli;
 pub mod device;
 pub mod diffusion;
 pub mod error;
@@ -30,6 +31,7 @@ pub mod models;
 pub mod nn;
 pub mod ops;
 pub mod picture;
+pub mod pipeline;
 pub mod shape;
 pub mod units;
 pub mod weights;
