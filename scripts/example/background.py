@@ -143,12 +143,12 @@ def sea(canvas):
             tone = random.choice(["#3c6a92", "#f6c0a4", "#7c8fb4"], p=[0.5, 0.28, 0.22])
             canvas.ink(wave, 0.8 + 2.4 * depth, tone, 0.34, ends=(0, 0))
         # The sun's road on the water.
-        with canvas.soft(7) as road:
+        with canvas.soft(16) as road:
             spread = join(
                 curve((SUN[0] - 34, HORIZON), (SUN[0] - 46, 560), (SUN[0] - 120, 720)),
                 curve((SUN[0] + 120, 720), (SUN[0] + 46, 560), (SUN[0] + 34, HORIZON)),
             )
-            road.fill(spread, linear((0, HORIZON), (0, 690), (0, rgba("#fff0c6", 0.9)), (1, rgba("#ffb98e", 0.0))))
+            road.fill(spread, linear((0, HORIZON), (0, 690), (0, rgba("#fff0c6", 0.8)), (1, rgba("#ffb98e", 0.0))))
         for _ in range(190):
             depth = random.uniform(0, 1) ** 1.3
             y = HORIZON + 2 + depth * 190
@@ -182,7 +182,8 @@ def meadow(canvas):
             blade(canvas, random, x, top + low + random.uniform(0, 14), random.uniform(22, 50) + 8 * row, colour, 0.62)
     for x, y, size in [
         (60, 628, 9), (128, 604, 7), (206, 640, 10), (270, 622, 7), (842, 648, 8), (905, 626, 9), (1000, 640, 7), (1075, 606, 9),
-        (1140, 634, 11), (1218, 590, 8), (1256, 632, 10), (960, 664, 10), (316, 662, 9),
+        (1140, 634, 11), (1218, 590, 8), (1256, 632, 10), (960, 664, 10), (300, 640, 11), (258, 668, 16), (176, 664, 13), (770, 676, 13),
+        (824, 690, 17), (898, 684, 12), (1020, 676, 14), (742, 702, 14),
     ]:  # fmt: skip
         cosmos(canvas, random, x, y, size, "#f7b7c4" if (x // 10) % 2 else "#fdf0e6")
 
@@ -225,6 +226,12 @@ def foreground(canvas):
             (1214, 652, 29, "#fbc2c8"), (1118, 690, 22, "#fff1e6"), (1030, 704, 17, "#f7b0bc"),
         ]:  # fmt: skip
             cosmos(near, random, x, y, size, colour)
+
+
+def haze(canvas):
+    """The sun's glow in the air in front of everything."""
+    with canvas.together(operator=cairo.OPERATOR_SCREEN):
+        canvas.wash(radial(SUN, 400, (0, rgba("#ffb070", 0.55)), (0.3, rgba("#ff9a68", 0.22)), (1, rgba("#ff9060", 0))))
 
 
 def petals(canvas):

@@ -208,6 +208,16 @@ class Canvas:
         self.context.paint_with_alpha(alpha)
         self.context.restore()
 
+    @contextmanager
+    def together(self, alpha=1.0, operator=cairo.OPERATOR_OVER):
+        """What is drawn inside is laid down as one: overlaps do not add up."""
+        self.context.push_group()
+        yield self
+        self.context.pop_group_to_source()
+        self.context.set_operator(operator)
+        self.context.paint_with_alpha(alpha)
+        self.context.set_operator(cairo.OPERATOR_OVER)
+
     def blur(self, radius):
         """Gaussian blur in place; `radius` in picture units."""
         pixels = self.pixels()

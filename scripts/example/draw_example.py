@@ -21,6 +21,7 @@ def main():
     background.sea(canvas)
     background.meadow(canvas)
     figure(canvas)
+    background.haze(canvas)
     background.foreground(canvas)
     background.petals(canvas)
     finish(canvas).save(out, optimize=True)

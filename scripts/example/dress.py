@@ -1,6 +1,8 @@
 """Neck, shoulders and clothes, in figure coordinates: the head's, but not tilted with it."""
 
-from brush import curve, ellipse, join, linear, mix, resample, section
+import numpy as np
+
+from brush import band, curve, join, linear, offset, resample, section
 from face import SKIN, SKIN_DEEP, SKIN_LINE, SKIN_SHADE
 
 WHITE, SHADE, LINE = "#fdf4ea", "#c9bfdc", "#4d3f6e"
@@ -23,7 +25,10 @@ def body(canvas):
     neck(canvas)
     dress(canvas)
     collar(canvas)
-    ribbon(canvas)
+    scarf = canvas.layer()
+    ribbon(scarf)
+    canvas.cast(scarf, -5, 12, "#4b3a80", 0.32)
+    canvas.put(scarf)
 
 
 def neck(canvas):
@@ -61,14 +66,14 @@ def dress(canvas):
 
 
 LEFT_COLLAR = join(
-    curve((-50, 172), (-88, 186), (-132, 214), (-150, 246)),
+    curve((-38, 168), (-86, 186), (-132, 214), (-150, 246)),
     curve((-150, 246), (-100, 276), (-44, 300), (-2, 306)),
-    curve((-2, 300), (-26, 258), (-44, 214), (-50, 172)),
+    curve((-2, 300), (-26, 258), (-46, 214), (-38, 168)),
 )
 RIGHT_COLLAR = join(
-    curve((54, 172), (92, 186), (138, 212), (160, 246)),
+    curve((43, 168), (92, 186), (138, 212), (160, 246)),
     curve((160, 246), (110, 278), (52, 300), (6, 306)),
-    curve((6, 300), (34, 258), (50, 214), (54, 172)),
+    curve((6, 300), (34, 258), (50, 214), (43, 168)),
 )
 
 
@@ -112,10 +117,6 @@ def ribbon(canvas):
 
 def tail(canvas, points, width, seed):
     """One end of the scarf: narrow at the knot, wide and slit at the end."""
-    import numpy as np
-
-    from brush import band, offset
-
     spine = resample(curve(*points), 60)
     t = np.linspace(0, 1, 60)
     half = 0.5 * width * (0.28 + 0.72 * np.sin(np.clip(t * 1.3, 0, 1) * np.pi / 2))

@@ -29,7 +29,8 @@ def face(canvas, hair):
             warm.fill(ellipse(-62, 47, 27, 15, 6), "#f58f90", 0.50)
             warm.fill(ellipse(68, 46, 22, 14, -6), "#f58f90", 0.50)
             warm.fill(ellipse(4, 104, 34, 12), "#f7b39d", 0.25)
-    skin.cast(hair, -3, 11, SKIN_SHADE, 0.95)
+        shade.wash(linear((-20, 0), (110, 20), (0, rgba("#ffd9b0", 0)), (1, rgba("#ffcf9c", 0.45))))
+    skin.cast(hair, -3, 12, SKIN_SHADE, 1.0)
     with skin.onto() as shade:
         for x, slant in [(-70, 5), (-61, 5), (-52, 5), (64, 4), (72, 4)]:
             shade.ink(curve((x + slant, 40), (x, 49), (x - 2, 53)), 1.7, "#e0757f", 0.55)
@@ -70,7 +71,7 @@ CREASE = curve((-21, -30), (-7, -39), (11, -40), (26, -33), (36, -21))
 def eyes(canvas):
     with canvas.placed(-50, 4, 0, (-1.0, 1.0)):
         eye(canvas, mirrored=True)
-    with canvas.placed(54, 4, 0, (0.93, 1.0)):
+    with canvas.placed(53, 4, 0, (0.91, 1.0)):
         eye(canvas, mirrored=False)
 
 
@@ -79,7 +80,7 @@ def eye(canvas, mirrored):
     across = -1.0 if mirrored else 1.0  # the lamp stays on the same side of both eyes
     canvas.fill(opening, linear((0, -30), (0, 30), (0, "#c9c6e0"), (0.35, "#f3eef5"), (1, "#ffffff")))
     with canvas.clipped(opening):
-        iris(canvas, 1.5 + 1.0 * across, across)
+        iris(canvas, 0.4 - 1.8 * across, across)
         # The shadow of the lid and its lashes.
         lid = resample(UPPER_LID, 60)
         canvas.fill(join(lid, (lid + (0, 11))[::-1]), "#4a3f78", 0.42)

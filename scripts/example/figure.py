@@ -22,10 +22,9 @@ def figure(canvas):
 
     with body.placed(*POSITION):
         dress.body(body)
-    body.rim(SUNLIGHT)
-
     with front.placed(*POSITION, TILT):
         hair.front(front)
+    body.rim(SUNLIGHT, beside=front)
     body.cast(front, -6, 10, "#4b3a80", 0.40)
     canvas.put(body)
 

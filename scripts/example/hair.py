@@ -4,7 +4,7 @@ import numpy as np
 
 from brush import band, curve, join, linear, mix, normals, offset, radial, resample, rgba, section
 
-BASE, SHADE, DEEP, LIGHT, SHEEN = "#43418c", "#2f2c68", "#211d4d", "#6467b8", "#a9b4ea"
+BASE, SHADE, DEEP, LIGHT, SHEEN = "#43418c", "#2f2c68", "#211d4d", "#6467b8", "#9aa3ea"
 LINE, WARM = "#17133a", "#f2a58e"
 
 
@@ -32,7 +32,7 @@ def lock(canvas, spine, width, tones=(SHADE, BASE, LIGHT), root=0.55, belly=0.35
         edge = np.sin(np.clip((t - 0.06) / 0.8, 0, 1) * np.pi) ** 0.7
         canvas.fill(band(spine, lit * half * (0.78 - 0.03 * ripple), lit * half * (0.78 - 0.42 * edge)), light, 0.75)
         if sheen is not None:
-            gleam(canvas, spine, half, int(np.argmin(np.abs(sheen(spine)))), random, gloss, 0.8 if gloss is None else 0.42)
+            gleam(canvas, spine, half, int(np.argmin(np.abs(sheen(spine)))), random, gloss, 0.8 if gloss is None else 0.5)
     for _ in range(max(2, int(width / 15))):
         at = random.uniform(-0.7, 0.75)
         start, stop = random.uniform(0.03, 0.3), random.uniform(0.6, 0.97)
@@ -51,13 +51,15 @@ def ring(spine):
 def gleam(canvas, spine, half, at, random, colour=None, alpha=0.9):
     """A patch of light across a lock around point `at` of its spine: pointed streaks that run with the hair."""
     if colour is None:
-        colour = mix(SHEEN, "#ffdcc8", np.clip((spine[at, 0] + 110) / 260, 0, 1))
-    count = max(3, int(half[at] / 2.6))
-    for place in np.linspace(0.86, -0.62, count):
-        above, below = random.uniform(3, 9), random.uniform(2, 6)
-        first, last = int(max(at - above, 0)), int(min(at + below + 1, len(spine) - 1))
-        streak = offset(spine, half * place)[first : last + 1]
-        canvas.ink(streak, 2.9 * half[at] / count, colour, alpha, ends=(0, 0))
+        colour = mix(SHEEN, "#f6c3c6", np.clip((spine[at, 0] + 110) / 260, 0, 1))
+    count = max(4, int(half[at] / 1.9))
+    width = 2 * half[at] / count
+    with canvas.together(alpha):
+        for place in np.linspace(0.86, -0.62, count):
+            above, below = random.uniform(2.5, 10), random.uniform(2, 8)
+            first, last = int(max(at - above, 0)), int(min(at + below + 1, len(spine) - 1))
+            streak = offset(spine, half * place)[first : last + 1]
+            canvas.ink(streak, 1.4 * width, colour, ends=(0, 0))
 
 
 def wisp(canvas, *points, width=2.6, colour=BASE):
@@ -105,6 +107,18 @@ def back(canvas):
     upper = curve((30, -120), (130, -96), (232, -30), (342, 2), (452, -14), (566, -84))
     lower = curve((-30, 60), (30, 190), (130, 282), (246, 318), (356, 300), (452, 244))
     stream(canvas, upper, lower, 9, (74, 96), (DEEP, SHADE, BASE), 100, (0.78, 0.98), gloss="#4b4ca0")
+    # Locks that the wind has parted from the rest.
+    for number, (points, width) in enumerate(
+        [
+            ([(130, -80), (240, -32), (360, -28), (460, -66), (566, -136)], 24),
+            ([(180, 0), (300, 40), (420, 34), (520, 24), (626, -26)], 22),
+            ([(170, 40), (320, 88), (430, 84), (530, 82), (612, 62)], 20),
+            ([(160, 120), (290, 166), (400, 160), (500, 152), (590, 118)], 24),
+            ([(150, 190), (280, 250), (390, 250), (480, 232), (560, 190)], 20),
+            ([(140, 230), (270, 300), (380, 312), (470, 306), (548, 282)], 22),
+        ]
+    ):
+        lock(canvas, curve(*points), width, (SHADE, BASE, LIGHT), root=0.7, belly=0.3, tip=1.5, tint=0.5, seed=60 + number)
     stream(canvas, upper, lower, 9, (40, 60), (DEEP, SHADE, BASE), 200, (0.70, 1.0), (0.05, 0.95), "#5b5fb6")
     stream(canvas, upper, lower, 7, (26, 44), (SHADE, BASE, LIGHT), 300, (0.72, 0.96), (0.02, 0.85), "#8f95e0")
     for points in [
