@@ -89,7 +89,9 @@ def clouds(canvas):
             (930, 108, 520, 9), (1100, 140, 380, 7), (760, 168, 300, 5), (250, 118, 360, 6), (1040, 210, 420, 6),
             (90, 180, 300, 6), (1180, 262, 300, 5),
         ]:  # fmt: skip
-            spine = curve((x - length / 2, y + 10), (x - length / 6, y), (x + length / 5, y - 4), (x + length / 2, y - 16))
+            spine = curve(
+                (x - length / 2, y + 10), (x - length / 6, y), (x + length / 5, y - 4), (x + length / 2, y - 16)
+            )
             streaks.ink(spine, thick, "#ffe6cf", 0.8, ends=(0, 0))
             streaks.ink(spine + (30, 7), thick * 0.7, "#ffd2bd", 0.7, ends=(0, 0))
     far = ("#e6a5a0", "#f6c3a8", "#ffe0b8")
@@ -111,9 +113,13 @@ def gulls(canvas):
 def headland(canvas):
     """Two far capes at the left, the nearer one with a lighthouse."""
     far = curve((-20, 440), (60, 428), (150, 434), (240, 452), (330, 462), (420, HORIZON + 2))
-    canvas.fill(join(far, [(420, HORIZON + 3), (-20, HORIZON + 3)]), linear((0, 425), (0, 472), (0, "#8f86ad"), (1, "#d7a3a3")))
+    canvas.fill(
+        join(far, [(420, HORIZON + 3), (-20, HORIZON + 3)]), linear((0, 425), (0, 472), (0, "#8f86ad"), (1, "#d7a3a3"))
+    )
     near = curve((-20, 418), (30, 410), (86, 420), (130, 438), (190, 450), (236, 466), (268, HORIZON + 6))
-    canvas.fill(join(near, [(268, HORIZON + 8), (-20, HORIZON + 8)]), linear((0, 405), (0, 476), (0, "#5d5f8f"), (1, "#a88399")))
+    canvas.fill(
+        join(near, [(268, HORIZON + 8), (-20, HORIZON + 8)]), linear((0, 405), (0, 476), (0, "#5d5f8f"), (1, "#a88399"))
+    )
     tower = np.array([(62, 414), (65, 372), (75, 372), (78, 416)])
     canvas.fill(tower, linear((62, 0), (78, 0), (0, "#8d84a8"), (0.6, "#e9cfc0"), (1, "#ffe6c8")))
     canvas.fill(np.array([(63.5, 394), (64.2, 386), (75.8, 386), (76.5, 394)]), "#c9706f", 0.9)
@@ -128,8 +134,13 @@ def sea(canvas):
     with canvas.clipped(np.array([(0, HORIZON), (WIDTH, HORIZON), (WIDTH, HEIGHT), (0, HEIGHT)])):
         canvas.wash(
             linear(
-                (0, HORIZON), (0, HEIGHT),
-                (0, "#f3a48c"), (0.10, "#d79a9c"), (0.30, "#8f8fae"), (0.6, "#4f7d9c"), (1, "#2f5a80"),
+                (0, HORIZON),
+                (0, HEIGHT),
+                (0, "#f3a48c"),
+                (0.10, "#d79a9c"),
+                (0.30, "#8f8fae"),
+                (0.6, "#4f7d9c"),
+                (1, "#2f5a80"),
             )  # fmt: skip
         )
         random = np.random.default_rng(3)
@@ -139,7 +150,9 @@ def sea(canvas):
             y = HORIZON + 3 + depth * 220
             length = 22 + 120 * depth * random.uniform(0.4, 1)
             x = random.uniform(-40, WIDTH + 40)
-            wave = curve((x, y), (x + length * 0.3, y - 1.6 * depth), (x + length * 0.7, y + 1.2 * depth), (x + length, y))
+            wave = curve(
+                (x, y), (x + length * 0.3, y - 1.6 * depth), (x + length * 0.7, y + 1.2 * depth), (x + length, y)
+            )
             tone = random.choice(["#3c6a92", "#f6c0a4", "#7c8fb4"], p=[0.5, 0.28, 0.22])
             canvas.ink(wave, 0.8 + 2.4 * depth, tone, 0.34, ends=(0, 0))
         # The sun's road on the water.
@@ -162,7 +175,12 @@ def sea(canvas):
 def blade(canvas, random, x, base, height, colour, lean):
     """One leaf of grass, bent by the wind."""
     bend = lean * height * random.uniform(0.5, 1.1)
-    spine = curve((x, base), (x + bend * 0.15, base - height * 0.45), (x + bend * 0.5, base - height * 0.8), (x + bend, base - height))
+    spine = curve(
+        (x, base),
+        (x + bend * 0.15, base - height * 0.45),
+        (x + bend * 0.5, base - height * 0.8),
+        (x + bend, base - height),
+    )
     canvas.ink(spine, random.uniform(2.4, 4.6), colour, ends=(1, 0), swell=0.1)
 
 
@@ -172,7 +190,11 @@ def meadow(canvas):
     edge = curve((-20, 588), (140, 596), (330, 626), (620, 652), (900, 640), (1120, 610), (1300, 578))
     canvas.fill(join(edge, [(1300, 740), (-20, 740)]), linear((0, 580), (0, 720), (0, "#54808a"), (1, "#234a66")))
     for row, (low, tones) in enumerate(
-        [(6, ["#7da393", "#a9b893", "#5e8c8d"]), (34, ["#4d7f86", "#6f9a90", "#3d6c7c"]), (78, ["#2f5d74", "#3d7080", "#274f69"])]
+        [
+            (6, ["#7da393", "#a9b893", "#5e8c8d"]),
+            (34, ["#4d7f86", "#6f9a90", "#3d6c7c"]),
+            (78, ["#2f5d74", "#3d7080", "#274f69"]),
+        ]
     ):
         for x in np.linspace(-30, WIDTH + 10, 250):
             x += random.uniform(-4, 4)
@@ -181,9 +203,9 @@ def meadow(canvas):
             colour = mix(str(random.choice(tones)), "#ffdca6", 0.5 * lit * (1 - row / 3))
             blade(canvas, random, x, top + low + random.uniform(0, 14), random.uniform(22, 50) + 8 * row, colour, 0.62)
     for x, y, size in [
-        (60, 628, 9), (128, 604, 7), (206, 640, 10), (270, 622, 7), (842, 648, 8), (905, 626, 9), (1000, 640, 7), (1075, 606, 9),
-        (1140, 634, 11), (1218, 590, 8), (1256, 632, 10), (960, 664, 10), (300, 640, 11), (258, 668, 16), (176, 664, 13), (770, 676, 13),
-        (824, 690, 17), (898, 684, 12), (1020, 676, 14), (742, 702, 14),
+        (60, 628, 9), (128, 604, 7), (206, 640, 10), (270, 622, 7), (842, 648, 8), (905, 626, 9), (1000, 640, 7),
+        (1075, 606, 9), (1140, 634, 11), (1218, 590, 8), (1256, 632, 10), (960, 664, 10), (300, 640, 11),
+        (258, 668, 16), (176, 664, 13), (770, 676, 13), (824, 690, 17), (898, 684, 12), (1020, 676, 14), (742, 702, 14),
     ]:  # fmt: skip
         cosmos(canvas, random, x, y, size, "#f7b7c4" if (x // 10) % 2 else "#fdf0e6")
 
@@ -237,9 +259,12 @@ def haze(canvas):
 def petals(canvas):
     """Petals that the wind carries past."""
     for x, y, size, turn in [
-        (236, 250, 9, 30), (318, 402, 7, -40), (690, 96, 7, 15), (1010, 160, 8, -25), (1150, 330, 9, 40), (1090, 452, 6, 10),
-        (160, 520, 8, 60), (880, 545, 9, -15), (1206, 196, 6, 70), (92, 322, 6, 10), (760, 590, 7, 35),
+        (236, 250, 9, 30), (318, 402, 7, -40), (690, 96, 7, 15), (1010, 160, 8, -25), (1150, 330, 9, 40),
+        (1090, 452, 6, 10), (160, 520, 8, 60), (880, 545, 9, -15), (1206, 196, 6, 70), (92, 322, 6, 10),
+        (760, 590, 7, 35),
     ]:  # fmt: skip
         with canvas.placed(x, y, turn):
-            shape = curve((-size, 0), (-size * 0.2, -size * 0.55), (size, -size * 0.1), (size * 0.1, size * 0.45), closed=True)
+            shape = curve(
+                (-size, 0), (-size * 0.2, -size * 0.55), (size, -size * 0.1), (size * 0.1, size * 0.45), closed=True
+            )
             canvas.fill(shape, linear((-size, 0), (size, 0), (0, "#f08ea6"), (1, "#ffe3dc")), 0.95)

@@ -1,7 +1,7 @@
 """Drawing tools on top of cairo: curves, tapered ink, gradients, blurred layers, light and shadow from silhouettes.
 
-A path is an array of points, float64 `[N, 2]`, in picture units (1280 x 720), x to the right, y down. Every shape is a dense
-polyline through a few named points, so that outlines can be offset, tapered and joined without any path algebra.
+A path is an array of points, float64 `[N, 2]`, in picture units (1280 x 720), x to the right, y down. Every shape is a
+dense polyline through a few given points, so that outlines can be offset, tapered and joined without path algebra.
 """
 
 from contextlib import contextmanager
@@ -92,7 +92,7 @@ def rgba(text, alpha=1.0):
 def mix(first, second, amount):
     """The colour `amount` of the way from `first` to `second`."""
     a, b = rgba(first), rgba(second)
-    return "#" + "".join(f"{round(255 * (p + (q - p) * amount)):02x}" for p, q in zip(a[:3], b[:3]))
+    return "#" + "".join(f"{round(255 * (p + (q - p) * amount)):02x}" for p, q in zip(a[:3], b[:3], strict=True))
 
 
 def _stops(gradient, stops):
@@ -142,9 +142,7 @@ class Canvas:
     def pixels(self):
         """The premultiplied BGRA bytes, uint8 `[H, W, 4]`, shared with the canvas."""
         self.surface.flush()
-        return np.ndarray(
-            (self.surface.get_height(), self.surface.get_width(), 4), np.uint8, self.surface.get_data()
-        )
+        return np.ndarray((self.surface.get_height(), self.surface.get_width(), 4), np.uint8, self.surface.get_data())
 
     @contextmanager
     def placed(self, x, y, turn=0.0, stretch=(1.0, 1.0)):
@@ -191,7 +189,7 @@ class Canvas:
         self.context.paint()
 
     def ink(self, path, width, colour, alpha=1.0, ends=(0.15, 0.15), swell=0.5):
-        """A pen line: `ends` are the widths of its two ends as fractions of `width`, `swell` is where it is thickest."""
+        """A pen line: `ends` are the widths of its ends as fractions of `width`, `swell` is where it is thickest."""
         line = resample(path, max(8, len(path)))
         t = np.linspace(0, 1, len(line))
         rise = np.where(t < swell, t / max(swell, 1e-6), (1 - t) / max(1 - swell, 1e-6)).clip(0, 1)

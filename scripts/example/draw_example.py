@@ -4,11 +4,12 @@ import sys
 from pathlib import Path
 
 import background
-from figure import figure
 from brush import Canvas
+from figure import figure
 from finish import finish
 
 OVERSAMPLING = 2
+
 
 def main():
     out = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).with_name("example.png")

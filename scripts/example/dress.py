@@ -48,10 +48,23 @@ def dress(canvas):
     with canvas.clipped(BODY):
         # Shade on the left, under the collar, under the bust and along the sleeves.
         canvas.fill(join(curve((-220, 230), (-150, 250), (-138, 300), (-146, 360), (-138, 440)), [(-240, 440)]), SHADE)
-        canvas.fill(join(curve((-70, 440), (-60, 390), (-96, 352), (-118, 330)), curve((-118, 340), (-104, 390), (-100, 440))), SHADE)
-        canvas.fill(join(curve((-96, 356), (-50, 388), (0, 392), (52, 386), (98, 350)), curve((98, 350), (58, 402), (40, 440)), [(-50, 440)]), SHADE, 0.85)
+        canvas.fill(
+            join(curve((-70, 440), (-60, 390), (-96, 352), (-118, 330)), curve((-118, 340), (-104, 390), (-100, 440))),
+            SHADE,
+        )
+        canvas.fill(
+            join(
+                curve((-96, 356), (-50, 388), (0, 392), (52, 386), (98, 350)),
+                curve((98, 350), (58, 402), (40, 440)),
+                [(-50, 440)],
+            ),
+            SHADE,
+            0.85,
+        )
         canvas.fill(join(curve((140, 300), (134, 350), (142, 440)), curve((160, 440), (148, 360), (140, 300))), SHADE)
-        canvas.fill(join(curve((150, 236), (172, 280), (176, 340)), curve((164, 320), (158, 270), (150, 236))), SHADE, 0.7)
+        canvas.fill(
+            join(curve((150, 236), (172, 280), (176, 340)), curve((164, 320), (158, 270), (150, 236))), SHADE, 0.7
+        )
     # Arm holes, sleeves' folds, bust folds.
     canvas.ink(curve((-132, 262), (-142, 310), (-138, 370), (-130, 440)), 2.6, LINE, ends=(0, 0.4))
     canvas.ink(curve((142, 262), (150, 310), (146, 370), (140, 440)), 2.6, LINE, ends=(0, 0.4))
@@ -88,7 +101,9 @@ def collar(canvas):
         canvas.fill(shape, COLLAR_SHADE if shade_side else COLLAR)
         with canvas.clipped(shape):
             if shade_side:
-                canvas.fill(join(curve((-150, 250), (-112, 222), (-72, 220), (-40, 260), (-10, 306)), [(-90, 330)]), COLLAR)
+                canvas.fill(
+                    join(curve((-150, 250), (-112, 222), (-72, 220), (-40, 260), (-10, 306)), [(-90, 330)]), COLLAR
+                )
             else:
                 canvas.fill(join(curve((30, 160), (66, 196), (70, 240), (40, 306)), [(0, 306)]), COLLAR_SHADE)
             canvas.ink(stripe, 3.4, "#f7efe6", ends=(1, 1))
@@ -101,15 +116,43 @@ def ribbon(canvas):
     tail(canvas, [(6, 304), (40, 340), (96, 352), (150, 336), (214, 350)], 40, 1)
     tail(canvas, [(2, 306), (18, 352), (52, 388), (104, 398), (160, 384)], 44, 2)
     for side in (-1, 1):
-        loop = curve((0, 296), (side * 28, 268), (side * 62, 268), (side * 66, 300), (side * 46, 326), (side * 18, 312), (0, 304), closed=True)
+        loop = curve(
+            (0, 296),
+            (side * 28, 268),
+            (side * 62, 268),
+            (side * 66, 300),
+            (side * 46, 326),
+            (side * 18, 312),
+            (0, 304),
+            closed=True,
+        )
         loop = loop + (4, 0)
         canvas.fill(loop, RIBBON)
         with canvas.clipped(loop):
-            canvas.fill(curve((4, 304), (4 + side * 24, 304), (4 + side * 66, 306), (4 + side * 50, 334), (4 + side * 10, 322), closed=True), RIBBON_SHADE)
-            canvas.fill(curve((4 + side * 34, 276), (4 + side * 52, 272), (4 + side * 58, 284), (4 + side * 44, 288), closed=True), RIBBON_LIGHT)
+            canvas.fill(
+                curve(
+                    (4, 304),
+                    (4 + side * 24, 304),
+                    (4 + side * 66, 306),
+                    (4 + side * 50, 334),
+                    (4 + side * 10, 322),
+                    closed=True,
+                ),
+                RIBBON_SHADE,
+            )
+            canvas.fill(
+                curve(
+                    (4 + side * 34, 276), (4 + side * 52, 272), (4 + side * 58, 284), (4 + side * 44, 288), closed=True
+                ),
+                RIBBON_LIGHT,
+            )
         canvas.ink(join(loop, loop[:1]), 2.6, RIBBON_LINE, ends=(0.5, 0.5))
-        canvas.ink(curve((4 + side * 10, 298), (4 + side * 26, 292), (4 + side * 40, 292)), 2.0, RIBBON_LINE, ends=(0.8, 0))
-        canvas.ink(curve((4 + side * 10, 304), (4 + side * 24, 308), (4 + side * 34, 312)), 1.8, RIBBON_LINE, ends=(0.8, 0))
+        canvas.ink(
+            curve((4 + side * 10, 298), (4 + side * 26, 292), (4 + side * 40, 292)), 2.0, RIBBON_LINE, ends=(0.8, 0)
+        )
+        canvas.ink(
+            curve((4 + side * 10, 304), (4 + side * 24, 308), (4 + side * 34, 312)), 1.8, RIBBON_LINE, ends=(0.8, 0)
+        )
     knot = curve((-10, 290), (4, 286), (18, 290), (20, 304), (14, 316), (-4, 316), (-12, 304), closed=True)
     canvas.fill(knot, linear((-12, 0), (20, 0), (0, RIBBON_SHADE), (0.5, RIBBON), (1, RIBBON_LIGHT)))
     canvas.ink(join(knot, knot[:1]), 2.6, RIBBON_LINE, ends=(0.6, 0.6))

@@ -1,11 +1,11 @@
-"""Head and face, in head coordinates: the origin lies between the eyes, x to the right, y down, 1 unit = 1 picture pixel.
+"""Head and face, in head coordinates: the origin lies between the eyes, x to the right, y down, 1 unit = 1 pixel.
 
-The head is turned a little to the viewer's right: the far (right) half is narrower, nose and mouth sit right of the middle.
+The head is turned a little to the viewer's right: the far (right) half is narrower, nose and mouth are off its middle.
 """
 
 import numpy as np
 
-from brush import curve, ellipse, join, linear, radial, resample, rgba, section
+from brush import curve, ellipse, join, linear, resample, rgba, section
 
 SKIN, SKIN_SHADE, SKIN_DEEP = "#fde3d3", "#e9b5b0", "#cf8f9d"
 SKIN_LINE, LASH = "#8a4a5c", "#2a1f45"
@@ -14,7 +14,9 @@ FACE = curve(
     (-101, -44), (-104, 2), (-99, 44), (-80, 82), (-44, 112), (-8, 127), (10, 128),
     (38, 114), (70, 82), (89, 44), (96, 2), (94, -44), (78, -104), (0, -136), (-78, -104), closed=True,
 )  # fmt: skip
-JAW = curve((-104, -6), (-100, 42), (-80, 82), (-44, 112), (-8, 127), (10, 128), (38, 114), (70, 82), (89, 44), (96, -2))
+JAW = curve(
+    (-104, -6), (-100, 42), (-80, 82), (-44, 112), (-8, 127), (10, 128), (38, 114), (70, 82), (89, 44), (96, -2)
+)
 
 
 def face(canvas, hair):
@@ -23,7 +25,10 @@ def face(canvas, hair):
     skin.fill(FACE, SKIN)
     with skin.onto() as shade:
         # The side turned away from the sun.
-        side = join(curve((-112, -70), (-112, 60), (-60, 122), (6, 140)), curve((-6, 122), (-52, 100), (-82, 62), (-92, 20), (-90, -70)))
+        side = join(
+            curve((-112, -70), (-112, 60), (-60, 122), (6, 140)),
+            curve((-6, 122), (-52, 100), (-82, 62), (-92, 20), (-90, -70)),
+        )
         shade.fill(side, SKIN_SHADE, 0.75)
         with shade.soft(10) as warm:
             warm.fill(ellipse(-62, 47, 27, 15, 6), "#f58f90", 0.50)
@@ -96,7 +101,15 @@ def iris(canvas, x, across):
     y = 0.5
     with canvas.clipped(ellipse(x, y, 23.5, 28)):
         canvas.wash(
-            linear((0, y - 27), (0, y + 27), (0, "#1d1c4e"), (0.34, "#245a86"), (0.62, "#2fa3a8"), (0.86, "#8fe6c8"), (1, "#d8fbdc"))
+            linear(
+                (0, y - 27),
+                (0, y + 27),
+                (0, "#1d1c4e"),
+                (0.34, "#245a86"),
+                (0.62, "#2fa3a8"),
+                (0.86, "#8fe6c8"),
+                (1, "#d8fbdc"),
+            )
         )
         for k in range(34):  # fibres
             angle = k / 34 * 2 * np.pi
@@ -111,7 +124,9 @@ def iris(canvas, x, across):
         canvas.fill(ellipse(x, y - 1, 10.4, 13.2), linear((0, y - 14), (0, y + 12), (0, "#100e33"), (1, "#1d3a6a")))
         with canvas.soft(2.0) as top:
             top.fill(ellipse(x, y - 24, 26, 15), "#15123c", 0.8)
-    canvas.ink(np.vstack([ellipse(x, y, 22.8, 27.6)[30:], ellipse(x, y, 22.8, 27.6)[:32]]), 2.8, "#191742", ends=(0.4, 0.4))
+    canvas.ink(
+        np.vstack([ellipse(x, y, 22.8, 27.6)[30:], ellipse(x, y, 22.8, 27.6)[:32]]), 2.8, "#191742", ends=(0.4, 0.4)
+    )
     canvas.fill(ellipse(x + 8.5 * across, y - 10.5, 6.4, 7.6, 14 * across), "#ffffff")
     canvas.fill(ellipse(x - 9.5 * across, y + 12, 3.6, 4.4, 14 * across), "#ffffff", 0.95)
     canvas.fill(ellipse(x + 13 * across, y + 1.5, 1.8, 2.2), "#ffffff", 0.9)

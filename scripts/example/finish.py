@@ -6,7 +6,9 @@ from PIL import Image, ImageFilter
 
 def finish(canvas):
     """The canvas as an 8-bit RGB image of its nominal size."""
-    drawn = Image.fromarray(np.ascontiguousarray(canvas.pixels()[..., 2::-1]), "RGB").resize(canvas.size, Image.Resampling.BOX)
+    drawn = Image.fromarray(np.ascontiguousarray(canvas.pixels()[..., 2::-1]), "RGB").resize(
+        canvas.size, Image.Resampling.BOX
+    )
     colour = np.asarray(drawn, dtype=np.float32) / 255
     return Image.fromarray(np.rint(255 * grade(bloom(colour))).clip(0, 255).astype(np.uint8), "RGB")
 
@@ -21,7 +23,9 @@ def bloom(colour):
 def grade(colour):
     """A gentle contrast curve; shadows towards indigo, lights towards peach; darker corners."""
     tone = luminance(colour)
-    colour = colour + 0.030 * (1 - tone) ** 2 * np.array([0.1, -0.1, 1.0]) + 0.022 * tone**2 * np.array([1.0, 0.2, -0.7])
+    colour = (
+        colour + 0.030 * (1 - tone) ** 2 * np.array([0.1, -0.1, 1.0]) + 0.022 * tone**2 * np.array([1.0, 0.2, -0.7])
+    )
     colour = colour.clip(0, 1)
     colour = colour + 0.10 * (colour * colour * (3 - 2 * colour) - colour)
     height, width = colour.shape[:2]
@@ -36,7 +40,11 @@ def luminance(colour):
 
 def blurred(colour, radius):
     planes = [
-        np.asarray(Image.fromarray((255 * colour[..., c]).clip(0, 255).astype(np.uint8)).filter(ImageFilter.GaussianBlur(radius)))
+        np.asarray(
+            Image.fromarray((255 * colour[..., c]).clip(0, 255).astype(np.uint8)).filter(
+                ImageFilter.GaussianBlur(radius)
+            )
+        )
         for c in range(3)
     ]
     return np.stack(planes, axis=-1).astype(np.float32) / 255
