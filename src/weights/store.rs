@@ -96,7 +96,8 @@ impl<'data> Store<'data> {
             let hint = "the file belongs to another version or model; fetch the one that the manifest names";
             Error::input(format!("tensor `{key}` of weights `{}`", self.name), wanted, found, hint)
         };
-        let view = self.tensors.tensor(&key).map_err(|_| refuse(format!("shape {shape:?}"), "no such tensor".into()))?;
+        let view =
+            self.tensors.tensor(&key).map_err(|_| refuse(format!("shape {shape:?}"), "no such tensor".into()))?;
         if view.shape() != shape {
             return Err(refuse(format!("shape {shape:?}"), format!("{:?}", view.shape())));
         }
