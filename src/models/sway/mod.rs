@@ -15,6 +15,7 @@ pub mod motion;
 mod named;
 pub mod parts;
 pub mod text;
+pub mod weights;
 
 /// Latent frames of a clip, whatever its length: the keys of its splines.
 pub const KEYS: usize = 25;
