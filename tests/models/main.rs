@@ -7,3 +7,4 @@ mod sway_codec;
 mod sway_denoiser;
 mod sway_encoder;
 mod sway_features;
+mod sway_threads;

@@ -1,1 +1,3 @@
 //! The CPU: rayon over rows or frames, so that results do not depend on the thread count.
+
+pub mod gelu;

@@ -20,6 +20,7 @@ use crate::models::{self, Branch, Conditioning};
 use crate::nn::attention::attention;
 use crate::nn::linear::{Linear, linear};
 use crate::nn::norm::Modulation;
+use crate::ops::gelu::gelu;
 use crate::shape;
 use crate::weights::store::Scope;
 
@@ -199,7 +200,7 @@ impl Block {
         let x = (x + gated(0, &self.spatial.forward(&h)?)?)?;
         let h = modulation(1)?.norm(&x)?.transpose(0, 1)?.contiguous()?;
         let x = (&x + gated(1, &self.temporal.forward(&h)?)?.transpose(0, 1)?)?;
-        let h = self.expand.forward(&modulation(2)?.norm(&x)?)?.gelu()?;
+        let h = gelu(&self.expand.forward(&modulation(2)?.norm(&x)?)?)?;
         Ok((&x + gated(2, &self.contract.forward(&h)?)?)?)
     }
 }
