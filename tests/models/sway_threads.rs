@@ -10,7 +10,7 @@ use stir::models::sway::image_encoder::ImageEncoder;
 use stir::models::sway::weights;
 use stir::picture::Picture;
 
-use crate::support::{fixture, values};
+use crate::fixture::{fixture, values};
 
 /// A hash of every bit of what the networks make of a picture and of noise (FNV-1a).
 fn digest() -> u64 {
