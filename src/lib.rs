@@ -6,7 +6,7 @@
 //! ```text
 //! cli -> pipeline -> models -> nn -> ops -> backend
 //!           |-> media                            pixels in, video out: the only place that knows FFmpeg
-//!        models also use diffusion and weights
+//!        models also use diffusion and weights, nn uses weights
 //! leaves, usable anywhere: error, units, shape, device, picture, camera, latents
 //! ```
 //!

@@ -16,7 +16,7 @@ const LAYERS: [(&str, &[&str]); 9] = [
     ("pipeline", &["models", "media", "nn", "ops", "backend", "diffusion", "weights"]),
     ("models", &["nn", "ops", "backend", "diffusion", "weights"]),
     ("media", &[]),
-    ("nn", &["ops", "backend"]),
+    ("nn", &["ops", "backend", "weights"]),
     ("ops", &["backend"]),
     ("backend", &[]),
     ("diffusion", &[]),

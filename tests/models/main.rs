@@ -7,4 +7,5 @@ mod sway_codec;
 mod sway_denoiser;
 mod sway_encoder;
 mod sway_features;
+mod sway_manifest;
 mod sway_threads;
