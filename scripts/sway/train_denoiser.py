@@ -105,6 +105,10 @@ class Run:
         self.step, self.seconds = 0, 0.0
         if options.checkpoint.exists():
             self._load(torch.load(options.checkpoint, map_location=device))
+        elif options.start:
+            weights = torch.load(options.start, map_location=device)["average"]
+            self.network.load_state_dict(weights)
+            self.average.load_state_dict(weights)
 
     def _load(self, saved):
         self.network.load_state_dict(saved["network"])
@@ -175,7 +179,7 @@ def train(options):
             note("   " + summary(score(run.average, bank.features, count=32)))
             next_score += SHORT_SCORE_SECONDS
     run.save(options.checkpoint)
-    scores = score(run.average, bank.features)
+    scores = score(run.average, bank.features, options.score_plans)
     scores["training"] = dict(steps=run.step, samples=run.step * options.batch, seconds=round(run.seconds), parameters=size)
     options.checkpoint.with_suffix(".scores.json").write_text(json.dumps(scores, indent=1) + "\n")
     note(summary(scores))
@@ -185,6 +189,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--features", type=Path, required=True)
     parser.add_argument("--checkpoint", type=Path, required=True)
+    parser.add_argument("--start", type=Path, help="checkpoint of a finished run whose weights a new run starts from")
     parser.add_argument("--seconds", type=float, default=2300, help="planned training time, over which the learning rate falls to zero")
     parser.add_argument("--steps", type=int, default=0, help="planned steps instead of seconds")
     parser.add_argument("--batch", type=int, default=32)
@@ -193,6 +198,7 @@ def main():
     parser.add_argument("--width", type=int, default=128)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--score-plans", type=int, default=128, help="plans scored at the end")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     if options.batch % options.part:
