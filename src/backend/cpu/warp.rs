@@ -139,6 +139,16 @@ impl SplinePicture {
         &self.picture
     }
 
+    /// The pixels of a rectangle, `[height, width, 3]`.
+    pub fn pixels(&self, place: PixelRectangle) -> Vec<u8> {
+        (place.top..place.top + place.height)
+            .flat_map(|row| {
+                let start = (row * self.width + place.left) * 3;
+                self.picture.pixels()[start..start + place.width * 3].iter().copied()
+            })
+            .collect()
+    }
+
     /// Puts other pixels, `[height, width, 3]`, into a rectangle.
     ///
     /// # Panics

@@ -15,6 +15,7 @@ pub mod keys;
 pub mod motion;
 mod named;
 pub mod parts;
+mod plane;
 pub mod text;
 pub mod weights;
 

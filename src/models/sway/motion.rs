@@ -6,7 +6,8 @@ pub const GRID: usize = 6;
 /// A coarse displacement field `[row][column][x, y]`: value 1 is a displacement of 0.16 head radii, right and down, where flexibility is 1.
 ///
 /// Control points of a uniform cubic B-spline; point (row, column) stands at `((column + 0.5) / 6, (row + 0.5) / 6)` of the picture.
-pub type Field = [[[f32; 2]; GRID]; GRID];
+// Spelt out, because rustc 1.95 stops with an internal error on closures that capture the type with named constants.
+pub type Field = [[[f32; 2]; 6]; 6];
 
 /// Control values of one frame, in the units of the control channels; all zero means: the picture as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]

@@ -1,1 +1,90 @@
-//! Motion latents to frames: the picture is taken apart once and re-sampled for each frame.
+//! The decoder: re-samples the user's own picture at full resolution, moved by the decoded motion.
+
+pub mod camera;
+pub mod deform;
+mod lids;
+mod light;
+mod lines;
+mod puppet;
+mod skin;
+
+use super::class_map::ClassMap;
+use super::motion::MotionFrame;
+use super::parts::Parts;
+use crate::ops::warp::{PixelRectangle, SplinePicture, warp};
+use crate::picture::Picture;
+
+use camera::{Camera, minimal_cover};
+use deform::{Deformation, source_grid};
+use lids::Lid;
+use light::LightMap;
+use puppet::Puppet;
+
+/// Draws the frames of one picture.
+pub struct FrameRenderer {
+    source: SplinePicture,
+    parts: Parts,
+    puppet: Puppet,
+    light: LightMap,
+    lids: [Option<Lid>; 2],
+}
+
+impl FrameRenderer {
+    /// For a picture at the clip's size, and its class probabilities.
+    pub fn new(picture: Picture, probabilities: &ClassMap) -> Self {
+        let parts = Parts::find(probabilities, picture.width(), picture.height());
+        Self {
+            puppet: Puppet::new(&picture, probabilities, parts.head.as_ref()),
+            light: LightMap::new(&picture),
+            lids: [&parts.left_eye, &parts.right_eye]
+                .map(|eye| eye.as_ref().and_then(|eye| Lid::new(&picture, probabilities, eye))),
+            parts,
+            source: SplinePicture::new(picture),
+        }
+    }
+
+    /// What was found in the picture.
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// One frame, zoomed in just so far that no border shows.
+    pub fn render(&mut self, motion: &MotionFrame) -> Picture {
+        let (width, height) = (self.source.picture().width(), self.source.picture().height());
+        let zooms_out = motion.control.zoom + motion.control.push < 0.0;
+        let cover = if zooms_out { 1.0 } else { minimal_cover(&motion.control, width, height) };
+        self.render_covered(motion, cover)
+    }
+
+    /// One frame, zoomed in by at least `cover` (see [`camera::cover_zooms`]).
+    pub fn render_covered(&mut self, motion: &MotionFrame, cover: f64) -> Picture {
+        let size = [self.source.picture().width(), self.source.picture().height()];
+        let camera = Camera::new(&motion.control, cover, size[0], size[1]);
+        let deformation = Deformation::new(&self.puppet, motion, &camera, size);
+        let grid = source_grid(deformation.as_ref(), &camera, size);
+        let opened = self.close_eyes([motion.control.blink_left, motion.control.blink_right]);
+        let frame = warp(&self.source, &grid, |row, _, values, bytes| {
+            self.light.finish_row(&motion.control, row, values, bytes);
+        });
+        // The other way round, so that where the patches of two eyes overlap the first one's pixels come back last.
+        for (place, pixels) in opened.iter().rev() {
+            self.source.replace(*place, pixels);
+        }
+        frame
+    }
+
+    /// Draws the lids into the source; returns the pixels that were there before.
+    fn close_eyes(&mut self, closures: [f32; 2]) -> Vec<(PixelRectangle, Vec<u8>)> {
+        let mut opened = Vec::new();
+        for (lid, closure) in self.lids.iter().zip(closures) {
+            let Some(lid) = lid else { continue };
+            if closure <= 0.0 {
+                continue;
+            }
+            let place = lid.place();
+            opened.push((place, self.source.pixels(place)));
+            self.source.replace(place, &lid.paint(self.source.picture(), closure));
+        }
+        opened
+    }
+}
