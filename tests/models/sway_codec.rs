@@ -6,8 +6,8 @@ use stir::units::{Clip, Fps, PixelFrames};
 
 use crate::fixture::{assert_close, fixture};
 
-/// float64 on both sides until the results are rounded to float32.
-const TOLERANCE: f64 = 1e-6;
+/// float64 on both sides, but the fixture rounds positions and results to float32: measured 9e-7.
+const TOLERANCE: f64 = 2e-6;
 
 #[test]
 fn curves_and_fields_are_those_of_the_reference() {

@@ -5,8 +5,8 @@ use stir::models::sway::weights;
 
 use crate::fixture::{assert_close, fixture, values};
 
-/// float32 on both sides; measured TODO.
-const TOLERANCE: f64 = 2e-5;
+/// float32 on both sides, summed in another order: measured 5e-7, on another vector unit it may be a few times that.
+const TOLERANCE: f64 = 4e-6;
 
 #[test]
 fn logits_are_those_of_the_reference() {

@@ -91,7 +91,7 @@ impl Family for Sway {
     }
 
     fn text_encoder(&self) -> Result<Box<dyn models::TextEncoder>> {
-        Ok(Box::new(text::encoder()?))
+        Ok(Box::new(text::MotionLexicon::new()?))
     }
 
     fn denoiser(&self) -> Result<Box<dyn models::Denoiser>> {
