@@ -6,10 +6,13 @@
 //! ```
 //! There is no learned language model here: what is not in `models/sway/lexicon.toml` is not understood, and is said to be so.
 
+mod binding;
 mod grammar;
 mod group;
 mod lexicon;
+mod lexicon_file;
 mod motion;
+mod movement;
 mod plan;
 mod report;
 mod stem;

@@ -151,6 +151,7 @@ impl Settled {
         settled.contradicted = settled.parts.keys().copied().filter(|motion| ruled_out(*motion)).collect();
         settled.parts.retain(|motion, _| !ruled_out(*motion));
         settled.spread_wind(ruled_out);
+        settled.share_wind();
         let asked = settled.parts.remove(&Motion::Idle);
         settled.idle = match asked {
             Some(_) => Some(Idle::Asked),
@@ -184,6 +185,18 @@ impl Settled {
                     self.parts.insert(motion, wind);
                 }
                 None => {}
+            }
+        }
+    }
+
+    /// Hair and cloth stand in the same wind.
+    fn share_wind(&mut self) {
+        let carried = [Motion::Hair, Motion::Cloth];
+        let direction = carried.iter().find_map(|motion| self.parts.get(motion)?.direction);
+        let gust = carried.iter().filter_map(|motion| self.parts.get(motion)).map(|part| part.gust).fold(0.0, f64::max);
+        for motion in carried {
+            if let Some(part) = self.parts.get_mut(&motion) {
+                (part.direction, part.gust) = (direction, gust);
             }
         }
     }

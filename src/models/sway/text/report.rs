@@ -55,7 +55,7 @@ fn summary(reading: &Reading, settled: &Settled, camera: &[CameraMove]) -> Optio
     if !understood.is_empty() {
         sections.push(format!("understood: {}", understood.join(", ")));
     }
-    let still = kept_still(reading);
+    let still = kept_still(reading, understood.is_empty());
     if !still.is_empty() {
         sections.push(format!("kept still: {}", still.join(", ")));
     }
@@ -117,7 +117,7 @@ fn describe_camera(camera: &CameraMove) -> Option<String> {
     (camera.command != CameraCommand::StaticShot).then(|| format!("camera {}{strength}", camera.command.name()))
 }
 
-fn kept_still(reading: &Reading) -> Vec<String> {
+fn kept_still(reading: &Reading, nothing_moves: bool) -> Vec<String> {
     let mut still: Vec<String> = Vec::new();
     for motion in reading.stills.iter().map(|still| still.motion) {
         let thing = match motion {
@@ -133,7 +133,7 @@ fn kept_still(reading: &Reading) -> Vec<String> {
     }
     still.extend(reading.camera_refused.iter().map(|command| format!("camera (no {})", command.name())));
     if reading.everything_still {
-        still.push("everything else".into());
+        still.push(if nothing_moves && still.is_empty() { "everything" } else { "everything else" }.into());
     }
     still
 }
