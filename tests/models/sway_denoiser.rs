@@ -4,7 +4,8 @@ use candle_core::Device;
 use stir::diffusion::{guidance, sampler, schedule};
 use stir::latents::{Constraint, Latents};
 use stir::models::sway::denoiser::Known;
-use stir::models::sway::{FEATURES, PLAN, UNCONDITIONAL_PLAN, weights};
+use stir::models::sway::text::names::{PLAN, UNCONDITIONAL_PLAN};
+use stir::models::sway::{FEATURES, weights};
 use stir::models::{Branch, Conditioning, Denoiser as _};
 
 use crate::fixture::{Fixture, assert_close, fixture, values};

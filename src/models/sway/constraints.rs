@@ -5,14 +5,12 @@ use candle_core::{Device, Tensor};
 use super::codec::CAMERA;
 use super::features::EYES_OPEN;
 use super::named::named;
+use super::text::names::CAMERA as CAMERA_PATH;
 use super::{CONTROL_CHANNELS, FEATURE_CHANNELS, FEATURES, GRID, KEYS};
 use crate::error::Result;
 use crate::latents::Constraint;
 use crate::models::Conditioning;
 use crate::shape;
-
-/// Tensor of the text condition: the camera's path, `[1, 25, 7]`, float32, control channels 12 to 18 of every key.
-pub const CAMERA_PATH: &str = "camera";
 
 /// Control channels of the blink, left and right.
 const BLINK_CHANNELS: usize = 6;

@@ -10,10 +10,8 @@
 use candle_core::{D, DType, IndexOp, Module, Tensor};
 
 use super::named::named;
-use super::{
-    CELLS, CONTROL_CHANNELS, FEATURE_CHANNELS, FEATURES, GRID, KEYS, LATENT_CHANNELS, PLAN, PLAN_CHANNELS,
-    UNCONDITIONAL_PLAN,
-};
+use super::text::names::{PLAN, UNCONDITIONAL_PLAN};
+use super::{CELLS, CONTROL_CHANNELS, FEATURE_CHANNELS, FEATURES, GRID, KEYS, LATENT_CHANNELS, PLAN_CHANNELS};
 use crate::error::{Error, Result};
 use crate::latents::Latents;
 use crate::models::{self, Branch, Conditioning};

@@ -1,5 +1,6 @@
 //! `sway`: the small model that ships with stir. It diffuses motion; its decoder re-samples the user's own picture.
 
+pub mod camera_path;
 pub mod class_map;
 pub mod codec;
 pub mod constraints;
@@ -41,15 +42,10 @@ pub const CONTROL_CHANNELS: usize = 26;
 /// Features of a cell of the picture.
 pub const FEATURE_CHANNELS: usize = 16;
 /// Entries of a plan.
-pub const PLAN_CHANNELS: usize = 20;
+pub const PLAN_CHANNELS: usize = text::CHANNELS;
 
 /// Tensor of the image condition: `[1, 6, 6, 16]`, float32, see [`features`].
 pub const FEATURES: &str = "features";
-/// Tensor of the text condition: `[1, 20]`, float32.
-pub const PLAN: &str = "plan";
-/// Tensor of the text condition: the plan that asks for nothing, `[1, 20]`, float32.
-pub const UNCONDITIONAL_PLAN: &str = "unconditional_plan";
-
 /// The entries of a plan that ask for motion of a face: blinks, breath, and motion of the head.
 const FACE_ENTRIES: [usize; 7] = [4, 5, 7, 8, 9, 10, 11];
 
@@ -104,7 +100,7 @@ impl Family for Sway {
 
     /// What was found in the picture, where the words ask for motion of a face.
     fn notes(&self, conditioning: &Conditioning) -> Result<Vec<String>> {
-        let plan = named::named(&conditioning.text.tensors, PLAN)?.flatten_all()?.to_vec1::<f32>()?;
+        let plan = named::named(&conditioning.text.tensors, text::names::PLAN)?.flatten_all()?.to_vec1::<f32>()?;
         let asks = FACE_ENTRIES.iter().any(|&entry| plan[entry] != 0.0);
         Ok(if asks { conditioning.image.notes.clone() } else { Vec::new() })
     }
