@@ -25,7 +25,7 @@ pub fn gelu(values: &[f32]) -> Vec<f32> {
 #[inline(always)]
 fn one(x: f32) -> f32 {
     /// `-2 sqrt(2 / pi)`.
-    const FACTOR: f32 = -1.595_769;
+    const FACTOR: f32 = -1.595_769_2;
     x / (1.0 + exponential(FACTOR * (x + 0.044715 * x * x * x)))
 }
 
