@@ -5,7 +5,7 @@
 
 use rayon::prelude::*;
 
-pub use crate::backend::cpu::warp::{DisplacementGrid, MARGIN, PixelRectangle, STEP, Scratch, SplinePicture};
+pub use crate::backend::cpu::warp::{DisplacementGrid, MARGIN, PixelRectangle, Replaced, STEP, Scratch, SplinePicture};
 use crate::picture::Picture;
 
 /// The warped picture. `finish(row, displacements, values, bytes)` turns a row of values (0 to 255 and slightly beyond, `[width, 4]`) into bytes (`[width, 3]`);

@@ -46,6 +46,14 @@ pub struct PixelRectangle {
     pub height: usize,
 }
 
+/// What [`SplinePicture::replace`] has overwritten.
+pub struct Replaced {
+    place: PixelRectangle,
+    bytes: Vec<u8>,
+    part: Block,
+    coefficients: Vec<[f32; 4]>,
+}
+
 /// Where each pixel comes from, relative to where it is shown: `[rows, columns, (x, y)]`, in pixels.
 ///
 /// Node (row, column) stands at pixel coordinates `(column - MARGIN + 0.5) STEP`, likewise for rows; Catmull-Rom interpolation between nodes.
@@ -139,27 +147,13 @@ impl SplinePicture {
         &self.picture
     }
 
-    /// The pixels of a rectangle, `[height, width, 3]`.
-    pub fn pixels(&self, place: PixelRectangle) -> Vec<u8> {
-        (place.top..place.top + place.height)
-            .flat_map(|row| {
-                let start = (row * self.width + place.left) * 3;
-                self.picture.pixels()[start..start + place.width * 3].iter().copied()
-            })
-            .collect()
-    }
-
-    /// Puts other pixels, `[height, width, 3]`, into a rectangle.
+    /// Puts other pixels, `[height, width, 3]`, into a rectangle, and returns what [`restore`](Self::restore) needs to undo it exactly.
     ///
     /// # Panics
     /// If the rectangle does not lie within the picture or `pixels` has another size.
-    pub fn replace(&mut self, place: PixelRectangle, pixels: &[u8]) {
+    pub fn replace(&mut self, place: PixelRectangle, pixels: &[u8]) -> Replaced {
         assert_eq!(pixels.len(), place.width * place.height * 3, "pixels of the rectangle");
-        let width = self.width;
-        for (row, line) in pixels.chunks_exact(place.width * 3).enumerate() {
-            let start = ((place.top + row) * width + place.left) * 3;
-            self.picture.pixels_mut()[start..start + line.len()].copy_from_slice(line);
-        }
+        let bytes = self.swap_pixels(place, pixels);
         let (left, top) = (place.left as isize, place.top as isize);
         let changed = Block { left, top, width: place.width, height: place.height };
         // Beyond 10 pixels a change is below 1e-3 of a level; mirrored copies in the padding are covered by the same margin.
@@ -167,8 +161,38 @@ impl SplinePicture {
         let block = written.grown(14);
         let values = self.filtered(&block);
         let limit = PADDING as isize;
-        let written = written.within(-limit, -limit, self.width as isize + limit, self.height as isize + limit);
-        self.store(&values, &block, &written);
+        let part = written.within(-limit, -limit, self.width as isize + limit, self.height as isize + limit);
+        let mut coefficients = Vec::with_capacity(part.width * part.height);
+        for row in 0..part.height {
+            let start = self.index(part.left, part.top + row as isize);
+            coefficients.extend_from_slice(&self.coefficients[start..start + part.width]);
+        }
+        self.store(&values, &block, &part);
+        Replaced { place, bytes, part, coefficients }
+    }
+
+    /// Undoes [`replace`](Self::replace); the last replacement first.
+    pub fn restore(&mut self, replaced: Replaced) {
+        self.swap_pixels(replaced.place, &replaced.bytes);
+        self.store(&replaced.coefficients, &replaced.part, &replaced.part);
+    }
+
+    /// Puts pixels into a rectangle and returns those that were there.
+    fn swap_pixels(&mut self, place: PixelRectangle, pixels: &[u8]) -> Vec<u8> {
+        let mut before = Vec::with_capacity(pixels.len());
+        for (row, line) in pixels.chunks_exact(place.width * 3).enumerate() {
+            let start = ((place.top + row) * self.width + place.left) * 3;
+            let target = &mut self.picture.pixels_mut()[start..start + line.len()];
+            before.extend_from_slice(target);
+            target.copy_from_slice(line);
+        }
+        before
+    }
+
+    /// Index of the coefficient at (x, y), which may lie in the padding.
+    fn index(&self, x: isize, y: isize) -> usize {
+        let padding = PADDING as isize;
+        (y + padding) as usize * self.stride + (x + padding) as usize
     }
 
     /// Coefficients of `block`, less exact towards its edges, where the filter starts.
@@ -188,12 +212,12 @@ impl SplinePicture {
         values
     }
 
+    /// Stores the part of `values`, which fill `block`, that lies in `part`.
     fn store(&mut self, values: &[[f32; 4]], block: &Block, part: &Block) {
-        let padding = PADDING as isize;
         for row in 0..part.height {
             let y = part.top + row as isize;
             let from = (y - block.top) as usize * block.width + (part.left - block.left) as usize;
-            let to = (y + padding) as usize * self.stride + (part.left + padding) as usize;
+            let to = self.index(part.left, y);
             self.coefficients[to..to + part.width].copy_from_slice(&values[from..from + part.width]);
         }
     }
@@ -289,18 +313,19 @@ fn padded_place(index: usize, displacement: f32, size: usize) -> (usize, f32) {
 
 /// One recursive pass forth and back along a line.
 fn filter_line(line: &mut [[f32; 4]]) {
-    for i in 1..line.len() {
-        for lane in 0..4 {
-            line[i][lane] += POLE * line[i - 1][lane];
+    let mut carried = [0.0_f32; 4];
+    for value in line.iter_mut() {
+        for (lane, carried) in value.iter_mut().zip(&mut carried) {
+            *lane += POLE * *carried;
+            *carried = *lane;
         }
     }
-    let last = line.len() - 1;
-    for lane in 0..4 {
-        line[last][lane] *= 6.0 * POLE / (POLE - 1.0);
-    }
-    for i in (0..last).rev() {
-        for lane in 0..4 {
-            line[i][lane] = POLE * (line[i + 1][lane] - 6.0 * line[i][lane]);
+    // Where the line goes on as its last value does.
+    carried = carried.map(|lane| 6.0 * lane / (POLE - 1.0) + 6.0 * lane);
+    for value in line.iter_mut().rev() {
+        for (lane, carried) in value.iter_mut().zip(&mut carried) {
+            *lane = POLE * (*carried - 6.0 * *lane);
+            *carried = *lane;
         }
     }
 }

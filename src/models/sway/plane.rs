@@ -39,6 +39,11 @@ impl Plane {
         &self.values
     }
 
+    /// All values, to be changed in place.
+    pub fn values_mut(&mut self) -> &mut [f32] {
+        &mut self.values
+    }
+
     /// The value at (column, row).
     pub fn at(&self, column: usize, row: usize) -> f32 {
         self.values[row * self.width + column]

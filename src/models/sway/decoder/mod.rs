@@ -1,7 +1,9 @@
 //! The decoder: re-samples the user's own picture at full resolution, moved by the decoded motion.
 
+mod beyond;
 pub mod camera;
 pub mod deform;
+mod eye_region;
 mod lids;
 mod light;
 mod lines;
@@ -11,9 +13,10 @@ mod skin;
 use super::class_map::ClassMap;
 use super::motion::MotionFrame;
 use super::parts::Parts;
-use crate::ops::warp::{PixelRectangle, SplinePicture, warp};
+use crate::ops::warp::{Replaced, SplinePicture, warp};
 use crate::picture::Picture;
 
+use beyond::Beyond;
 use camera::{Camera, minimal_cover};
 use deform::{Deformation, source_grid};
 use lids::Lid;
@@ -27,6 +30,8 @@ pub struct FrameRenderer {
     puppet: Puppet,
     light: LightMap,
     lids: [Option<Lid>; 2],
+    /// Made when the camera first zooms out.
+    beyond: Option<Beyond>,
 }
 
 impl FrameRenderer {
@@ -40,6 +45,7 @@ impl FrameRenderer {
                 .map(|eye| eye.as_ref().and_then(|eye| Lid::new(&picture, probabilities, eye))),
             parts,
             source: SplinePicture::new(picture),
+            beyond: None,
         }
     }
 
@@ -62,29 +68,32 @@ impl FrameRenderer {
         let camera = Camera::new(&motion.control, cover, size[0], size[1]);
         let deformation = Deformation::new(&self.puppet, motion, &camera, size);
         let grid = source_grid(deformation.as_ref(), &camera, size);
+        if camera.scale() < 1.0 && self.beyond.is_none() {
+            self.beyond = Some(Beyond::new(self.source.picture()));
+        }
         let opened = self.close_eyes([motion.control.blink_left, motion.control.blink_right]);
-        let frame = warp(&self.source, &grid, |row, _, values, bytes| {
+        let frame = warp(&self.source, &grid, |row, displacements, values, bytes| {
+            if let Some(beyond) = &self.beyond {
+                beyond.soften_row(row, displacements, values);
+            }
             self.light.finish_row(&motion.control, row, values, bytes);
         });
-        // The other way round, so that where the patches of two eyes overlap the first one's pixels come back last.
-        for (place, pixels) in opened.iter().rev() {
-            self.source.replace(*place, pixels);
+        for replaced in opened.into_iter().rev() {
+            self.source.restore(replaced);
         }
         frame
     }
 
-    /// Draws the lids into the source; returns the pixels that were there before.
-    fn close_eyes(&mut self, closures: [f32; 2]) -> Vec<(PixelRectangle, Vec<u8>)> {
-        let mut opened = Vec::new();
+    /// Draws the lids into the source; returns what undoes it.
+    fn close_eyes(&mut self, closures: [f32; 2]) -> Vec<Replaced> {
+        let mut replaced = Vec::new();
         for (lid, closure) in self.lids.iter().zip(closures) {
             let Some(lid) = lid else { continue };
-            if closure <= 0.0 {
-                continue;
+            if closure > 0.0 {
+                let pixels = lid.paint(self.source.picture(), closure);
+                replaced.push(self.source.replace(lid.place(), &pixels));
             }
-            let place = lid.place();
-            opened.push((place, self.source.pixels(place)));
-            self.source.replace(place, &lid.paint(self.source.picture(), closure));
         }
-        opened
+        replaced
     }
 }
