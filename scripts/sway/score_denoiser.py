@@ -24,6 +24,9 @@ ASKED_SHARE = 0.4
 UNASKED_SHARE = 0.1
 # Plans sampled twice, with another seed.
 SECOND_SEEDS = 24
+SETTINGS = [0.4, 0.7, 1.0, 1.4, 1.9]
+SETTING_PICTURES = 8
+SETTING_MOTIONS = ["hair", "cloth", "breath", "sway", "light_shift"]
 CLOSED, STAYS_OPEN = 0.8, 0.1
 # Amplitudes are compared with amounts where they are meant to move: channels of the plan, whether they have a sign.
 MEASURED = dict(hair=plans.HAIR, cloth=plans.CLOTH, breath=plans.BREATH, sway=plans.SWAY, nod=plans.NOD, tilt=plans.TILT, turn=plans.TURN,
@@ -129,7 +132,33 @@ def measure_guidance(denoiser, features, plan, truth, guidance, seed):
     return result
 
 
-def score(denoiser, features, count=128, guidances=(2.0,), seed=12345):
+def motion_setting(denoiser, features, seed):
+    """The motion setting against the mean flow: one plan, picture and seed at a time, amounts scaled -> the mean Spearman correlation of each
+    motion's size with the setting, and the sizes relative to setting 1."""
+    generator = torch.Generator().manual_seed(seed)
+    able = possible(features)
+    seen = torch.nonzero(able["hair"] & able["cloth"] & able["breath"])[:SETTING_PICTURES, 0]
+    count, steps = len(seen), len(SETTINGS)
+    base = torch.zeros(count, plans.CHANNELS)
+    base[:, [plans.HAIR, plans.CLOTH, plans.BREATH, plans.SWAY, plans.LIGHT_SHIFT]] = 1.0
+    base[::2, plans.WIND] = 1.0
+    noise = (torch.randn(count, 4, 25, 6, 6, generator=generator), torch.randn(count, 25, 26, generator=generator))
+    sizes = []
+    for setting in SETTINGS:
+        plan = base.clone()
+        plan[:, list(MEASURED.values())] *= setting
+        clip = Clip(*sample(denoiser, noise, features[seen], plan, torch.zeros(count, 25, 7)))
+        sizes.append(torch.stack([clip.measures[name] for name in SETTING_MOTIONS], 1))
+    sizes = torch.stack(sizes, 1)
+    result = {}
+    for column, name in enumerate(SETTING_MOTIONS):
+        rows = sizes[..., column]
+        result[name] = dict(spearman=round(float(np.mean([spearmanr(SETTINGS, row).statistic for row in rows])), 3),
+                            size=[round(float(value), 2) for value in (rows / rows[:, SETTINGS.index(1.0), None]).median(0).values])
+    return result
+
+
+def score(denoiser, features, count=128, guidances=(2.0,), settings=True, seed=12345):
     """Scores over `count` random plans and pictures -> a dictionary by guidance weight, fit for JSON."""
     device = next(denoiser.parameters()).device
     denoiser = denoiser.to("cpu").eval()
@@ -140,6 +169,8 @@ def score(denoiser, features, count=128, guidances=(2.0,), seed=12345):
     scores = dict(plans=count, steps=16, asked_share=ASKED_SHARE, unasked_share=UNASKED_SHARE)
     for guidance in guidances:
         scores[f"guidance {guidance}"] = measure_guidance(denoiser, picked, plan, truth, guidance, seed + 1)
+    if settings:
+        scores["motion_setting"] = dict(settings=SETTINGS, **motion_setting(denoiser, features, seed + 2))
     denoiser.to(device)
     return scores
 
@@ -148,6 +179,8 @@ def summary(scores):
     """The scores in a few lines."""
     lines = []
     for key, result in scores.items():
+        if key == "motion_setting":
+            lines.append(f"motion setting: {result}")
         if not key.startswith("guidance"):
             continue
         cells = [key + ":"]

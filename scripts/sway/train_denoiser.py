@@ -30,7 +30,7 @@ SMALLEST_SIGMA = 0.1
 BLINK_WEIGHT, BODY_WEIGHT = 2.0, 1.0
 WARM_UP_STEPS = 40
 AVERAGE_SPAN = 0.03
-SHORT_SCORE_SECONDS = 300
+SHORT_SCORE_SECONDS = 800
 
 
 class Bank:
@@ -176,7 +176,7 @@ def train(options):
             run.save(options.checkpoint)
             last_save = time.time()
         if run.seconds > next_score:
-            note("   " + summary(score(run.average, bank.features, count=32)))
+            note("   " + summary(score(run.average, bank.features, count=24, settings=False)))
             next_score += SHORT_SCORE_SECONDS
     run.save(options.checkpoint)
     scores = score(run.average, bank.features, options.score_plans)
