@@ -61,7 +61,7 @@ fn to_rgb(frame: &frame::Video) -> Vec<f64> {
         // Sites: columns 0, 2, 4, ... and halfway between rows 0 and 1, 2 and 3, ...
         let right = x.div_ceil(2).min(width / 2 - 1);
         let near = y / 2;
-        let far = if y % 2 == 0 { near.saturating_sub(1) } else { (near + 1).min(height / 2 - 1) };
+        let far = if y.is_multiple_of(2) { near.saturating_sub(1) } else { (near + 1).min(height / 2 - 1) };
         let row = |y: usize| 0.5 * (sample(plane, x / 2, y) + sample(plane, right, y));
         (0.75 * row(near) + 0.25 * row(far) - 128.0) / 224.0
     };
