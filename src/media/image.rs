@@ -10,7 +10,7 @@ use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbIma
 use crate::error::{Error, Result};
 use crate::picture::Picture;
 
-use super::truncation;
+use super::{color_profile, truncation};
 
 /// A picture may have at most this many pixels. Checked before decoding: a few kilobytes can unpack to gigabytes.
 pub const MOST_PIXELS: u64 = 100_000_000;
@@ -22,7 +22,7 @@ const MOST_MEMORY: u64 = 2 * MOST_PIXELS * 8;
 /// Reads a JPEG, PNG or WebP file: `[height, width, 3]`, uint8, sRGB.
 ///
 /// The contents decide the format, not the name. The picture is turned as its EXIF orientation says, palettes, grey and 16 bits
-/// become 8-bit RGB, transparent parts are laid over white, and of an animation the first frame is taken.
+/// become 8-bit RGB, colours in another space than sRGB are converted by their ICC profile, transparent parts are laid over white, and of an animation the first frame is taken.
 ///
 /// # Errors
 /// A path that names no readable file, and contents that are empty, no such picture, incomplete, damaged, or beyond [`MOST_PIXELS`].
@@ -85,10 +85,18 @@ fn decode(bytes: &[u8], thing: &str) -> Result<Picture> {
         ));
     }
     let orientation = decoder.orientation().map_err(undecodable)?;
+    let profile = decoder.icc_profile().map_err(undecodable)?;
     let mut image = DynamicImage::from_decoder(decoder).map_err(undecodable)?;
     image.apply_orientation(orientation);
     let (width, height) = (image.width() as usize, image.height() as usize);
-    Ok(Picture::new(width, height, over_white(image)))
+    let mut pixels = over_white(image);
+    if let Some(profile) = profile {
+        // As browsers do: a defect in the profile is no reason to lose the picture.
+        if let Err(error) = color_profile::to_srgb(&mut pixels, &profile) {
+            tracing::warn!("{thing}: its colour profile cannot be used ({error}); its colours are taken for sRGB");
+        }
+    }
+    Ok(Picture::new(width, height, pixels))
 }
 
 /// The format that the first bytes show, and its name.

@@ -10,6 +10,7 @@ use crate::error::{Error, Result};
 use crate::picture::Picture;
 use crate::units::Clip;
 
+mod color_profile;
 mod frame_count;
 pub mod image;
 mod png_folder;

@@ -167,6 +167,6 @@ mod tests {
         let row: Vec<u8> = [[255, 255, 255], [255, 255, 255], [0, 0, 255], [0, 0, 255]].concat();
         let mut frame = Yuv420::new(4, 2);
         frame.fill(&Picture::new(4, 2, [row.clone(), row].concat()));
-        assert_eq!(frame.plane(1), (&[128, 128 + (240 - 128) * 3 / 4][..], 2));
+        assert_eq!(frame.plane(1), (&[128, ((128 + 3 * 240) / 4) as u8][..], 2));
     }
 }

@@ -1,7 +1,7 @@
 //! Reading pictures.
 
 use image::codecs::jpeg::JpegEncoder;
-use image::{DynamicImage, ExtendedColorType, ImageFormat};
+use image::{DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat};
 use stir::media::image::open;
 use stir::picture::Picture;
 
@@ -154,6 +154,24 @@ fn exif_orientation_is_honoured() {
             let close = found.iter().zip(wanted).all(|(found, wanted): (&u8, u8)| found.abs_diff(wanted) < 16);
             assert!(close, "orientation {orientation}, ({x}, {y}): wanted {wanted:?}, found {found:?}");
         }
+    }
+}
+
+#[test]
+fn colours_are_converted_by_the_embedded_profile() {
+    let folder = Folder::new("profiles");
+    let pixels = [200, 100, 50].repeat(64);
+    for (profile, wanted) in [
+        (moxcms::ColorProfile::new_srgb(), [200, 100, 50]),
+        // Display P3 is wider: the same colour takes a stronger red in sRGB.
+        (moxcms::ColorProfile::new_display_p3(), [215, 93, 31]),
+    ] {
+        let mut bytes = Vec::new();
+        let mut encoder = image::codecs::png::PngEncoder::new(&mut bytes);
+        encoder.set_icc_profile(profile.encode().unwrap()).unwrap();
+        encoder.write_image(&pixels, 8, 8, ExtendedColorType::Rgb8).unwrap();
+        let found = open(&folder.write("picture.png", &bytes)).unwrap().pixel(3, 3);
+        assert!(found.iter().zip(wanted).all(|(found, wanted): (&u8, u8)| found.abs_diff(wanted) <= 2), "{found:?}");
     }
 }
 

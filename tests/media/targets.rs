@@ -38,11 +38,12 @@ fn bad_targets_are_refused_with_the_reason() {
         ("full.frames", "found a folder that also holds notes.txt"),
         ("folder.y4m", "found an existing folder"),
         ("plain", "found something else than a folder of that name"),
-        ("..", "found one that ends in none"),
     ] {
         let message = refusal(check_target(&folder.path(target), &input));
         assert!(message.starts_with("output ") && message.contains(found), "{target}: {message}");
     }
+    assert!(refusal(check_target("/".as_ref(), "/missing.png".as_ref())).contains("also holds"));
+    assert!(refusal(check_target(&folder.path("missing/.."), "/missing.png".as_ref())).contains("ends in none"));
     assert_eq!(folder.names(), ["folder.y4m", "full.frames", "picture.png", "plain"]);
 }
 
