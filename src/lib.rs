@@ -6,7 +6,7 @@
 //! ```text
 //! cli -> pipeline -> models -> nn -> ops -> backend
 //!           |-> media                            pixels in, video out: the only place that knows FFmpeg
-//!        models also use diffusion and weights
+//!        models also use diffusion and weights, nn uses weights
 //! leaves, usable anywhere: error, units, shape, device, picture, camera, latents
 //! ```
 //!
@@ -21,6 +21,7 @@
 
 pub mod backend;
 pub mod camera;
+pub mod cli;
 pub mod device;
 pub mod diffusion;
 pub mod error;
@@ -30,6 +31,7 @@ pub mod models;
 pub mod nn;
 pub mod ops;
 pub mod picture;
+pub mod pipeline;
 pub mod shape;
 pub mod units;
 pub mod weights;

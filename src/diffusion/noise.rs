@@ -87,6 +87,12 @@ pub fn initial(seed: u64, shapes: &BTreeMap<&'static str, Vec<usize>>) -> Result
     Ok(latents)
 }
 
+/// A seed that nobody chose, from the system's entropy. It fits in 32 bits, so that it is easy to note down.
+pub fn random_seed() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::time::SystemTime::now()) & u64::from(u32::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

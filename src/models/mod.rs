@@ -6,10 +6,10 @@ pub mod sway;
 
 use std::collections::BTreeMap;
 
-use candle_core::Tensor;
+use candle_core::{Device, Tensor};
 
 use crate::camera::CameraCommand;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::latents::{Constraint, Latents};
 use crate::picture::Picture;
 use crate::units::Clip;
@@ -142,9 +142,37 @@ pub trait Family {
     /// # Errors
     /// Missing, unknown or misshapen weights.
     fn decoder(&self) -> Result<Box<dyn Decoder>>;
+    /// Lines for the user about how picture and words fit together, such as a blink that needs eyes and finds none.
+    ///
+    /// # Errors
+    /// A failed tensor operation.
+    fn notes(&self, conditioning: &Conditioning) -> Result<Vec<String>>;
     /// What the sampler must keep for this conditioning.
     ///
     /// # Errors
     /// A failed tensor operation.
     fn constraints(&self, conditioning: &Conditioning, clip: &Clip) -> Result<Vec<Constraint>>;
+}
+
+/// Opens the weights of a family on a device.
+pub type OpenFamily = fn(&Device) -> Result<Box<dyn Family>>;
+
+/// Every family that can be named, the one that ships with stir first.
+pub const FAMILIES: [(&str, OpenFamily); 1] = [("sway", sway::open)];
+
+/// Opens a family by name.
+///
+/// # Errors
+/// An unknown name, or weights that cannot be used.
+pub fn open(name: &str, device: &Device) -> Result<Box<dyn Family>> {
+    let known = FAMILIES.iter().find(|(family, _)| *family == name).ok_or_else(|| {
+        let names = FAMILIES.map(|(family, _)| family).join(", ");
+        Error::input(
+            "--model",
+            format!("one of: {names}"),
+            format!("\"{name}\""),
+            "leave it out for the model that ships with stir",
+        )
+    })?;
+    known.1(device)
 }

@@ -1,3 +1,5 @@
 //! Operations: each file holds an operation's contract, its definition in plain terms, and the dispatch to what makes it fast.
 
+pub mod gelu;
+pub mod resize;
 pub mod warp;

@@ -1,1 +1,4 @@
 //! Weight files: opened, checked and named.
+
+pub mod keymap;
+pub mod store;

@@ -1,3 +1,5 @@
 //! The CPU: rayon over rows or frames, so that results do not depend on the thread count.
 
+pub mod gelu;
+pub mod threads;
 pub mod warp;

@@ -1,10 +1,111 @@
 //! `sway`: the small model that ships with stir. It diffuses motion; its decoder re-samples the user's own picture.
 
+pub mod camera_path;
 pub mod class_map;
+pub mod codec;
+pub mod constraints;
 pub mod curve;
 pub mod decoder;
+pub mod denoiser;
+pub mod encoder;
 mod eyes;
+pub mod features;
+pub mod frames;
+pub mod image_encoder;
+pub mod keys;
 pub mod motion;
+mod named;
 pub mod parts;
 mod plane;
 pub mod text;
+pub mod weights;
+
+use std::collections::BTreeMap;
+
+use candle_core::Device;
+
+use crate::error::Result;
+use crate::latents::Constraint;
+use crate::models::{self, Conditioning, Defaults, Family};
+use crate::units::Clip;
+
+/// Latent frames of a clip, whatever its length: the keys of its splines.
+pub const KEYS: usize = 25;
+/// Rows and columns of the spatial latents and of the picture's features.
+pub const GRID: usize = motion::GRID;
+/// Cells of the grid.
+pub const CELLS: usize = GRID * GRID;
+/// Spatial latents of a cell: hair x, hair y, cloth x, cloth y.
+pub const LATENT_CHANNELS: usize = 4;
+/// Control values of a latent frame.
+pub const CONTROL_CHANNELS: usize = 26;
+/// Features of a cell of the picture.
+pub const FEATURE_CHANNELS: usize = 16;
+/// Entries of a plan.
+pub const PLAN_CHANNELS: usize = text::CHANNELS;
+
+/// Tensor of the image condition: `[1, 6, 6, 16]`, float32, see [`features`].
+pub const FEATURES: &str = "features";
+/// The entries of a plan that ask for motion of a face: blinks, breath, and motion of the head.
+const FACE_ENTRIES: [usize; 7] = [4, 5, 7, 8, 9, 10, 11];
+
+/// Opens the weights that ship with stir.
+///
+/// # Errors
+/// None: they are a part of the program, and read when a component is built.
+pub fn open(device: &Device) -> Result<Box<dyn Family>> {
+    Ok(Box::new(Sway::new(device.clone())))
+}
+
+/// The family, with its networks on one device.
+pub struct Sway {
+    device: Device,
+}
+
+impl Sway {
+    /// `device`: where the networks run; frames are always drawn on the CPU.
+    pub fn new(device: Device) -> Self {
+        Self { device }
+    }
+}
+
+impl Family for Sway {
+    fn name(&self) -> &'static str {
+        "sway"
+    }
+
+    fn defaults(&self) -> Defaults {
+        Defaults { steps: 16, guidance_scale: 2.0 }
+    }
+
+    fn latent_shapes(&self, _clip: &Clip) -> BTreeMap<&'static str, Vec<usize>> {
+        [("latents", vec![1, LATENT_CHANNELS, KEYS, GRID, GRID]), ("control", vec![1, KEYS, CONTROL_CHANNELS])].into()
+    }
+
+    fn image_encoder(&self) -> Result<Box<dyn models::ImageEncoder>> {
+        Ok(Box::new(image_encoder::ImageEncoder::new(weights::encoder(&self.device)?, self.device.clone())))
+    }
+
+    fn text_encoder(&self) -> Result<Box<dyn models::TextEncoder>> {
+        Ok(Box::new(text::MotionLexicon::new()?))
+    }
+
+    fn denoiser(&self) -> Result<Box<dyn models::Denoiser>> {
+        Ok(Box::new(weights::denoiser(&self.device)?))
+    }
+
+    fn decoder(&self) -> Result<Box<dyn models::Decoder>> {
+        Ok(Box::new(frames::MotionDecoder))
+    }
+
+    /// What was found in the picture, where the words ask for motion of a face.
+    fn notes(&self, conditioning: &Conditioning) -> Result<Vec<String>> {
+        let plan = named::named(&conditioning.text.tensors, text::names::PLAN)?.flatten_all()?.to_vec1::<f32>()?;
+        let asks = FACE_ENTRIES.iter().any(|&entry| plan[entry] != 0.0);
+        Ok(if asks { conditioning.image.notes.clone() } else { Vec::new() })
+    }
+
+    fn constraints(&self, conditioning: &Conditioning, _clip: &Clip) -> Result<Vec<Constraint>> {
+        constraints::constraints(conditioning)
+    }
+}

@@ -1,0 +1,1 @@
+"""Training of sway, the model that ships with stir."""

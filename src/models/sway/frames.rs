@@ -1,0 +1,47 @@
+//! Latents to frames: the codec decodes motion, the renderer moves the picture.
+
+use super::class_map::ClassMap;
+use super::codec::Motion;
+use super::decoder::FrameRenderer;
+use super::decoder::camera::cover_zooms;
+use super::motion::{ControlFrame, MotionFrame};
+use super::named::named;
+use super::parts::PROBABILITIES;
+use crate::error::Result;
+use crate::latents::Latents;
+use crate::models::{Conditioning, DecodeState, Decoder};
+use crate::picture::Picture;
+use crate::units::Clip;
+
+/// The decoder: it has no weights of its own.
+pub struct MotionDecoder;
+
+impl Decoder for MotionDecoder {
+    fn start(
+        &self,
+        latents: &Latents,
+        conditioning: &Conditioning,
+        picture: &Picture,
+        clip: &Clip,
+    ) -> Result<Box<dyn DecodeState>> {
+        let probabilities = ClassMap::from_tensor(named(&conditioning.image.tensors, PROBABILITIES)?)?;
+        let motion: Vec<MotionFrame> = Motion::decode(latents, clip)?.frames().collect();
+        let control: Vec<ControlFrame> = motion.iter().map(|frame| frame.control).collect();
+        let covers = cover_zooms(&control, clip.width, clip.height);
+        let renderer = FrameRenderer::new(picture.clone(), &probabilities);
+        Ok(Box::new(Rendering { renderer, frames: motion.into_iter().zip(covers).collect::<Vec<_>>().into_iter() }))
+    }
+}
+
+/// A decode under way.
+struct Rendering {
+    renderer: FrameRenderer,
+    /// Motion, and the zoom that keeps borders out of sight, of the frames that are left.
+    frames: std::vec::IntoIter<(MotionFrame, f64)>,
+}
+
+impl DecodeState for Rendering {
+    fn next(&mut self) -> Result<Option<Picture>> {
+        Ok(self.frames.next().map(|(motion, cover)| self.renderer.render_covered(&motion, cover)))
+    }
+}

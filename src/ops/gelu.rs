@@ -1,0 +1,80 @@
+//! The Gaussian error linear unit, in its tanh form.
+
+use candle_core::{CpuStorage, CustomOp1, Layout, Shape, Tensor};
+
+use crate::backend::cpu;
+use crate::error::Result;
+
+/// `x: [...]` to `0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))`.
+///
+/// On the CPU float32 has its own kernel: candle's takes 17 ns a value on one thread, more than the layers around it together.
+///
+/// # Errors
+/// A failed tensor operation.
+///
+/// # Source
+/// Hendrycks and Gimpel, "Gaussian Error Linear Units" (2016), section 2; PyTorch's `gelu(approximate="tanh")`.
+pub fn gelu(x: &Tensor) -> Result<Tensor> {
+    if x.device().is_cpu() && x.dtype() == candle_core::DType::F32 {
+        return Ok(x.contiguous()?.apply_op1_no_bwd(&CpuGelu)?);
+    }
+    Ok(x.gelu()?)
+}
+
+struct CpuGelu;
+
+impl CustomOp1 for CpuGelu {
+    fn name(&self) -> &'static str {
+        "gelu"
+    }
+
+    fn cpu_fwd(&self, storage: &CpuStorage, layout: &Layout) -> candle_core::Result<(CpuStorage, Shape)> {
+        let (start, end) =
+            layout.contiguous_offsets().ok_or_else(|| candle_core::Error::Msg("gelu: strides".into()))?;
+        let values = cpu::gelu::gelu(&storage.as_slice::<f32>()?[start..end]);
+        Ok((CpuStorage::F32(values), layout.shape().clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+
+    fn definition(x: f64) -> f64 {
+        let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x * x * x);
+        0.5 * x * (1.0 + inner.tanh())
+    }
+
+    /// Largest error over the range, as a share of the magnitude of `x`.
+    fn error(gelu: impl Fn(&Tensor) -> Tensor) -> f64 {
+        let inputs: Vec<f32> = (-40_000..=40_000).map(|step| step as f32 * 5e-4).collect();
+        let x = Tensor::from_slice(&inputs, inputs.len(), &Device::Cpu).unwrap();
+        let found = gelu(&x).to_vec1::<f32>().unwrap();
+        let share = |(&x, &y): (&f32, &f32)| (f64::from(y) - definition(x.into())).abs() / f64::from(x).abs().max(1e-3);
+        inputs.iter().zip(&found).map(share).fold(0.0, f64::max)
+    }
+
+    /// At most twice the error of the plain formula in float32, plus one rounding.
+    #[test]
+    fn the_kernel_is_as_exact_as_the_plain_formula() {
+        let (kernel, plain) = (error(|x| gelu(x).unwrap()), error(|x| x.gelu().unwrap()));
+        assert!(kernel <= 2.0 * plain + f64::from(f32::EPSILON) / 2.0, "kernel {kernel:e}, plain formula {plain:e}");
+    }
+
+    #[test]
+    fn the_ends_are_the_identity_and_zero() {
+        let x = Tensor::new(&[f32::MAX, 1e4, -1e4, 0.0, f32::NAN], &Device::Cpu).unwrap();
+        let y = gelu(&x).unwrap().to_vec1::<f32>().unwrap();
+        assert_eq!(y[..2], [f32::MAX, 1e4]);
+        assert!(y[2].abs() < 1e-30 && y[3] == 0.0 && y[4].is_nan(), "{y:?}");
+    }
+
+    #[test]
+    fn a_part_of_a_tensor_is_read_in_its_place() {
+        let x = Tensor::new(&[[9f32, 1.0], [9.0, 2.0]], &Device::Cpu).unwrap();
+        let y = gelu(&x.narrow(1, 1, 1).unwrap()).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        assert!((f64::from(y[0]) - definition(1.0)).abs() < 1e-6 && (f64::from(y[1]) - definition(2.0)).abs() < 1e-6);
+    }
+}

@@ -1,0 +1,223 @@
+//! What the user asked for, validated and typed: nothing after this module sees a raw option.
+
+use std::path::PathBuf;
+
+use crate::camera::{self, CameraCommand};
+use crate::device::DeviceChoice;
+use crate::error::{Error, Result};
+use crate::media;
+use crate::models::MotionPrompt;
+use crate::picture::Picture;
+use crate::units::{Clip, Fps, Seconds};
+
+/// Shortest and longest side of a clip in pixels.
+pub const SIDES: std::ops::RangeInclusive<usize> = 32..=4096;
+/// Fewest and most characters of a prompt.
+pub const PROMPT_CHARACTERS: std::ops::RangeInclusive<usize> = 2..=2000;
+/// Range of `--quality`.
+pub const QUALITY: std::ops::RangeInclusive<u8> = 20..=99;
+
+/// How large the clip is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Size {
+    /// This short side, in the picture's aspect.
+    ShortSide(usize),
+    /// This width; the height follows from the picture.
+    Width(usize),
+    /// This height; the width follows from the picture.
+    Height(usize),
+    /// Exactly this; the picture covers it and is cropped in the centre.
+    Exact {
+        /// Width in pixels.
+        width: usize,
+        /// Height in pixels.
+        height: usize,
+    },
+}
+
+/// A whole run.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// The picture to animate.
+    pub image: PathBuf,
+    /// Where the clip goes; the extension chooses the format.
+    pub output: PathBuf,
+    /// What should move.
+    pub prompt: MotionPrompt,
+    /// A name from [`crate::models::FAMILIES`].
+    pub model: String,
+    /// Size of the clip.
+    pub size: Size,
+    /// Length of the clip.
+    pub duration: Seconds,
+    /// Frame rate.
+    pub fps: Fps,
+    /// Seed of all noise.
+    pub seed: u64,
+    /// Denoising steps; `None` is the model's own number.
+    pub steps: Option<usize>,
+    /// Classifier-free guidance scale; `None` is the model's own.
+    pub guidance_scale: Option<f64>,
+    /// Quality of a lossy format, 20 to 99.
+    pub quality: u8,
+    /// Where the networks run.
+    pub device: DeviceChoice,
+    /// A file to read the initial noise from.
+    pub noise: Option<PathBuf>,
+    /// A file to write the final latents to.
+    pub save_latents: Option<PathBuf>,
+    /// A folder to write every frame to.
+    pub save_frames: Option<PathBuf>,
+}
+
+impl Request {
+    /// Checks every place that the run will write to.
+    ///
+    /// # Errors
+    /// A place that cannot be written to, or that must not be replaced.
+    pub fn check_targets(&self) -> Result<()> {
+        media::check_target(&self.output, &self.image)?;
+        self.save_latents.as_deref().map_or(Ok(()), |file| media::check_file(file, &self.image))?;
+        self.save_frames.as_deref().map_or(Ok(()), |folder| media::check_png_folder(folder, &self.image))
+    }
+
+    /// The clip that this request makes of `picture`.
+    ///
+    /// # Errors
+    /// A side outside [`SIDES`].
+    pub fn clip(&self, picture: &Picture) -> Result<Clip> {
+        let (width, height) = self.size.resolve(picture.width(), picture.height())?;
+        Ok(Clip { width, height, frames: self.duration.frames(self.fps), fps: self.fps })
+    }
+}
+
+impl Size {
+    /// Width and height for a picture of the given size.
+    ///
+    /// # Errors
+    /// A derived side outside [`SIDES`].
+    pub fn resolve(self, width: usize, height: usize) -> Result<(usize, usize)> {
+        // Halves are rounded, so that a derived side is even and closest to the picture's aspect.
+        let scaled =
+            |side: usize, from: usize, to: usize| ((side * to) as f64 / (2 * from) as f64).round() as usize * 2;
+        let (width, height) = match self {
+            Self::ShortSide(side) if width >= height => (scaled(side, height, width), side),
+            Self::ShortSide(side) => (side, scaled(side, width, height)),
+            Self::Width(side) => (side, scaled(side, width, height)),
+            Self::Height(side) => (scaled(side, height, width), side),
+            Self::Exact { width, height } => (width, height),
+        };
+        for (name, side) in [("width", width), ("height", height)] {
+            check_side(&format!("{name} of the clip"), side)?;
+        }
+        Ok((width, height))
+    }
+}
+
+/// Refuses a side that is odd or outside [`SIDES`].
+///
+/// # Errors
+/// An input error with the nearest side that works.
+pub fn check_side(name: &str, side: usize) -> Result<()> {
+    if SIDES.contains(&side) && side.is_multiple_of(2) {
+        return Ok(());
+    }
+    let nearest = side.next_multiple_of(2).clamp(*SIDES.start(), *SIDES.end());
+    let wanted = format!("an even number from {} to {}", SIDES.start(), SIDES.end());
+    Err(Error::input(name, wanted, side.to_string(), format!("the nearest that works is {nearest}")))
+}
+
+/// Reads `480p`, `512p`, `720p` or `1080p`: the short side.
+///
+/// # Errors
+/// Another name.
+pub fn parse_resolution(text: &str) -> Result<usize> {
+    match text {
+        "480p" => Ok(480),
+        "512p" => Ok(512),
+        "720p" => Ok(720),
+        "1080p" => Ok(1080),
+        _ => {
+            let found = format!("\"{text}\"");
+            Err(Error::input("--resolution", "480p, 512p, 720p or 1080p", found, "for any other size use -W and -H"))
+        }
+    }
+}
+
+/// Reads `low`, `medium`, `high` or a number from 0 to 2.
+///
+/// # Errors
+/// Anything else.
+pub fn parse_motion(text: &str) -> Result<f64> {
+    match text {
+        "low" => Ok(0.5),
+        "medium" => Ok(1.0),
+        "high" => Ok(1.6),
+        _ => text.parse().ok().filter(|value| (0.0..=2.0).contains(value)).ok_or_else(|| {
+            let found = format!("\"{text}\"");
+            Error::input("--motion", "low, medium, high or a number from 0 to 2", found, "medium is 1")
+        }),
+    }
+}
+
+/// Takes the bracketed commands out of a prompt and adds those of `--camera`.
+///
+/// # Errors
+/// A prompt of a length outside [`PROMPT_CHARACTERS`], an unknown command, or too many.
+pub fn read_prompt(prompt: &str, camera_option: Option<&str>, intensity: f64) -> Result<MotionPrompt> {
+    let length = prompt.trim().chars().count();
+    if !PROMPT_CHARACTERS.contains(&length) {
+        let wanted = format!("{} to {} characters", PROMPT_CHARACTERS.start(), PROMPT_CHARACTERS.end());
+        let hint =
+            "10 to 30 words on what should move work best, such as \"hair gently flowing, eyes blinking slowly\"";
+        return Err(Error::input("--prompt", wanted, format!("{length}"), hint));
+    }
+    let split = camera::split_prompt(prompt)?;
+    let mut commands: Vec<CameraCommand> = split.commands;
+    for command in CameraCommand::parse_list(camera_option.unwrap_or_default())? {
+        if !commands.contains(&command) {
+            commands.push(command);
+        }
+    }
+    camera::check_count(&commands)?;
+    Ok(MotionPrompt { words: split.words, camera: commands, intensity })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_resolution_is_the_short_side_in_the_pictures_aspect() {
+        assert_eq!(Size::ShortSide(512).resolve(800, 800).unwrap(), (512, 512));
+        assert_eq!(Size::ShortSide(720).resolve(1920, 1080).unwrap(), (1280, 720));
+        assert_eq!(Size::ShortSide(480).resolve(600, 801).unwrap(), (480, 640));
+        assert_eq!(Size::Width(640).resolve(1000, 333).unwrap(), (640, 214));
+        assert_eq!(Size::Height(480).resolve(1000, 500).unwrap(), (960, 480));
+    }
+
+    #[test]
+    fn odd_zero_and_huge_sides_are_refused() {
+        assert!(Size::Exact { width: 641, height: 480 }.resolve(10, 10).unwrap_err().hint().contains("642"));
+        assert!(Size::Exact { width: 0, height: 480 }.resolve(10, 10).is_err());
+        assert!(Size::ShortSide(1080).resolve(5000, 1000).unwrap_err().to_string().contains("5400"));
+    }
+
+    #[test]
+    fn prompts_are_measured_and_taken_apart() {
+        assert!(read_prompt(" ", None, 1.0).is_err());
+        assert!(read_prompt(&"x".repeat(2001), None, 1.0).is_err());
+        let prompt = read_prompt("hair flowing [push in]", Some("tilt up, push in"), 0.5).unwrap();
+        assert_eq!(prompt.words, "hair flowing");
+        assert_eq!(prompt.camera, [CameraCommand::PushIn, CameraCommand::TiltUp]);
+    }
+
+    #[test]
+    fn motion_is_a_word_or_a_number() {
+        assert_eq!(parse_motion("high").unwrap(), 1.6);
+        assert_eq!(parse_motion("0.25").unwrap(), 0.25);
+        for text in ["2.1", "-1", "NaN", "inf", "fast"] {
+            assert!(parse_motion(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! Safetensors checkpoints, embedded or on disk, with every tensor accounted for.
+//!
+//! A network takes its tensors by name and shape. What is missing or misshapen is an error at once; what nobody took is an error at
+//! [`Store::finish`], so a checkpoint of another version never loads half.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fs::File;
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+use memmap2::Mmap;
+use safetensors::{Dtype, SafeTensors};
+
+use crate::error::{Error, Result};
+use crate::weights::keymap::KeyMap;
+
+/// A checkpoint on disk, mapped into memory: pages are read when they are used and cost no memory of their own.
+#[derive(Debug)]
+pub struct MappedFile {
+    map: Mmap,
+}
+
+impl MappedFile {
+    /// Maps the file at `path`.
+    ///
+    /// # Errors
+    /// The file cannot be opened or mapped.
+    pub fn open(path: &Path) -> Result<Self> {
+        let hint = "check the path and that you may read the file";
+        let file = File::open(path).map_err(|source| Error::io("opening weights", path, source, hint))?;
+        // SAFETY: the map is read-only and lives as long as `self`. The one obligation that the type system cannot check is that no other
+        // process truncates the file meanwhile; every program that maps checkpoints relies on it, and copying gigabytes is the alternative.
+        #[allow(unsafe_code)]
+        let map = unsafe { Mmap::map(&file) }.map_err(|source| Error::io("mapping weights", path, source, hint))?;
+        Ok(Self { map })
+    }
+
+    /// The file's content.
+    pub fn bytes(&self) -> &[u8] {
+        &self.map
+    }
+}
+
+/// A parsed checkpoint that hands out its tensors and remembers which were taken.
+pub struct Store<'data> {
+    name: String,
+    tensors: SafeTensors<'data>,
+    keys: KeyMap,
+    taken: RefCell<BTreeSet<String>>,
+    dtype: DType,
+    device: Device,
+}
+
+/// Where tensors go.
+#[derive(Debug, Clone)]
+pub struct Placement {
+    /// The type that weights are converted to.
+    pub dtype: DType,
+    /// The device that holds them.
+    pub device: Device,
+}
+
+impl<'data> Store<'data> {
+    /// Parses the safetensors file in `bytes`; `name` is what messages call it.
+    ///
+    /// # Errors
+    /// `bytes` is not a safetensors file.
+    pub fn new(name: impl Into<String>, bytes: &'data [u8], keys: KeyMap, placement: &Placement) -> Result<Self> {
+        let name = name.into();
+        let tensors = SafeTensors::deserialize(bytes).map_err(|problem| {
+            Error::input(format!("weights `{name}`"), "a safetensors file", problem.to_string(), "fetch the file again")
+        })?;
+        Ok(Self {
+            name,
+            tensors,
+            keys,
+            taken: RefCell::default(),
+            dtype: placement.dtype,
+            device: placement.device.clone(),
+        })
+    }
+
+    /// The top of the name hierarchy.
+    pub fn root(&self) -> Scope<'_> {
+        Scope { store: self, prefix: String::new() }
+    }
+
+    /// The tensor `name` (by our name) of exactly this shape, converted to the store's type, on its device.
+    ///
+    /// # Errors
+    /// The tensor is missing, has another shape, or is not a floating-point tensor.
+    pub fn take(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        let key = self.keys.to_checkpoint(name);
+        let refuse = |wanted: String, found: String| {
+            let hint = "the file belongs to another version or model; fetch the one that the manifest names";
+            Error::input(format!("tensor `{key}` of weights `{}`", self.name), wanted, found, hint)
+        };
+        let view =
+            self.tensors.tensor(&key).map_err(|_| refuse(format!("shape {shape:?}"), "no such tensor".into()))?;
+        if view.shape() != shape {
+            return Err(refuse(format!("shape {shape:?}"), format!("{:?}", view.shape())));
+        }
+        let stored = match view.dtype() {
+            Dtype::F32 => DType::F32,
+            Dtype::F16 => DType::F16,
+            Dtype::BF16 => DType::BF16,
+            other => return Err(refuse("float32, float16 or bfloat16".into(), format!("{other:?}"))),
+        };
+        // Converted on the CPU: not every device can convert every type.
+        let tensor = Tensor::from_raw_buffer(view.data(), stored, shape, &Device::Cpu)?.to_dtype(self.dtype)?;
+        self.taken.borrow_mut().insert(key);
+        Ok(tensor.to_device(&self.device)?)
+    }
+
+    /// Checks that every tensor of the file was taken.
+    ///
+    /// # Errors
+    /// Names the tensors that nothing took.
+    pub fn finish(self) -> Result<()> {
+        let taken = self.taken.borrow();
+        let mut unknown: Vec<&str> = self.tensors.names().into_iter().filter(|name| !taken.contains(*name)).collect();
+        if unknown.is_empty() {
+            return Ok(());
+        }
+        unknown.sort_unstable();
+        Err(Error::input(
+            format!("weights `{}`", self.name),
+            "only tensors that the network knows",
+            format!("unknown tensors: {}", unknown.join(", ")),
+            "the file belongs to another version or model; fetch the one that the manifest names",
+        ))
+    }
+}
+
+/// A place in the hierarchy of names, where the names of the parts are joined with dots.
+#[derive(Clone)]
+pub struct Scope<'store> {
+    store: &'store Store<'store>,
+    prefix: String,
+}
+
+impl Scope<'_> {
+    /// The part `name` of this one.
+    pub fn at(&self, name: impl std::fmt::Display) -> Self {
+        Self { store: self.store, prefix: format!("{}{name}.", self.prefix) }
+    }
+
+    /// See [`Store::take`]; `name` is relative to this place.
+    ///
+    /// # Errors
+    /// As [`Store::take`].
+    pub fn take(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
+        self.store.take(&format!("{}{name}", self.prefix), shape)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use super::*;
+
+    fn file(tensors: &[(&str, Tensor)]) -> Vec<u8> {
+        let tensors: HashMap<String, Tensor> =
+            tensors.iter().map(|(name, tensor)| ((*name).to_owned(), tensor.clone())).collect();
+        safetensors::serialize(&tensors, None).unwrap()
+    }
+
+    fn store(bytes: &[u8]) -> Store<'_> {
+        let placement = Placement { dtype: DType::F32, device: Device::Cpu };
+        Store::new("toy", bytes, KeyMap::IDENTITY, &placement).unwrap()
+    }
+
+    fn two_halves() -> Tensor {
+        Tensor::new(&[0.5f32, -0.25], &Device::Cpu).unwrap()
+    }
+
+    #[test]
+    fn every_stored_type_becomes_the_wanted_type() {
+        for dtype in [DType::F32, DType::F16, DType::BF16] {
+            let bytes = file(&[("layer.bias", two_halves().to_dtype(dtype).unwrap())]);
+            // An odd address: embedded bytes are not aligned for their type.
+            let mut shifted = vec![0];
+            shifted.extend_from_slice(&bytes);
+            let store = store(&shifted[1..]);
+            let bias = store.root().at("layer").take("bias", &[2]).unwrap();
+            assert_eq!(bias.to_vec1::<f32>().unwrap(), [0.5, -0.25]);
+            store.finish().unwrap();
+        }
+    }
+
+    #[test]
+    fn a_missing_tensor_is_named() {
+        let bytes = file(&[]);
+        let message = store(&bytes).take("layer.weight", &[2]).unwrap_err().to_string();
+        assert!(message.contains("`layer.weight`") && message.contains("toy"), "{message}");
+    }
+
+    #[test]
+    fn a_misshapen_tensor_is_named_with_both_shapes() {
+        let bytes = file(&[("layer.weight", two_halves())]);
+        let message = store(&bytes).take("layer.weight", &[1, 2]).unwrap_err().to_string();
+        assert!(message.contains("[1, 2]") && message.contains("found [2]"), "{message}");
+    }
+
+    #[test]
+    fn integers_are_no_weights() {
+        let bytes = file(&[("count", Tensor::new(&[1u32], &Device::Cpu).unwrap())]);
+        assert!(store(&bytes).take("count", &[1]).unwrap_err().to_string().contains("U32"));
+    }
+
+    #[test]
+    fn tensors_that_nobody_took_are_named() {
+        let bytes = file(&[("known", two_halves()), ("extra.b", two_halves()), ("extra.a", two_halves())]);
+        let store = store(&bytes);
+        store.take("known", &[2]).unwrap();
+        assert!(store.finish().unwrap_err().to_string().ends_with("unknown tensors: extra.a, extra.b"));
+    }
+
+    #[test]
+    fn what_is_no_safetensors_file_is_refused() {
+        let placement = Placement { dtype: DType::F32, device: Device::Cpu };
+        let error = Store::new("toy", b"not a checkpoint", KeyMap::IDENTITY, &placement).err().unwrap();
+        assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn a_file_on_disk_reads_as_the_same_bytes() {
+        let path = std::env::temp_dir().join(format!("stir-store-{}.safetensors", std::process::id()));
+        let bytes = file(&[("known", two_halves())]);
+        std::fs::write(&path, &bytes).unwrap();
+        assert_eq!(MappedFile::open(&path).unwrap().bytes(), bytes);
+        std::fs::remove_file(&path).unwrap();
+        assert_eq!(MappedFile::open(&path).unwrap_err().exit_code(), 1);
+    }
+}

@@ -1,0 +1,157 @@
+//! The command line as a user meets it: help, refusals, exit codes, and whole runs at a small size.
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use support::{Scratch, stir};
+
+#[test]
+fn help_is_what_the_documentation_says() {
+    insta::assert_snapshot!("help", stir(&["--help"]).expect_code(0).stdout);
+    insta::assert_snapshot!("generate-help", stir(&["generate", "--help"]).expect_code(0).stdout);
+}
+
+/// Every refusal names the thing, what was wanted, what was found and the next step, with exit code 2 and nothing written.
+#[test]
+fn refusals_are_clear() {
+    let scratch = Scratch::new("refusals");
+    let picture = scratch.picture("picture.png", 96, 64);
+    let folder = scratch.path("").display().to_string();
+    let run = |options: &[&str]| {
+        let output = scratch.path("clip.y4m");
+        let mut arguments = vec!["generate", "-i", picture.to_str().unwrap(), "-o", output.to_str().unwrap()];
+        if !options.contains(&"-p") {
+            arguments.extend(["-p", "hair flowing"]);
+        }
+        arguments.extend(options);
+        let outcome = stir(&arguments).expect_code(2);
+        assert_eq!(outcome.stdout, "", "{options:?} printed to stdout");
+        assert!(!output.exists(), "{options:?} left a file behind");
+        outcome.stderr.replace(&folder, "")
+    };
+    let cases: [&[&str]; 20] = [
+        &["-p", ""],
+        &["-p", "hair flowing [fly away]"],
+        &["-p", "hair flowing [push in"],
+        &["-p", "hair [push in, tilt up]", "--camera", "pan left, shake"],
+        &["--motion", "huge"],
+        &["--motion", "NaN"],
+        &["--steps", "0"],
+        &["--steps", "-3"],
+        &["--guidance-scale", "NaN"],
+        &["--guidance-scale", "-1"],
+        &["--seed", "one"],
+        &["--resolution", "4k"],
+        &["-W", "641"],
+        &["-H", "0"],
+        &["-W", "5000"],
+        &["--quality", "100"],
+        &["--threads", "0"],
+        &["--device", "gpu"],
+        &["--model", "unknown"],
+        &["--noise", "missing.safetensors"],
+    ];
+    let mut refusals = String::new();
+    for options in cases {
+        refusals += &format!("$ stir generate ... {}\n{}\n", options.join(" "), run(options));
+    }
+    insta::assert_snapshot!("refusals", refusals);
+}
+
+#[test]
+fn a_device_that_is_not_compiled_in_names_the_build_command() {
+    let scratch = Scratch::new("device");
+    let picture = scratch.picture("picture.png", 96, 64);
+    for (device, feature) in [("cuda", "cuda"), ("metal", "metal")] {
+        let compiled_in =
+            (feature == "cuda" && cfg!(feature = "cuda")) || (feature == "metal" && cfg!(feature = "metal"));
+        if compiled_in {
+            continue;
+        }
+        let output = scratch.path("clip.y4m");
+        let arguments = ["generate", "-i", picture.to_str().unwrap(), "-p", "hair flowing", "--device", device];
+        let outcome = stir(&[arguments.as_slice(), &["-o", output.to_str().unwrap()]].concat()).expect_code(2);
+        assert!(outcome.stderr.contains(&format!("cargo build --release --features {feature}")), "{}", outcome.stderr);
+    }
+}
+
+/// Files of a folder by name.
+fn contents(folder: &std::path::Path) -> BTreeMap<String, Vec<u8>> {
+    let entries = std::fs::read_dir(folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    entries
+        .map(|entry| {
+            let path = entry.unwrap().path();
+            (path.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read(&path).unwrap())
+        })
+        .collect()
+}
+
+/// One run with everything saved; returns the latents' bytes and the frames'.
+fn saved_run(scratch: &Scratch, name: &str, options: &[&str]) -> (Vec<u8>, BTreeMap<String, Vec<u8>>) {
+    let picture = scratch.picture("picture.png", 160, 96);
+    let path = |suffix: &str| scratch.path(&format!("{name}{suffix}")).display().to_string();
+    let (clip, latents, frames) = (path(".y4m"), path(".safetensors"), path("-frames"));
+    let mut arguments =
+        vec!["generate", "-i", picture.to_str().unwrap(), "-p", "hair flowing, light shifting [pan left]"];
+    arguments.extend(["-o", &clip, "-W", "160", "--steps", "3", "--save-latents", &latents, "--save-frames", &frames]);
+    arguments.extend(options);
+    let outcome = stir(&arguments).expect_code(0);
+    assert_eq!(outcome.stdout.trim(), clip);
+    (std::fs::read(&latents).unwrap(), contents(frames.as_ref()))
+}
+
+#[test]
+fn the_same_seed_gives_the_same_bytes_with_any_number_of_threads() {
+    let scratch = Scratch::new("seed");
+    let (latents, frames) = saved_run(&scratch, "first", &["--seed", "7", "--threads", "1"]);
+    assert_eq!(frames.len(), 150);
+    assert_eq!(frames.keys().next().unwrap(), "000000.png");
+    assert_eq!(frames.keys().last().unwrap(), "000149.png");
+    for (name, threads) in [("second", "2"), ("third", "1")] {
+        let (other_latents, other_frames) = saved_run(&scratch, name, &["--seed", "7", "--threads", threads]);
+        assert!(latents == other_latents, "latents differ with {threads} threads");
+        assert!(frames == other_frames, "frames differ with {threads} threads");
+    }
+    assert!(contents(&scratch.path(""))["first.y4m"] == contents(&scratch.path(""))["second.y4m"]);
+    let (other_latents, _) = saved_run(&scratch, "fourth", &["--seed", "8"]);
+    assert!(latents != other_latents, "another seed gave the same latents");
+}
+
+#[test]
+fn the_first_frame_is_the_picture() {
+    let scratch = Scratch::new("first-frame");
+    let (_, frames) = saved_run(&scratch, "clip", &[]);
+    let first = image::load_from_memory(&frames["000000.png"]).unwrap().to_rgb8();
+    let picture = image::open(scratch.path("picture.png")).unwrap().to_rgb8();
+    assert!(first == picture, "frame 0 differs from the picture");
+    let last = image::load_from_memory(&frames["000149.png"]).unwrap().to_rgb8();
+    assert!(last != picture, "the last frame of a pan is the picture itself");
+}
+
+/// Noise that is given must act exactly as the same noise when it is drawn.
+#[test]
+fn given_noise_equals_drawn_noise() {
+    use candle_core::{Device, Tensor};
+    use stir::diffusion::noise;
+
+    let scratch = Scratch::new("noise");
+    let (drawn, _) = saved_run(&scratch, "drawn", &["--seed", "42"]);
+    let family = stir::models::open("sway", &Device::Cpu).unwrap();
+    let clip = stir::units::Clip {
+        width: 160,
+        height: 96,
+        frames: stir::units::PixelFrames(150),
+        fps: stir::units::Fps(25.0),
+    };
+    let latents = noise::initial(42, &family.latent_shapes(&clip)).unwrap();
+    let tensors: std::collections::HashMap<String, Tensor> = latents
+        .parts
+        .into_iter()
+        .map(|(part, tensor)| (if part == "latents" { "noise".to_owned() } else { format!("noise.{part}") }, tensor))
+        .collect();
+    let file = scratch.path("noise.safetensors");
+    candle_core::safetensors::save(&tensors, &file).unwrap();
+    let (given, _) = saved_run(&scratch, "given", &["--seed", "42", "--noise", file.to_str().unwrap()]);
+    assert!(drawn == given, "the same noise gave other latents");
+}

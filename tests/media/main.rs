@@ -1,0 +1,97 @@
+//! Pictures in, clips out: through files, as a user meets them.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use stir::error::{Error, Result};
+use stir::media::{self, WrittenClip};
+use stir::picture::Picture;
+use stir::units::{Clip, Fps, PixelFrames};
+
+mod fitting;
+#[cfg(feature = "ffmpeg")]
+mod mp4;
+mod reading;
+mod targets;
+mod writing;
+
+/// A folder of a test's own, removed at its end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("media-{name}-{}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        Self(path)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    fn write(&self, name: &str, bytes: &[u8]) -> PathBuf {
+        let path = self.path(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    }
+
+    /// Everything in the folder, hidden files included.
+    fn names(&self) -> Vec<String> {
+        let mut names: Vec<_> =
+            fs::read_dir(&self.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        fs::remove_dir_all(&self.0).unwrap();
+    }
+}
+
+fn clip(width: usize, height: usize, frames: usize) -> Clip {
+    Clip { width, height, frames: PixelFrames(frames), fps: Fps(25.0) }
+}
+
+/// Frame `index` of a smooth drawing: a sky, a soft-edged ball that drifts to the right, and its thin dark outline.
+fn drawing(width: usize, height: usize, index: usize) -> Picture {
+    let mix = |from: [f64; 3], to: [f64; 3], share: f64| [0, 1, 2].map(|c| from[c] + (to[c] - from[c]) * share);
+    let inside = |softness: f64, distance: f64| (0.5 - distance / softness).clamp(0.0, 1.0);
+    let unit = height as f64 / 64.0;
+    let mut pixels = Vec::with_capacity(width * height * 3);
+    for y in 0..height {
+        for x in 0..width {
+            let sky = mix([120.0, 170.0, 230.0], [250.0, 220.0, 190.0], y as f64 / height as f64);
+            let across = x as f64 / unit - 30.0 - index as f64 * 0.2;
+            let down = y as f64 / unit - 32.0;
+            let radius = across.hypot(down);
+            let ball = mix([210.0, 80.0, 70.0], [250.0, 180.0, 120.0], inside(30.0, down + across));
+            let filled = mix(sky, ball, inside(1.5, radius - 20.0));
+            let color = mix(filled, [40.0, 30.0, 50.0], 0.8 * inside(1.5, (radius - 20.0).abs() - 0.6));
+            pixels.extend(color.map(|value| value.round() as u8));
+        }
+    }
+    Picture::new(width, height, pixels)
+}
+
+/// Writes a whole clip of the drawing.
+fn write_clip(target: &Path, clip: &Clip) -> Result<WrittenClip> {
+    let mut writer = media::create(target, clip, 95)?;
+    for index in 0..clip.frames.0 {
+        writer.write(&drawing(clip.width, clip.height, index))?;
+    }
+    writer.finish()
+}
+
+/// The message and the hint of a refusal by the user's fault.
+fn refusal<T>(result: Result<T>) -> String {
+    match result {
+        Err(error @ Error::Input(_)) => {
+            assert!(!error.hint().is_empty(), "{error}");
+            format!("{error}; {}", error.hint())
+        }
+        Err(other) => panic!("wanted a refusal, found another error: {other}"),
+        Ok(_) => panic!("wanted a refusal, found success"),
+    }
+}

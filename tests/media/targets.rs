@@ -1,0 +1,85 @@
+//! What can be said about an output before anything runs.
+
+use std::fs;
+
+use stir::media::check_target;
+
+use super::{Folder, refusal};
+
+#[test]
+fn good_targets_pass_and_nothing_is_left_behind() {
+    let folder = Folder::new("good-targets");
+    let input = folder.write("picture.png", b"picture");
+    let mut targets = vec!["clip.y4m", "CLIP.Y4M", "frames", "frames.v2/"];
+    if cfg!(feature = "ffmpeg") {
+        targets.push("clip.mp4");
+    }
+    for target in targets {
+        check_target(&folder.path(target), &input).unwrap_or_else(|error| panic!("{target}: {error}"));
+    }
+    assert_eq!(folder.names(), ["picture.png"]);
+}
+
+#[test]
+fn bad_targets_are_refused_with_the_reason() {
+    let folder = Folder::new("bad-targets");
+    let input = folder.write("picture.png", b"picture");
+    fs::create_dir_all(folder.path("full.frames")).unwrap();
+    folder.write("full.frames/000000.png", b"");
+    folder.write("full.frames/notes.txt", b"");
+    fs::create_dir_all(folder.path("folder.y4m")).unwrap();
+    folder.write("plain", b"");
+    for (target, found) in [
+        ("clip.mov", "found .mov"),
+        ("clip.mp4v", "found .mp4v"),
+        ("missing/clip.y4m", "missing; create it: mkdir -p"),
+        ("missing/frames/", "missing; create it: mkdir -p"),
+        ("plain/clip.y4m", "plain, which is not a folder"),
+        ("full.frames", "found a folder that also holds notes.txt"),
+        ("folder.y4m", "found an existing folder"),
+        ("plain", "found something else than a folder of that name"),
+    ] {
+        let message = refusal(check_target(&folder.path(target), &input));
+        assert!(message.starts_with("output ") && message.contains(found), "{target}: {message}");
+    }
+    assert!(refusal(check_target("/".as_ref(), "/missing.png".as_ref())).contains("also holds"));
+    assert!(refusal(check_target(&folder.path("missing/.."), "/missing.png".as_ref())).contains("ends in none"));
+    assert_eq!(folder.names(), ["folder.y4m", "full.frames", "picture.png", "plain"]);
+}
+
+#[test]
+fn the_input_is_never_replaced() {
+    let folder = Folder::new("input-as-target");
+    let input = folder.write("picture.y4m", b"a picture by a misleading name");
+    let roundabout = folder.path("..").join(folder.0.file_name().unwrap()).join("picture.y4m");
+    assert!(refusal(check_target(&roundabout, &input)).contains("would replace the picture"));
+    fs::create_dir_all(folder.path("frames")).unwrap();
+    let frame = folder.write("frames/000000.png", b"");
+    assert!(refusal(check_target(&folder.path("frames"), &frame)).contains("would replace the picture"));
+}
+
+#[cfg(unix)]
+#[test]
+fn devices_and_links_are_no_folders() {
+    let folder = Folder::new("devices");
+    let input = folder.write("picture.png", b"picture");
+    std::os::unix::fs::symlink("nowhere", folder.path("dangling")).unwrap();
+    for target in ["/dev/null".into(), folder.path("dangling")] {
+        let message = refusal(check_target(&target, &input));
+        assert!(message.contains("something else than a folder"), "{message}");
+    }
+}
+
+#[cfg(not(feature = "ffmpeg"))]
+#[test]
+fn without_ffmpeg_mp4_is_refused_with_the_build_command() {
+    let folder = Folder::new("no-ffmpeg");
+    let input = folder.write("picture.png", b"picture");
+    for message in [
+        refusal(check_target(&folder.path("clip.mp4"), &input)),
+        refusal(stir::media::create(&folder.path("clip.mp4"), &super::clip(64, 64, 2), 95)),
+    ] {
+        assert!(message.contains("cargo build --release --features ffmpeg"), "{message}");
+    }
+    assert_eq!(folder.names(), ["picture.png"]);
+}

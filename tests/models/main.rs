@@ -1,0 +1,11 @@
+//! Model families against their reference implementations.
+
+#[path = "../support/fixture.rs"]
+mod fixture;
+
+mod sway_codec;
+mod sway_denoiser;
+mod sway_encoder;
+mod sway_features;
+mod sway_manifest;
+mod sway_threads;

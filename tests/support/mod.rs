@@ -1,0 +1,62 @@
+//! What several test binaries need: running the program, and folders that clean up after themselves.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What the program did.
+pub struct Outcome {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Outcome {
+    /// Fails the test unless the program ended with this code.
+    #[track_caller]
+    pub fn expect_code(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "stdout:\n{}\nstderr:\n{}", self.stdout, self.stderr);
+        self
+    }
+}
+
+/// Runs `stir` with these arguments and without a terminal.
+pub fn stir(arguments: &[&str]) -> Outcome {
+    let output = Command::new(env!("CARGO_BIN_EXE_stir")).args(arguments).env("COLUMNS", "100").output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the program prints UTF-8");
+    Outcome { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// A folder that is removed at the end of the test.
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    /// `name` is unique among the tests of one binary.
+    pub fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("stir-test-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+
+    /// A path in the folder.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Writes a small picture with smooth colours and a few edges.
+    pub fn picture(&self, name: &str, width: u32, height: u32) -> PathBuf {
+        let picture = image::RgbImage::from_fn(width, height, |x, y| {
+            let edge = if (x / 12 + y / 12) % 2 == 0 { 40 } else { 0 };
+            image::Rgb([(x * 255 / width) as u8 / 2 + edge, (y * 255 / height) as u8 / 2 + 60, 120 + edge])
+        });
+        let path = self.path(name);
+        picture.save(&path).unwrap();
+        path
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let folder: &Path = &self.0;
+        std::fs::remove_dir_all(folder).ok();
+    }
+}
