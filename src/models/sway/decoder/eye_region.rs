@@ -72,7 +72,7 @@ impl EyeRegion {
             let differs = unlike.at(column, row) > 0.12;
             // Hair of another colour than the lash shows itself; of the same colour it is as the encoder says.
             let shows = hair > 0.25 && is_lash <= 0.0 && outside > 0.3;
-            let sure_lash = is_lash > 0.0 && classes.lash.at(column, row) > 0.5 && hair < 0.2 && outside < 1.2;
+            let sure_lash = is_lash > 0.0 && classes.lash.at(column, row) > 0.5 && hair < 0.1 && outside < 1.2;
             if sure_lash || (outside <= 0.0 && classes.eye.at(column, row) > 0.6) {
                 EYE
             } else if differs && (shows || hair > 0.6) {
@@ -86,7 +86,7 @@ impl EyeRegion {
                 let clear = hair < 0.25 && unlike.at(column, row) > 0.2;
                 let likely = classes.eye.at(column, row) + classes.lash.at(column, row) > 0.08;
                 let near = outside < if clear { 0.8 } else { 0.45 };
-                if (near && likely && is_lash >= 0.0) || is_lash > 0.0 { FREE } else { CLOSED }
+                if is_lash > 0.0 || (is_lash == 0.0 && (outside < 0.35 || (near && likely))) { FREE } else { CLOSED }
             }
         });
         share_out(&mut owners);
