@@ -7,5 +7,6 @@ mod sway_codec;
 mod sway_denoiser;
 mod sway_encoder;
 mod sway_features;
+mod sway_gates;
 mod sway_manifest;
 mod sway_threads;
