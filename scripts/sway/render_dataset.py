@@ -2,7 +2,7 @@
 
     python -m scripts.sway.render_dataset --start 0 --count 16000 --output DIRECTORY
 
-Writes DIRECTORY/train-SEED.npz (or withheld-SEED.npz), each with `pictures` uint8 [n, s, s, 3], `labels` uint8
+Writes DIRECTORY/SPLIT-SEED.npz (split "train", "test", or "withheld" with the withheld styles), each with `pictures` uint8 [n, s, s, 3], `labels` uint8
 [n, s, s] and `heads` float32 [n, 3, 6] (see scene.Sample), one sample for each of the n seeds from SEED on. A shard
 that exists is skipped; a shard appears only when it is complete.
 """
@@ -41,14 +41,14 @@ def main():
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--size", type=int, default=192, help="side in pixels")
     parser.add_argument("--shard", type=int, default=500, help="samples in one file")
-    parser.add_argument("--withheld", action="store_true", help="draw the withheld styles, for testing")
+    parser.add_argument("--split", choices=("train", "test", "withheld"), default="train")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
-    name, withheld = ("withheld", "always") if options.withheld else ("train", "never")
+    withheld = "always" if options.split == "withheld" else "never"
     end = options.start + options.count
     jobs = []
     for first in range(options.start, end, options.shard):
-        path = options.output / f"{name}-{first:08d}.npz"
+        path = options.output / f"{options.split}-{first:08d}.npz"
         if not path.exists():
             jobs.append((path, first, min(options.shard, end - first), options.size, withheld))
     with ProcessPoolExecutor(options.processes) as pool:
