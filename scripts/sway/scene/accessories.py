@@ -54,3 +54,18 @@ def draw_hat(figure):
         reach, drop = between(random, 1.4, 2.2), between(random, 0.05, 0.25)
         brim = [(-reach, low + drop), (0, low - 0.3), (reach, low + drop), (0, low + between(random, -0.05, 0.15))]
         figure.part(closed_spline(figure.in_head(brim), 5), scale(colour, 0.85), ACCESSORY, line_of=line_of)
+
+
+def draw_headphones(figure):
+    """A band over the head with two cups."""
+    random, radius = figure.random, figure.radius
+    colour = random_colour(random, (0, 0.9), (0.1, 1))
+    reach, height = figure.hair.width * 1.02, 1.12 + figure.hair.volume
+    angle = numpy.linspace(-math.pi, 0, 16)
+    band = numpy.stack([reach * numpy.cos(angle), height * numpy.sin(angle)], 1)
+    figure.canvas.stroke(figure.in_head(band), numpy.full(16, between(random, 0.04, 0.1) * radius), colour, ACCESSORY)
+    for side in (-1, 1):
+        cup = figure.in_head([(side * reach, 0.05)])[0]
+        line = figure.line_colour(colour)
+        options = {"turn": figure.roll, "line": line, "line_width": figure.line_width}
+        figure.canvas.ellipse(cup, 0.2 * radius, 0.34 * radius, scale(colour, 0.8), ACCESSORY, **options)

@@ -17,9 +17,9 @@ class Body:
         self.second_cloth = random_colour(random, (0, 0.9), (0.1, 1))
         self.cloth_shade = blend(scale(self.cloth, between(random, 0.6, 0.85)), (60, 50, 110), between(random, 0, 0.3))
         self.neck = between(random, 0.22, 0.36)
-        self.shoulder = between(random, 1.0, 1.9)
+        self.shoulder = between(random, 1.0, 1.9) if chance(random, 0.85) else between(random, 0.65, 1.0)
         self.top = between(random, 1.22, 1.7)
-        self.hip = between(random, 0.7, 1.2)
+        self.hip = between(random, 0.7, 1.2) * min(1.0, self.shoulder)
         self.lean = random.normal(0, 0.3)
         self.cut = between(random, -0.1, 1.0)
         self.arms = [self._arm(side) for side in (-1, 1)]
@@ -71,6 +71,8 @@ class Body:
     def draw(self):
         """Everything but arms that are in front."""
         figure, random = self.figure, self.figure.random
+        if chance(random, 0.1):
+            self._draw_cape()
         if chance(random, 0.4):
             self._draw_legs()
         if not self.arms_in_front:
@@ -86,6 +88,10 @@ class Body:
         colour_end = self.second_cloth if chance(random, 0.2) else None
         dress = closed_spline(figure.in_body(torso), 5)
         figure.part(dress, self.cloth, CLOTH, line_of=self.cloth_shade, colour_end=colour_end)
+        if chance(random, 0.35):
+            self._draw_skirt()
+        if chance(random, 0.2):
+            self._draw_stripes(dress)
         self._draw_folds(dress)
         self._draw_neck()
         self._draw_ornaments()
@@ -96,6 +102,41 @@ class Body:
         left = [(-x, y) for x, y in right]
         low = [(-hip + lean * 0.6, top + 2.3), (-hip * 1.15 + lean, top + 3.6), (hip * 1.15 + lean, top + 3.6), (hip + lean * 0.6, top + 2.3)]
         return [*left, *low, *reversed(right)]
+
+    def _draw_cape(self):
+        random = self.figure.random
+        low = self.top + between(random, 2, 6)
+        spread = self.shoulder * between(random, 1.1, 2.0)
+        blown = random.normal(0, 1)
+        points = [(-self.shoulder * 0.7, self.top), (-spread + blown, low), (blown, low - 0.3), (spread + blown, low), (self.shoulder * 0.7, self.top)]
+        outline = closed_spline(self.figure.in_body(points), 5)
+        self.figure.part(outline, self.second_cloth, CLOTH, line_of=scale(self.second_cloth, 0.6))
+
+    def _draw_skirt(self):
+        figure, random = self.figure, self.figure.random
+        waist, low = self.top + between(random, 1.8, 2.4), self.top + between(random, 3.2, 5.5)
+        spread, folds = self.hip * between(random, 1.2, 2.2), int(random.integers(3, 8))
+        hem = numpy.linspace(spread, -spread, 2 * folds + 1)
+        drop = numpy.where(numpy.arange(2 * folds + 1) % 2, 0.0, between(random, 0.05, 0.3))
+        points = [(-self.hip * 0.9 + self.lean * 0.5, waist), (self.hip * 0.9 + self.lean * 0.5, waist)]
+        points += [(x + self.lean, low + y) for x, y in zip(hem, drop)]
+        colour = self.cloth if chance(random, 0.5) else self.second_cloth
+        figure.part(figure.in_body(points), colour, CLOTH, line_of=self.cloth_shade)
+        for x in hem[1:-1:2]:
+            fold = bezier((x * 0.5 + self.lean * 0.5, waist), (x * 0.6 + self.lean, waist + 0.3), (x + self.lean, low - 0.4), (x + self.lean, low))
+            figure.canvas.stroke(figure.in_body(fold), numpy.full(12, between(random, 0.01, 0.05) * figure.radius), scale(colour, 0.7))
+
+    def _draw_stripes(self, dress):
+        figure, random = self.figure, self.figure.random
+        step, colour = between(random, 0.15, 0.5), random_colour(random, (0, 0.9), (0.1, 1))
+        across = chance(random, 0.5)
+        for place in numpy.arange(-2.0, 4.0, step):
+            near, far = place, place + step * 0.4
+            if across:
+                points = [(-3, self.top + near), (3, self.top + near), (3, self.top + far), (-3, self.top + far)]
+            else:
+                points = [(near, self.top - 1), (far, self.top - 1), (far, self.top + 4), (near, self.top + 4)]
+            figure.canvas.shade(dress, figure.in_body(points), colour, 0.9)
 
     def _draw_legs(self):
         random, top = self.figure.random, self.top
@@ -130,7 +171,11 @@ class Body:
         right = [(neck, 0.5), (neck * 1.05, top - 0.1), (neck * 1.6, top + 0.3)]
         outline = figure.in_body([*right, *((-x, y) for x, y in reversed(right))])
         figure.part(outline, figure.skin, SKIN, line_of=figure.skin_shade, width=0.8)
-        if figure.shaded:
+        if chance(random, 0.08):
+            scarf = [(-neck * 2.2, top - 0.05), (0, top - 0.35), (neck * 2.2, top - 0.05), (neck * 2.4, top + 0.35), (0, top + 0.5), (-neck * 2.4, top + 0.35)]
+            scarf = closed_spline(figure.in_body(scarf), 5)
+            figure.part(scarf, self.second_cloth, CLOTH, line_of=scale(self.second_cloth, 0.6))
+        elif figure.shaded:
             shadow = figure.in_body([(-1, 0.4), (1, 0.4), (0.8, 1.05), (0, 1.3 + between(random, -0.1, 0.2)), (-0.8, 1.05)])
             figure.canvas.shade(outline, shadow, figure.skin_shade, between(random, 0.5, 1))
 

@@ -6,6 +6,10 @@ from ..labels import EYE, LASH
 from .geometry import WHITE, between, blend, chance, random_colour, scale
 
 
+# In profile, past this yaw, the far eye is out of sight.
+FAR_EYE_HIDDEN = 1.2
+
+
 class Eyes:
     """The pair of eyes of one figure, in head units."""
 
@@ -23,7 +27,11 @@ class Eyes:
         self.iris_dark = scale(self.iris, between(random, 0.15, 0.5))
         hair_dark = blend(scale(figure.hair_colour, 0.35), (30, 15, 20), between(random, 0.2, 0.9))
         self.lash_colour = figure.style.ink if chance(random, 0.6) else hair_dark
-        self.lash_width = between(random, 0.03, 0.09)
+        self.lash_width = between(random, 0.03, 0.09) if chance(random, 0.75) else between(random, 0.08, 0.15)
+        self.outer_drop = chance(random, 0.4)
+        self.spikes = int(random.integers(1, 6)) if chance(random, 0.3) else 0
+        self.peak = between(random, -0.35, 0.35)  # where the upper lid is highest: negative inwards
+        self.iris_height = between(random, 0.44, 0.52) if chance(random, 0.6) else between(random, 0.5, 0.75)
         self.sclera = blend(WHITE, (200, 205, 235), between(random, 0, 0.7)) if chance(random, 0.85) else figure.skin
         self.gaze = (random.normal(0, 0.12), random.normal(0, 0.06))
         self.iris_width = between(random, 0.55, 0.95)
@@ -40,7 +48,7 @@ class Eyes:
         return [self._draw_one(index, side) for index, side in enumerate((-1, 1))]
 
     def _draw_one(self, index, side):
-        if index == self.hidden:
+        if index == self.hidden or side * self.figure.yaw > FAR_EYE_HIDDEN:
             return None
         figure = self.figure
         random, canvas, head = figure.random, figure.canvas, figure.in_head
@@ -52,7 +60,8 @@ class Eyes:
             self._draw_closed(x, width, t, slope)
             return None
         height = self.height * (0.45 if self.mode == "half" else 1)
-        upper = -height * 0.5 * (1 - numpy.abs(t) ** (2.2 * self.squareness)) + slope
+        skewed = t - self.peak * side * (1 - t**2)
+        upper = -height * 0.5 * (1 - numpy.abs(skewed) ** (2.2 * self.squareness)) + slope
         lower = height * 0.5 * (1 - numpy.abs(t) ** (2.6 * self.squareness)) * self.lower_flatness + slope
         upper_line = numpy.stack([x + t * width, self.y + upper], 1)
         lower_line = numpy.stack([x + t * width, self.y + lower], 1)
@@ -78,7 +87,7 @@ class Eyes:
         random, radius = figure.random, figure.radius
         place = (x + self.gaze[0] * width + figure.yaw * 0.05, self.y + self.gaze[1] * height + height * 0.04)
         centre = figure.in_head([place])[0]
-        reach_y = height * 0.52 * radius
+        reach_y = height * self.iris_height * radius
         reach_x = min(width * self.iris_width * between(random, 0.62, 0.7) * radius, reach_y * 1.05)
 
         def disc(offset, part_x, part_y, colour, colour_end=None):
@@ -118,6 +127,17 @@ class Eyes:
                 (x + side * width * 1.02, corner + height * 0.08),
             ]
             canvas.polygon(head(wing), self.lash_colour, LASH)
+        if self.outer_drop:
+            end = slice(-5, None) if side > 0 else slice(None, 5)
+            line = head(numpy.stack([x + t[end] * width, self.y + lower[end]], 1))
+            towards = numpy.linspace(0.1, 0.6, 5)
+            canvas.stroke(line, thick * (towards if side > 0 else towards[::-1]), self.lash_colour, LASH)
+        for spike in range(self.spikes):
+            place = min(max(6 + side * (6 - spike), 1), 11)
+            root = numpy.array((x + t[place] * width, self.y + upper[place]))
+            tip = root + (side * width * (0.1 + 0.03 * spike), -self.lash_width * between(figure.random, 0.7, 1.6))
+            base = numpy.array((width * 0.06, 0))
+            canvas.polygon(head([root - base, tip, root + base]), self.lash_colour, LASH)
         soft = blend(self.lash_colour, figure.skin_shade, 0.4)
         if self.lower_line:
             middle = slice(3, -3)

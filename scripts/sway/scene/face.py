@@ -29,10 +29,15 @@ class Face:
         if chance(random, 0.6):
             for side in (-1, 1):
                 if side * figure.yaw < 0.4:
-                    ear = figure.in_head([(side * cheek * 1.02 - figure.yaw * 0.12, 0.18)])[0]
+                    back = figure.yaw * 0.12 if abs(figure.yaw) <= 1 else side * 0.6
+                    ear = figure.in_head([(side * cheek * 1.02 - back, 0.18)])[0]
                     options = {"turn": figure.roll, "line": line, "line_width": figure.line_width}
                     figure.canvas.ellipse(ear, 0.16 * radius, 0.24 * radius, figure.skin, FACE, **options)
         face = closed_spline(figure.in_head(outline), 5)
+        if abs(figure.yaw) > 1:
+            side, y = figure.yaw / abs(figure.yaw), 0.47 + figure.pitch
+            nose = [(side * 0.6, y - 0.35), (side * cheek * 1.12, y), (side * 0.6, y + 0.12)]
+            figure.part(figure.in_head(nose), figure.skin, FACE, line_of=figure.skin_shade)
         figure.part(face, figure.skin, FACE, line_of=figure.skin_shade)
         if figure.shaded:
             self._draw_shadows(face)

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy
 
-from .accessories import draw_animal_ears, draw_hair_ornament, draw_hat
+from .accessories import draw_animal_ears, draw_hair_ornament, draw_hat, draw_headphones
 from .body import Body
 from .face import Face
-from .geometry import WHITE, between, blend, chance, from_hsv, random_colour, rotation, scale
+from .geometry import WHITE, between, blend, chance, either_side, from_hsv, random_colour, rotation, scale
 from .hair import Hair
 
 
@@ -49,8 +49,10 @@ class Figure:
     def __init__(self, canvas, random, centre, radius, style, hair_kinds):
         self.canvas, self.random, self.radius, self.style = canvas, random, radius, style
         self.centre = numpy.asarray(centre, float)
-        self.roll = random.normal(0, 0.16)
+        self.roll = random.normal(0, 0.16 if chance(random, 0.9) else 0.5)
         self.yaw = float(numpy.clip(random.normal(0, 0.45), -1, 1))
+        if chance(random, 0.06):
+            self.yaw = either_side(random) * between(random, 1.25, 1.6)  # in profile
         self.pitch = random.normal(0, 0.08)
         self.from_behind = chance(random, 0.04)
         self._head_turn = rotation(self.roll)
@@ -143,5 +145,7 @@ class Figure:
             draw_hair_ornament(self)
         if chance(random, 0.08):
             draw_hat(self)
+        elif chance(random, 0.05):
+            draw_headphones(self)
         self.body.draw_front_arms()
         return open_eyes

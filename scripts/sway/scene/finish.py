@@ -8,7 +8,7 @@ from PIL import Image, ImageFilter
 from .background import fractal_noise
 from .geometry import between, chance, from_hsv, random_colour
 
-KINDS = {"none": 0.36, "watercolour": 0.14, "screentone": 0.10, "painterly": 0.12, "light": 0.14, "sketch": 0.05, "tint": 0.09}
+KINDS = {"none": 0.36, "watercolour": 0.14, "screentone": 0.10, "painterly": 0.12, "light": 0.08, "glow": 0.06, "sketch": 0.05, "tint": 0.09}
 
 
 def to_bytes(values):
@@ -76,6 +76,12 @@ def _light(random, values):
     return values * shadow + 0.4 * random.random() * numpy.clip(1 - slope, 0, 1)[..., None] * colour
 
 
+def _glow(random, values):
+    blurred = to_bytes(values).filter(ImageFilter.BoxBlur(len(values) * between(random, 0.01, 0.05)))
+    bloom = numpy.asarray(blurred).astype(numpy.float32) / 255 * between(random, 0.2, 0.7)
+    return 1 - (1 - values.clip(0, 1)) * (1 - bloom)
+
+
 def _sketch(random, values):
     edges = to_bytes(values).convert("L").filter(ImageFilter.FIND_EDGES)
     edges = numpy.asarray(edges).astype(numpy.float32) / 255
@@ -89,12 +95,22 @@ def _tint(random, values):
 
 
 def _specks(random, values):
+    """Petals, snow, sparks and lens discs over everything."""
     size = len(values)
-    for _ in range(random.integers(2, 25)):
-        x, y = random.integers(0, size, 2)
-        reach = int(between(random, 1, size * 0.03))
-        area = values[max(0, y - reach) : y + reach, max(0, x - reach) : x + reach]
-        area[:] = area * 0.5 + 0.5 * random.random(3)
+    largest = size * between(random, 0.01, 0.05)
+    colour, opacity, same = random.random(3), between(random, 0.3, 1), chance(random, 0.7)
+    stretch, turn, soft = between(random, 0.3, 1), between(random, 0, 3.14), between(random, 0.5, 6)
+    for _ in range(random.integers(2, 30)):
+        x, y = random.random(2) * size
+        reach = between(random, 0.8, largest)
+        left, top = max(0, int(x - reach)), max(0, int(y - reach))
+        area = values[top : int(y + reach) + 2, left : int(x + reach) + 2]
+        down, across = numpy.mgrid[top : top + area.shape[0], left : left + area.shape[1]]
+        down, across, angle = down - y, across - x, turn + (0 if same else random.random() * 3)
+        along = across * numpy.cos(angle) + down * numpy.sin(angle)
+        aside = (down * numpy.cos(angle) - across * numpy.sin(angle)) / stretch
+        cover = numpy.clip((1 - numpy.hypot(along, aside) / reach) * soft, 0, 1)[..., None] * opacity
+        area[:] = area * (1 - cover) + cover * (colour if same else random.random(3))
 
 
 FINISHES = {
@@ -102,6 +118,7 @@ FINISHES = {
     "screentone": _screentone,
     "painterly": _painterly,
     "light": _light,
+    "glow": _glow,
     "sketch": _sketch,
     "tint": _tint,
 }

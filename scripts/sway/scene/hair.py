@@ -32,6 +32,7 @@ class Hair:
         self.length = between(random, *KINDS[self.kind][1])
         self.width = between(random, 1.08, 1.3)
         self.volume = between(random, 0.05, 0.3)
+        self.waves = between(random, 0.1, 0.5) if chance(random, 0.25) else 0.0
         self.gust = random.normal(0, 0.35 if chance(random, 0.5) else 0.1)
 
     def _tone(self, most):
@@ -58,6 +59,11 @@ class Hair:
         aside = numpy.array([-along[1], along[0]]) * bend
         centre = bezier(root, root + along * 0.33 + aside, root + along * 0.7 + aside * between(random, -0.6, 1.2), tip, 10)
         position = numpy.linspace(0, 1, 10)
+        if self.waves > 0:
+            phase, turns = between(random, 0, 6.28), between(random, 4, 9)
+            normal = numpy.array([-along[1], along[0]]) / (numpy.linalg.norm(along) + 1e-6)
+            wave = numpy.sin(position * turns + phase) - numpy.sin(phase)
+            centre = centre + normal * (self.waves * width * wave * position)[:, None]
         profile = (1 - position ** (1.3 * taper + 0.4)) * (bulge + position * (1 - bulge) * 2)
         half_width = width * numpy.clip(profile, 0.02, None)
         end = figure.hair_end if chance(random, 0.8) else None
