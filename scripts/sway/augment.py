@@ -9,48 +9,56 @@ from torch.nn import functional
 
 from .encoder import MULTIPLE
 
-AREA = 192 * 192
+# The side of a picture the encoder is meant to see, and the sides trained on, squares or others of the same area.
+# Small ones are patches at the same scale: more, and more varied, for the same time.
+WHOLE_SIDE = 192
+PATCH_SIDE = 128
+PATCH_SHARE = 0.5
 
 
-def output_size(random):
-    """Height and width, multiples of 16, of about 192 x 192 pixels in area; half of the time square."""
+def output_size(random, side):
+    """Height and width, multiples of 16, of about the area of a square of `side`; half of the time square."""
     if random.random() < 0.5:
-        return 192, 192
+        return side, side
     aspect = numpy.exp(random.uniform(-0.7, 0.7))
-    height = round((AREA * aspect) ** 0.5 / MULTIPLE) * MULTIPLE
-    width = round(AREA / height / MULTIPLE) * MULTIPLE
+    height = round(side * aspect**0.5 / MULTIPLE) * MULTIPLE
+    width = round(side * side / height / MULTIPLE) * MULTIPLE
     return height, width
 
 
-def crop_of(random, heads):
-    """The centre (x, y) and side of a crop, in picture fractions: whole, a random part, or around a head."""
+def crop_of(random, heads, patch):
+    """The centre (x, y) and side of a crop, in picture fractions: whole, a random part, or around a head.
+
+    `patch` is the side of the patch as a share of `WHOLE_SIDE`; only where it is 1 are there whole pictures.
+    """
     present = heads[heads[:, 5] > 0]
     kind = random.random()
-    if kind < 0.35 and len(present):
+    if kind < 0.35 + 0.3 * (patch < 1) and len(present):
         x, y, radius = present[random.integers(len(present)), :3]
-        side = max(radius * random.uniform(2.8, 5.5), 0.22)
-        return x + random.normal(0, 0.3 * radius), y + random.normal(0, 0.3 * radius), side
-    if kind < 0.65:
-        side = random.uniform(0.4, 0.85)
+        side = max(radius * random.uniform(2.8, 5.5), 0.22) * patch
+        spread = 0.3 * radius if patch == 1 else 0.6 * radius
+        return x + random.normal(0, spread), y + random.normal(0, spread), side
+    if kind < 0.65 or patch < 1:
+        side = random.uniform(0.4, 0.95) * patch
         x, y = random.uniform(side / 2, 1 - side / 2, 2)
         return x, y, side
     return 0.5 + random.normal(0, 0.05), 0.5 + random.normal(0, 0.05), random.uniform(0.85, 1.2)
 
 
-def crops(random, pictures, label_maps, heads):
+def crops(random, pictures, label_maps, heads, whole_side=WHOLE_SIDE):
     """One crop of each sample, all of one random size.
 
     `pictures` uint8 [n, s, s, 3], `label_maps` uint8 [n, s, s], `heads` float32 [n, 3, 6]. Returns pictures float32
     [n, 3, H, W] in 0..1 and labels int64 [n, H / 2, W / 2]. What lies outside a picture is a bar of one flat colour.
     """
-    height, width = output_size(random)
+    height, width = output_size(random, whole_side)
     count = len(pictures)
     theta = numpy.zeros((count, 2, 3), numpy.float32)
     for index in range(count):
-        x, y, side = crop_of(random, heads[index])
+        x, y, side = crop_of(random, heads[index], whole_side / WHOLE_SIDE)
         angle = random.normal(0, 0.12) if random.random() < 0.4 else 0.0
         cosine, sine = numpy.cos(angle), numpy.sin(angle)
-        scale_x, scale_y = side * width / AREA**0.5, side * height / AREA**0.5
+        scale_x, scale_y = side * width / whole_side, side * height / whole_side
         flip = -1 if random.random() < 0.5 else 1
         theta[index, 0] = flip * scale_x * cosine, -scale_y * sine, 2 * x - 1
         theta[index, 1] = flip * scale_x * sine, scale_y * cosine, 2 * y - 1
@@ -126,8 +134,15 @@ def _compress(picture, quality):
     return torch.from_numpy(values).permute(2, 0, 1).float() / 255
 
 
-def batch(random, dataset, indices):
-    """An augmented batch: pictures float32 [n, 3, H, W] in [-1, 1] and labels int64 [n, H / 2, W / 2]."""
-    pictures, targets = crops(random, dataset.pictures[indices], dataset.labels[indices], dataset.heads[indices])
+def batch(random, dataset, count):
+    """An augmented batch: pictures float32 [n, 3, H, W] in [-1, 1] and labels int64 [n, H / 2, W / 2].
+
+    n is `count`, or more where the pictures are patches: the number of pixels is about the same.
+    """
+    side = PATCH_SIDE if random.random() < PATCH_SHARE else WHOLE_SIDE
+    count = round(count * (WHOLE_SIDE / side) ** 2)
+    indices = random.integers(0, len(dataset), count)
+    parts = dataset.pictures[indices], dataset.labels[indices], dataset.heads[indices]
+    pictures, targets = crops(random, *parts, side)
     pictures = torch.stack([recolour(random, picture) for picture in pictures])
     return pictures * 2 - 1, targets

@@ -14,7 +14,7 @@ SMALLEST_EYE = 12
 def probabilities(encoder, pictures):
     """Class probabilities of uint8 [n, s, s, 3], averaged over each picture and its mirror image: [n, 10, s, s]."""
     device = next(encoder.parameters()).device
-    x = torch.from_numpy(numpy.ascontiguousarray(pictures)).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
+    x = torch.from_numpy(numpy.array(pictures)).to(device).permute(0, 3, 1, 2).float() / 127.5 - 1
     total = encoder(x).softmax(1) + encoder(x.flip(3)).softmax(1).flip(3)
     return functional.interpolate(total / 2, size=x.shape[-2:], mode="bilinear", align_corners=False)
 

@@ -22,11 +22,12 @@ from . import augment, labels
 from .dataset import read_dataset
 from .encoder import Encoder
 from .measure_encoder import measure
+from .muon import Muon
 
-PEAK_RATE = 2e-3
+PEAK_RATES = {"hidden": 0.02, "other": 2e-3}  # of Muon and of AdamW
 WARM_UP_STEPS = 50
 DECAY_SHARE = 0.5  # the part of a run over which the learning rate falls
-SMOOTHING = 0.998
+SMOOTHING = 0.99
 # Small parts count more; much more than this would find eyes where there are none.
 WEIGHTS = {"face": 1.2, "skin": 1.2, "eye": 2.5, "mouth": 2.0, "brow": 2.0, "lash": 2.0, "accessory": 1.3}
 DICE_SHARE = 0.4
@@ -54,7 +55,11 @@ class Training:
         torch.manual_seed(seed)
         self.encoder = Encoder().to(device, memory_format=torch.channels_last)
         self.smoothed = copy.deepcopy(self.encoder)
-        self.optimizer = torch.optim.AdamW(self.encoder.parameters(), lr=PEAK_RATE, weight_decay=0.02)
+        hidden, other = [], []
+        for name, parameter in self.encoder.named_parameters():
+            outer = parameter.ndim < 2 or name.startswith(("stem", "head"))
+            (other if outer else hidden).append(parameter)
+        self.optimizers = {"hidden": Muon(hidden), "other": torch.optim.AdamW(other, weight_decay=0.02)}
         self.random = numpy.random.default_rng(seed)
         self.steps = 0
 
@@ -63,7 +68,7 @@ class Training:
         state = {
             "encoder": self.encoder.state_dict(),
             "smoothed": self.smoothed.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
+            "optimizers": {name: optimizer.state_dict() for name, optimizer in self.optimizers.items()},
             "random": self.random.bit_generator.state,
             "steps": self.steps,
         }
@@ -76,7 +81,8 @@ class Training:
         state = torch.load(path, map_location=device, weights_only=True)
         self.encoder.load_state_dict(state["encoder"])
         self.smoothed.load_state_dict(state["smoothed"])
-        self.optimizer.load_state_dict(state["optimizer"])
+        for name, optimizer in self.optimizers.items():
+            optimizer.load_state_dict(state["optimizers"][name])
         self.random.bit_generator.state = state["random"]
         self.steps = state["steps"]
 
@@ -89,9 +95,9 @@ class Training:
 
 
 def rate_at(step_of_run, progress):
-    """The learning rate `progress` (0..1) into a run."""
+    """The learning rate `progress` (0..1) into a run, as a share of its peak."""
     warm = min(1.0, (step_of_run + 1) / WARM_UP_STEPS)
-    return PEAK_RATE * warm * min(1.0, (1 - progress) / DECAY_SHARE) + 1e-5
+    return warm * min(1.0, (1 - progress) / DECAY_SHARE) + 0.005
 
 
 def train(training, dataset, device, options):
@@ -106,18 +112,19 @@ def train(training, dataset, device, options):
         progress = done / options.steps if options.steps else elapsed / options.seconds
         if progress >= 1:
             break
-        for group in training.optimizer.param_groups:
-            group["lr"] = rate_at(done, progress)
-        indices = training.random.integers(0, len(dataset), options.batch)
-        pictures, targets = augment.batch(training.random, dataset, indices)
+        for name, optimizer in training.optimizers.items():
+            for group in optimizer.param_groups:
+                group["lr"] = PEAK_RATES[name] * rate_at(done, progress)
+        pictures, targets = augment.batch(training.random, dataset, options.batch)
         pictures = pictures.to(device, memory_format=torch.channels_last)
         with torch.autocast(device.type, dtype=torch.bfloat16):
             logits = training.encoder(pictures)
         loss = loss_of(logits.float(), targets.to(device), weights)
-        training.optimizer.zero_grad()
+        training.encoder.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(training.encoder.parameters(), 1.0)
-        training.optimizer.step()
+        for optimizer in training.optimizers.values():
+            optimizer.step()
         training.steps += 1
         training.smooth()
         average = loss.item() if average is None else 0.98 * average + 0.02 * loss.item()
@@ -134,7 +141,7 @@ def main():
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--seconds", type=float, help="length of this run")
     parser.add_argument("--steps", type=int, help="length of this run, instead of --seconds")
-    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--batch", type=int, default=8, help="pictures of 192 x 192 in a step")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
