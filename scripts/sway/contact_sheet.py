@@ -1,6 +1,6 @@
 """Write a contact sheet of generated illustrations, with the labels of the first rows, to look at.
 
-    python -m scripts.sway.contact_sheet --output sheet.png [--start SEED] [--withheld]
+python -m scripts.sway.contact_sheet --output sheet.png [--start SEED] [--withheld]
 """
 
 import argparse

@@ -22,7 +22,8 @@ def read_dataset(directory, split, most=None):
     paths = sorted(directory.glob(f"{split}-*.npz"))
     if not paths:
         raise FileNotFoundError(
-            f"no {split}-*.npz in {directory}; render some with: python -m scripts.sway.render_dataset --split {split} --count 500 --output {directory}"
+            f"no {split}-*.npz in {directory}; render some with: "
+            f"python -m scripts.sway.render_dataset --split {split} --count 500 --output {directory}"
         )
     names = ("pictures", "labels", "heads")
     parts = {name: [] for name in names}

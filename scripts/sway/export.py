@@ -1,6 +1,6 @@
 """Write the weights that ship with stir from training checkpoints: float16 safetensors under models/sway.
 
-    python -m scripts.sway.export --encoder encoder.pt [--output models/sway]
+python -m scripts.sway.export --encoder encoder.pt [--output models/sway]
 """
 
 import argparse

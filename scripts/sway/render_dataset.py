@@ -2,9 +2,9 @@
 
     python -m scripts.sway.render_dataset --start 0 --count 16000 --output DIRECTORY
 
-Writes DIRECTORY/SPLIT-SEED.npz (split "train", "test", or "withheld" with the withheld styles), each with `pictures` uint8 [n, s, s, 3], `labels` uint8
-[n, s, s] and `heads` float32 [n, 3, 6] (see scene.Sample), one sample for each of the n seeds from SEED on. A shard
-that exists is skipped; a shard appears only when it is complete.
+Writes DIRECTORY/SPLIT-SEED.npz (split "train", "test", or "withheld" with the withheld styles), each with `pictures`
+uint8 [n, s, s, 3], `labels` uint8 [n, s, s] and `heads` float32 [n, 3, 6] (see scene.Sample), one sample for each of
+the n seeds from SEED on. A shard that exists is skipped; a shard appears only when it is complete.
 """
 
 import argparse

@@ -1,6 +1,6 @@
 """Write a sheet of what the encoder sees, to look at: picture, classes of the whole, and of the head's crop.
 
-    python -m scripts.sway.segmentation_sheet --pictures tests/fixtures/sway/pictures --output sheet.png
+python -m scripts.sway.segmentation_sheet --pictures tests/fixtures/sway/pictures --output sheet.png
 """
 
 import argparse

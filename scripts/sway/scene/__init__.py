@@ -81,7 +81,11 @@ def _draw_figure(random, canvas, index, count, style, hair_kinds):
         radius = between(random, 0.06, 0.16)
         x = (index + 0.5) / count + random.normal(0, 0.05)
     else:
-        radius = math.exp(between(random, math.log(0.07), math.log(0.34))) if chance(random, 0.85) else between(random, 0.3, 0.5)
+        radius = (
+            math.exp(between(random, math.log(0.07), math.log(0.34)))
+            if chance(random, 0.85)
+            else between(random, 0.3, 0.5)
+        )
         x = 0.5 + random.normal(0, 0.1)
     middle = 0.33 - (0 if radius > 0.12 else 0.05) + max(0, radius - 0.28)
     y = float(numpy.clip(random.normal(middle, 0.08), radius * 0.7, 0.75))

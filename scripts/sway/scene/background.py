@@ -97,7 +97,15 @@ def draw_eye_like(random, canvas, centre, radius, label=None):
     bright = random_colour(random, (0.1, 1), (0.4, 1))
     squash = between(random, 0.5, 1.2)
     if chance(random, 0.3):
-        canvas.ellipse(centre, radius * between(random, 1.1, 1.8), radius * squash * 1.05, WHITE, label, line=dark, line_width=0.003)
+        canvas.ellipse(
+            centre,
+            radius * between(random, 1.1, 1.8),
+            radius * squash * 1.05,
+            WHITE,
+            label,
+            line=dark,
+            line_width=0.003,
+        )
     canvas.ellipse(centre, radius, radius * squash, dark, label)
     canvas.ellipse(centre, radius * 0.82, radius * squash * 0.84, bright, label)
     if chance(random, 0.5):
@@ -138,7 +146,9 @@ def _rays(random, canvas, first, second):
 
 def _shapes(random, canvas, hue):
     shape = random.choice(["disc", "square", "star", "curl"])
-    colours = [from_hsv(hue + between(random, -0.3, 0.3), between(random, 0, 0.8), between(random, 0.4, 1)) for _ in range(4)]
+    colours = [
+        from_hsv(hue + between(random, -0.3, 0.3), between(random, 0, 0.8), between(random, 0.4, 1)) for _ in range(4)
+    ]
     for _ in range(random.integers(5, 40)):
         x, y = random.random(2)
         reach = between(random, 0.01, 0.15)
@@ -146,7 +156,9 @@ def _shapes(random, canvas, hue):
         if shape == "disc":
             canvas.ellipse((x, y), reach, reach, colour)
         elif shape == "square":
-            canvas.polygon([(x - reach, y - reach), (x + reach, y - reach), (x + reach, y + reach), (x - reach, y + reach)], colour)
+            canvas.polygon(
+                [(x - reach, y - reach), (x + reach, y - reach), (x + reach, y + reach), (x - reach, y + reach)], colour
+            )
         elif shape == "star":
             angle = numpy.arange(10) * numpy.pi / 5 + random.random()
             length = numpy.where(numpy.arange(10) % 2, reach * 0.45, reach)
@@ -164,7 +176,12 @@ def _landscape(random, canvas):
         x, y = random.random(), between(random, 0, 0.5)
         for _ in range(6):
             centre = (x + between(random, -0.1, 0.1), y + between(random, -0.03, 0.03))
-            canvas.ellipse(centre, between(random, 0.02, 0.09), between(random, 0.01, 0.05), blend(sky, WHITE, between(random, 0.6, 1)))
+            canvas.ellipse(
+                centre,
+                between(random, 0.02, 0.09),
+                between(random, 0.01, 0.05),
+                blend(sky, WHITE, between(random, 0.6, 1)),
+            )
     horizon = between(random, 0.35, 0.8)
     for ridge in range(random.integers(1, 5)):
         x = numpy.linspace(-0.05, 1.05, 16)
@@ -204,8 +221,12 @@ def _forest(random, canvas):
         canvas.ellipse(random.random(2), reach, reach * between(random, 0.4, 1), colour, turn=between(random, 0, 3))
     for _ in range(random.integers(0, 4)):
         x = random.random()
-        trunk = bezier((x, 1), (x + between(random, -0.05, 0.05), 0.7), (x, 0.4), (x + between(random, -0.1, 0.1), -0.1))
-        canvas.stroke(trunk, numpy.full(12, between(random, 0.005, 0.05)), from_hsv(0.08, 0.5, between(random, 0.1, 0.5)))
+        trunk = bezier(
+            (x, 1), (x + between(random, -0.05, 0.05), 0.7), (x, 0.4), (x + between(random, -0.1, 0.1), -0.1)
+        )
+        canvas.stroke(
+            trunk, numpy.full(12, between(random, 0.005, 0.05)), from_hsv(0.08, 0.5, between(random, 0.1, 0.5))
+        )
 
 
 def _room(random, canvas, hue):
@@ -221,5 +242,10 @@ def _room(random, canvas, hue):
         curtain = random_colour(random, (0, 0.7), (0.2, 1))
         for fold in range(random.integers(3, 9)):
             left = x + fold * 0.03
-            corners = [(left, -0.1), (left + 0.03, -0.1), (left + 0.03 + random.normal(0, 0.02), 1.1), (left + random.normal(0, 0.02), 1.1)]
+            corners = [
+                (left, -0.1),
+                (left + 0.03, -0.1),
+                (left + 0.03 + random.normal(0, 0.02), 1.1),
+                (left + random.normal(0, 0.02), 1.1),
+            ]
             canvas.polygon(corners, scale(curtain, between(random, 0.6, 1.2)))

@@ -13,7 +13,11 @@ class Body:
     def __init__(self, figure):
         self.figure = figure
         random = figure.random
-        self.cloth = random_colour(random, (0, 0.8), (0.1, 1)) if chance(random, 0.85) else scale(WHITE, between(random, 0.85, 1))
+        self.cloth = (
+            random_colour(random, (0, 0.8), (0.1, 1))
+            if chance(random, 0.85)
+            else scale(WHITE, between(random, 0.85, 1))
+        )
         self.second_cloth = random_colour(random, (0, 0.9), (0.1, 1))
         self.cloth_shade = blend(scale(self.cloth, between(random, 0.6, 0.85)), (60, 50, 110), between(random, 0, 0.3))
         self.neck = between(random, 0.22, 0.36)
@@ -57,11 +61,15 @@ class Body:
                 spread = (finger - 1.5) * 0.09
                 tip = hand + direction * between(random, 0.28, 0.42) + aside * spread * between(random, 1.0, 1.8)
                 base = hand + aside * spread
-                outline = figure.in_body(ribbon(numpy.stack([base, (base + tip) / 2, tip]), numpy.array([0.06, 0.06, 0.04])))
+                outline = figure.in_body(
+                    ribbon(numpy.stack([base, (base + tip) / 2, tip]), numpy.array([0.06, 0.06, 0.04]))
+                )
                 figure.part(outline, figure.skin, SKIN, line_of=figure.skin_shade)
         line = figure.line_colour(figure.skin_shade)
         centre, radius = figure.in_body([hand])[0], figure.radius
-        figure.canvas.ellipse(centre, 0.22 * radius, 0.2 * radius, figure.skin, SKIN, line=line, line_width=figure.line_width)
+        figure.canvas.ellipse(
+            centre, 0.22 * radius, 0.2 * radius, figure.skin, SKIN, line=line, line_width=figure.line_width
+        )
 
     def draw_front_arms(self):
         """The arms, when they are in front of everything."""
@@ -98,9 +106,19 @@ class Body:
 
     def _torso(self):
         shoulder, top, hip, lean = self.shoulder, self.top, self.hip, self.lean
-        right = [(self.neck * 1.3, top - 0.12), (shoulder * 0.6, top + 0.05), (shoulder, top + 0.3), (shoulder * 0.98, top + 1.1)]
+        right = [
+            (self.neck * 1.3, top - 0.12),
+            (shoulder * 0.6, top + 0.05),
+            (shoulder, top + 0.3),
+            (shoulder * 0.98, top + 1.1),
+        ]
         left = [(-x, y) for x, y in right]
-        low = [(-hip + lean * 0.6, top + 2.3), (-hip * 1.15 + lean, top + 3.6), (hip * 1.15 + lean, top + 3.6), (hip + lean * 0.6, top + 2.3)]
+        low = [
+            (-hip + lean * 0.6, top + 2.3),
+            (-hip * 1.15 + lean, top + 3.6),
+            (hip * 1.15 + lean, top + 3.6),
+            (hip + lean * 0.6, top + 2.3),
+        ]
         return [*left, *low, *reversed(right)]
 
     def _draw_cape(self):
@@ -108,7 +126,13 @@ class Body:
         low = self.top + between(random, 2, 6)
         spread = self.shoulder * between(random, 1.1, 2.0)
         blown = random.normal(0, 1)
-        points = [(-self.shoulder * 0.7, self.top), (-spread + blown, low), (blown, low - 0.3), (spread + blown, low), (self.shoulder * 0.7, self.top)]
+        points = [
+            (-self.shoulder * 0.7, self.top),
+            (-spread + blown, low),
+            (blown, low - 0.3),
+            (spread + blown, low),
+            (self.shoulder * 0.7, self.top),
+        ]
         outline = closed_spline(self.figure.in_body(points), 5)
         self.figure.part(outline, self.second_cloth, CLOTH, line_of=scale(self.second_cloth, 0.6))
 
@@ -123,8 +147,15 @@ class Body:
         colour = self.cloth if chance(random, 0.5) else self.second_cloth
         figure.part(figure.in_body(points), colour, CLOTH, line_of=self.cloth_shade)
         for x in hem[1:-1:2]:
-            fold = bezier((x * 0.5 + self.lean * 0.5, waist), (x * 0.6 + self.lean, waist + 0.3), (x + self.lean, low - 0.4), (x + self.lean, low))
-            figure.canvas.stroke(figure.in_body(fold), numpy.full(12, between(random, 0.01, 0.05) * figure.radius), scale(colour, 0.7))
+            fold = bezier(
+                (x * 0.5 + self.lean * 0.5, waist),
+                (x * 0.6 + self.lean, waist + 0.3),
+                (x + self.lean, low - 0.4),
+                (x + self.lean, low),
+            )
+            figure.canvas.stroke(
+                figure.in_body(fold), numpy.full(12, between(random, 0.01, 0.05) * figure.radius), scale(colour, 0.7)
+            )
 
     def _draw_stripes(self, dress):
         figure, random = self.figure, self.figure.random
@@ -172,11 +203,20 @@ class Body:
         outline = figure.in_body([*right, *((-x, y) for x, y in reversed(right))])
         figure.part(outline, figure.skin, SKIN, line_of=figure.skin_shade, width=0.8)
         if chance(random, 0.08):
-            scarf = [(-neck * 2.2, top - 0.05), (0, top - 0.35), (neck * 2.2, top - 0.05), (neck * 2.4, top + 0.35), (0, top + 0.5), (-neck * 2.4, top + 0.35)]
+            scarf = [
+                (-neck * 2.2, top - 0.05),
+                (0, top - 0.35),
+                (neck * 2.2, top - 0.05),
+                (neck * 2.4, top + 0.35),
+                (0, top + 0.5),
+                (-neck * 2.4, top + 0.35),
+            ]
             scarf = closed_spline(figure.in_body(scarf), 5)
             figure.part(scarf, self.second_cloth, CLOTH, line_of=scale(self.second_cloth, 0.6))
         elif figure.shaded:
-            shadow = figure.in_body([(-1, 0.4), (1, 0.4), (0.8, 1.05), (0, 1.3 + between(random, -0.1, 0.2)), (-0.8, 1.05)])
+            shadow = figure.in_body(
+                [(-1, 0.4), (1, 0.4), (0.8, 1.05), (0, 1.3 + between(random, -0.1, 0.2)), (-0.8, 1.05)]
+            )
             figure.canvas.shade(outline, shadow, figure.skin_shade, between(random, 0.5, 1))
 
     def _draw_ornaments(self):
@@ -185,17 +225,28 @@ class Body:
         if chance(random, 0.6):
             for side in (-1, 1):
                 edge = (side * between(random, 0.5, 1.1), top + between(random, 0.5, 1.0))
-                points = [(0, top + 0.55 + self.cut * 0.2), (side * neck * 1.1, top - 0.2), (side * neck * 2.2, top + 0.05), edge]
+                points = [
+                    (0, top + 0.55 + self.cut * 0.2),
+                    (side * neck * 1.1, top - 0.2),
+                    (side * neck * 2.2, top + 0.05),
+                    edge,
+                ]
                 colour = self.second_cloth if chance(random, 0.7) else (245, 245, 245)
                 figure.part(figure.in_body(points), colour, CLOTH, line_of=self.cloth_shade)
         if chance(random, 0.5):
             reach = between(random, 0.15, 0.5)
             for side in (-1, 1):
-                points = [(0, top + 0.5), (side * reach, top + 0.5 - reach * 0.6), (side * reach * 1.1, top + 0.5 + reach * 0.5)]
+                points = [
+                    (0, top + 0.5),
+                    (side * reach, top + 0.5 - reach * 0.6),
+                    (side * reach * 1.1, top + 0.5 + reach * 0.5),
+                ]
                 colour = random_colour(random, (0.4, 1), (0.3, 1))
                 figure.part(figure.in_body(points), colour, CLOTH, line_of=self.cloth_shade)
             knot = figure.in_body([(0, top + 0.5)])[0]
-            figure.canvas.ellipse(knot, 0.08 * radius, 0.08 * radius, self.second_cloth, CLOTH, line=line, line_width=figure.line_width)
+            figure.canvas.ellipse(
+                knot, 0.08 * radius, 0.08 * radius, self.second_cloth, CLOTH, line=line, line_width=figure.line_width
+            )
         for _ in range(random.integers(0, 6)):
             place = figure.in_body([(between(random, -self.shoulder, self.shoulder), top + between(random, 0.3, 3))])[0]
             reach = between(random, 0.05, 0.35) * radius

@@ -5,7 +5,6 @@ import numpy
 from ..labels import EYE, LASH
 from .geometry import WHITE, between, blend, chance, random_colour, scale
 
-
 # In profile, past this yaw, the far eye is out of sight.
 FAR_EYE_HIDDEN = 1.2
 
@@ -51,7 +50,7 @@ class Eyes:
         if index == self.hidden or side * self.figure.yaw > FAR_EYE_HIDDEN:
             return None
         figure = self.figure
-        random, canvas, head = figure.random, figure.canvas, figure.in_head
+        canvas, head = figure.canvas, figure.in_head
         foreshortened = 1 - 0.45 * max(0, side * figure.yaw)
         x, width = side * self.x + figure.yaw * 0.28, self.width * foreshortened
         t = numpy.linspace(-1, 1, 13)
@@ -93,7 +92,14 @@ class Eyes:
         def disc(offset, part_x, part_y, colour, colour_end=None):
             middle = centre + numpy.array(offset) * (reach_x, reach_y)
             figure.canvas.ellipse(
-                middle, reach_x * part_x, reach_y * part_y, colour, EYE, turn=figure.roll, colour_end=colour_end, clip=clip
+                middle,
+                reach_x * part_x,
+                reach_y * part_y,
+                colour,
+                EYE,
+                turn=figure.roll,
+                colour_end=colour_end,
+                clip=clip,
             )
 
         disc((0, 0), 1, 1, self.iris_dark)

@@ -92,7 +92,9 @@ class Face:
             curve = bezier((x, y - 0.1), (x + 0.03, y - 0.03), (x + 0.05, y), (x - 0.02, y + 0.02), 6)
             canvas.stroke(figure.in_head(curve), numpy.full(6, 0.012 * radius), figure.skin_shade)
         elif kind == "shadow":
-            canvas.polygon(figure.in_head([(x - 0.05, y + 0.02), (x + 0.03, y - 0.12), (x + 0.06, y + 0.02)]), figure.skin_shade)
+            canvas.polygon(
+                figure.in_head([(x - 0.05, y + 0.02), (x + 0.03, y - 0.12), (x + 0.06, y + 0.02)]), figure.skin_shade
+            )
 
     def _draw_mouth(self):
         figure, random = self.figure, self.figure.random

@@ -85,7 +85,9 @@ class Figure:
         self.hair_light = blend(self.hair_colour, WHITE, between(random, 0.2, 0.8))
         self.hair_end = None
         if chance(random, 0.2):
-            self.hair_end = blend(self.hair_colour, random_colour(random, (0.2, 0.8), (0.4, 1)), between(random, 0.3, 1))
+            self.hair_end = blend(
+                self.hair_colour, random_colour(random, (0.2, 0.8), (0.4, 1)), between(random, 0.3, 1)
+            )
 
     def in_head(self, points):
         """Points in head units that turn with the head, as picture fractions: float [n, 2]."""

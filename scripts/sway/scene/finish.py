@@ -8,7 +8,16 @@ from PIL import Image, ImageFilter
 from .background import fractal_noise
 from .geometry import between, chance, from_hsv, random_colour
 
-KINDS = {"none": 0.36, "watercolour": 0.14, "screentone": 0.10, "painterly": 0.12, "light": 0.08, "glow": 0.06, "sketch": 0.05, "tint": 0.09}
+KINDS = {
+    "none": 0.36,
+    "watercolour": 0.14,
+    "screentone": 0.10,
+    "painterly": 0.12,
+    "light": 0.08,
+    "glow": 0.06,
+    "sketch": 0.05,
+    "tint": 0.09,
+}
 
 
 def to_bytes(values):
@@ -63,7 +72,9 @@ def _screentone(random, values):
 
 
 def _painterly(random, values):
-    picture = to_bytes(values).filter(ImageFilter.MedianFilter(3)).filter(ImageFilter.GaussianBlur(between(random, 0.2, 1)))
+    picture = (
+        to_bytes(values).filter(ImageFilter.MedianFilter(3)).filter(ImageFilter.GaussianBlur(between(random, 0.2, 1)))
+    )
     grain = fractal_noise(random, len(values), 20, 3)[..., None] - 0.5
     return numpy.asarray(picture).astype(numpy.float32) / 255 + grain * between(random, 0.02, 0.18)
 

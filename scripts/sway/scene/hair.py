@@ -57,7 +57,9 @@ class Hair:
         root, tip = numpy.asarray(root, float), numpy.asarray(tip, float)
         along = tip - root
         aside = numpy.array([-along[1], along[0]]) * bend
-        centre = bezier(root, root + along * 0.33 + aside, root + along * 0.7 + aside * between(random, -0.6, 1.2), tip, 10)
+        centre = bezier(
+            root, root + along * 0.33 + aside, root + along * 0.7 + aside * between(random, -0.6, 1.2), tip, 10
+        )
         position = numpy.linspace(0, 1, 10)
         if self.waves > 0:
             phase, turns = between(random, 0, 6.28), between(random, 4, 9)
