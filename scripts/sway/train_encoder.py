@@ -22,7 +22,7 @@ from . import augment, labels
 from .dataset import read_dataset
 from .encoder import Encoder
 from .measure_encoder import measure
-from .muon import Muon
+from .muon import Muon, spectral
 
 PEAK_RATES = {"hidden": 0.02, "other": 2e-3}  # of Muon and of AdamW
 WARM_UP_STEPS = 50
@@ -59,7 +59,10 @@ class Training:
         for name, parameter in self.encoder.named_parameters():
             outer = parameter.ndim < 2 or name.startswith(("stem", "head"))
             (other if outer else hidden).append(parameter)
-        self.optimizers = {"hidden": Muon(hidden), "other": torch.optim.AdamW(other, weight_decay=0.02)}
+        self.optimizers = {
+            "hidden": Muon(hidden, PEAK_RATES["hidden"], weight_decay=0.0, scale=spectral),
+            "other": torch.optim.AdamW(other, weight_decay=0.02),
+        }
         self.random = numpy.random.default_rng(seed)
         self.steps = 0
 
