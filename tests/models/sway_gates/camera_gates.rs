@@ -89,10 +89,10 @@ fn obeys(picture: &EvaluationPicture, motion: &SampledMotion, effect: &Effect) -
     }
 }
 
-/// Every command in brackets, alone, on every picture.
-pub fn obeyed(stage: &Stage) -> Vec<Gate> {
-    let mut count = Count::default();
-    for picture in &stage.pictures {
+/// Every command in brackets, alone, on the first `count` pictures.
+pub fn obeyed(stage: &Stage, count: usize) -> Vec<Gate> {
+    let mut obedient = Count::default();
+    for picture in stage.pictures.iter().take(count) {
         for command in CameraCommand::all() {
             let motion = stage.sample(picture, &format!("[{}]", command.name()), 1.0, 5);
             let obeyed = obeys(picture, &motion, &effect(command));
@@ -100,10 +100,14 @@ pub fn obeyed(stage: &Stage) -> Vec<Gate> {
                 let measured = camera(picture, &displacement(picture, &motion, 149));
                 eprintln!("{}: [{}] gives {measured:?}", picture.name, command.name());
             }
-            count.add(obeyed);
+            obedient.add(obeyed);
         }
     }
-    vec![Gate::share("bracket camera and static obeyed, direction and size", "100 %", count.hits, count.of, |share| {
-        share == 1.0
-    })]
+    vec![Gate::share(
+        "bracket camera and static obeyed, direction and size",
+        "100 %",
+        obedient.hits,
+        obedient.of,
+        |share| share == 1.0,
+    )]
 }
