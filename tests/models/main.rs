@@ -8,4 +8,5 @@ mod sway_denoiser;
 mod sway_encoder;
 mod sway_features;
 mod sway_manifest;
+mod sway_text;
 mod sway_threads;
