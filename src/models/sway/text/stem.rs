@@ -71,8 +71,11 @@ fn without_doubled_end(stem: &str) -> Option<&str> {
 /// Whether one letter changed, added, left out, or two neighbours exchanged turn `a` into `b`. The first letter has to agree: that is where
 /// people rarely err, and it keeps "flowing" apart from "glowing".
 pub fn is_misspelling(a: &str, b: &str) -> bool {
+    if a == b || a.chars().next() != b.chars().next() {
+        return false;
+    }
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    if a.len().abs_diff(b.len()) > 1 || a == b || a.first() != b.first() {
+    if a.len().abs_diff(b.len()) > 1 {
         return false;
     }
     let common = a.iter().zip(&b).take_while(|(x, y)| x == y).count();
