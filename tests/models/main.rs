@@ -9,4 +9,5 @@ mod sway_encoder;
 mod sway_features;
 mod sway_gates;
 mod sway_manifest;
+mod sway_text;
 mod sway_threads;

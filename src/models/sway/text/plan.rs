@@ -138,6 +138,8 @@ pub struct Settled {
     pub parts: BTreeMap<Motion, Part>,
     /// Idle motion, which is among the parts.
     pub idle: Option<Idle>,
+    /// Light was asked to change one way and back.
+    pub light_merged: bool,
     /// Asked for and ruled out at once: it stays still.
     pub contradicted: Vec<Motion>,
 }
@@ -159,10 +161,13 @@ impl Settled {
             None => None,
         };
         if settled.idle.is_some() {
-            let said = |motion: Motion| reading.stills.iter().any(|still| still.motion == motion);
+            let stills = |motion: Motion| reading.stills.iter().any(|still| still.motion == motion);
+            let carried = |motion: Motion| matches!(motion, Motion::Hair | Motion::Cloth);
+            let said = |motion: Motion| stills(motion) || (carried(motion) && stills(Motion::Wind));
             settled.add_idle(asked, said);
         }
         settled.choose_eye();
+        settled.merge_light();
         settled
     }
 
@@ -216,6 +221,18 @@ impl Settled {
             let eye = if wink.direction == Some(Direction::Left) { Motion::WinkRight } else { Motion::WinkLeft };
             if !self.parts.contains_key(&Motion::WinkRight) && !self.parts.contains_key(&Motion::WinkLeft) {
                 self.parts.insert(eye, wink);
+            }
+        }
+    }
+
+    /// Light that changes one way and back is light that shifts.
+    fn merge_light(&mut self) {
+        for (one, other) in [(Motion::Brighten, Motion::Dim), (Motion::Warm, Motion::Cool)] {
+            if self.parts.contains_key(&one) && self.parts.contains_key(&other) {
+                let part = self.parts.remove(&one);
+                self.parts.remove(&other);
+                part.into_iter().for_each(|part| _ = self.parts.entry(Motion::LightShift).or_insert(part));
+                self.light_merged = true;
             }
         }
     }
