@@ -83,33 +83,65 @@ impl OutputFormat {
 /// # Errors
 /// What is in the way.
 pub fn check_target(target: &Path, input: &Path) -> Result<()> {
-    let format = OutputFormat::of(target)?;
-    if let (Ok(target_path), Ok(input_path)) = (target.canonicalize(), input.canonicalize())
-        && input_path.starts_with(&target_path)
-    {
-        return Err(Error::input(
+    match OutputFormat::of(target)? {
+        OutputFormat::Mp4 => {
+            check_mp4()?;
+            check_file(target, input)
+        }
+        OutputFormat::Y4m => check_file(target, input),
+        OutputFormat::PngFolder => check_png_folder(target, input),
+    }
+}
+
+/// Like [`check_target`], for a folder of PNG frames whatever its name.
+///
+/// # Errors
+/// What is in the way.
+pub fn check_png_folder(target: &Path, input: &Path) -> Result<()> {
+    check_not_input(target, input)?;
+    png_folder::check_replaceable(target)?;
+    staging::Staged::folder(target).map(drop)
+}
+
+/// Like [`check_target`], for any other file.
+///
+/// # Errors
+/// What is in the way.
+pub fn check_file(target: &Path, input: &Path) -> Result<()> {
+    check_not_input(target, input)?;
+    check_not_folder(target)?;
+    staging::Staged::file(target).map(drop)
+}
+
+fn check_not_input(target: &Path, input: &Path) -> Result<()> {
+    match (target.canonicalize(), input.canonicalize()) {
+        (Ok(target_path), Ok(input_path)) if input_path.starts_with(&target_path) => Err(Error::input(
             format!("output {}", target.display()),
             "another file than the input picture, and not the folder that holds it",
             format!("the input {}", input.display()),
             "choose another output: this one would replace the picture",
-        ));
+        )),
+        _ => Ok(()),
     }
-    match format {
-        OutputFormat::Mp4 => {
-            check_mp4()?;
-            check_not_folder(target)?;
-            staging::Staged::file(target)?;
-        }
-        OutputFormat::Y4m => {
-            check_not_folder(target)?;
-            staging::Staged::file(target)?;
-        }
-        OutputFormat::PngFolder => {
-            png_folder::check_replaceable(target)?;
-            staging::Staged::folder(target)?;
-        }
-    }
-    Ok(())
+}
+
+/// Writes a whole file; until it is complete nothing stands under its name.
+///
+/// # Errors
+/// A failed file operation; what stood there before is then still there.
+pub fn write_atomically(target: &Path, bytes: &[u8]) -> Result<()> {
+    let staged = staging::Staged::file(target)?;
+    fs::write(staged.temporary(), bytes)
+        .map_err(|source| Error::io("writing", target, source, "check the disk's free space"))?;
+    staged.finish()
+}
+
+/// Starts a folder of PNGs whatever its name.
+///
+/// # Errors
+/// Like [`check_png_folder`].
+pub fn create_png_folder(target: &Path, clip: &Clip) -> Result<Box<dyn ClipWriter>> {
+    Ok(Box::new(png_folder::PngFolderWriter::create(target, clip)?))
 }
 
 /// Starts a clip: `.mp4` with the given quality of 20 to 99, `.y4m`, or a folder of PNGs (both lossless in 8 bits, the quality does not matter).
@@ -123,7 +155,7 @@ pub fn create(target: &Path, clip: &Clip, quality: u8) -> Result<Box<dyn ClipWri
             check_not_folder(target)?;
             Ok(Box::new(y4m::Y4mWriter::create(target, clip)?))
         }
-        OutputFormat::PngFolder => Ok(Box::new(png_folder::PngFolderWriter::create(target, clip)?)),
+        OutputFormat::PngFolder => create_png_folder(target, clip),
     }
 }
 

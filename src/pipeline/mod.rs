@@ -49,9 +49,7 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn prepare(request: &'a Request, observer: &mut dyn Observer) -> Result<Self> {
         observer.begin(Stage::Prepare, 1);
-        for target in request.targets() {
-            media::check_target(target, &request.image)?;
-        }
+        request.check_targets()?;
         let original = media::image::open(&request.image)?;
         let clip = request.clip(&original)?;
         let picture = media::image::cover(&original, clip.width, clip.height);

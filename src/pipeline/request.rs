@@ -1,10 +1,11 @@
 //! What the user asked for, validated and typed: nothing after this module sees a raw option.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::camera::{self, CameraCommand};
 use crate::device::DeviceChoice;
 use crate::error::{Error, Result};
+use crate::media;
 use crate::models::MotionPrompt;
 use crate::picture::Picture;
 use crate::units::{Clip, Fps, Seconds};
@@ -70,12 +71,14 @@ pub struct Request {
 }
 
 impl Request {
-    /// Every place that the run will write to.
-    pub fn targets(&self) -> impl Iterator<Item = &Path> {
-        [Some(&self.output), self.save_latents.as_ref(), self.save_frames.as_ref()]
-            .into_iter()
-            .flatten()
-            .map(PathBuf::as_path)
+    /// Checks every place that the run will write to.
+    ///
+    /// # Errors
+    /// A place that cannot be written to, or that must not be replaced.
+    pub fn check_targets(&self) -> Result<()> {
+        media::check_target(&self.output, &self.image)?;
+        self.save_latents.as_deref().map_or(Ok(()), |file| media::check_file(file, &self.image))?;
+        self.save_frames.as_deref().map_or(Ok(()), |folder| media::check_png_folder(folder, &self.image))
     }
 
     /// The clip that this request makes of `picture`.

@@ -55,18 +55,24 @@ impl EyeRegion {
         });
         let lash = lash_colour(survey);
         let classes = survey.classes;
-        let is_lash = Plane::from_fn(width, height, |column, row| {
+        // 1 for the lash's colour, also mixed with skin; -1 for skin in shadow.
+        let lash_likeness = Plane::from_fn(width, height, |column, row| {
             let (amount, rest) = between(survey.original.at(column, row), survey.skin.at(column, row), lash);
-            if amount > 0.2 && rest < 0.1 { 1.0 } else { 0.0 }
+            match (amount > 0.3, rest < 0.1) {
+                (true, true) => 1.0,
+                (false, true) => -1.0,
+                (_, false) => 0.0,
+            }
         });
         let unit = 0.2 * (survey.span[1] - survey.span[0]);
         let mut owners = Plane::from_fn(width, height, |column, row| {
             let outside = survey.outside.at(column, row);
             let hair = classes.hair.at(column, row);
+            let is_lash = lash_likeness.at(column, row);
             let differs = unlike.at(column, row) > 0.12;
             // Hair of another colour than the lash shows itself; of the same colour it is as the encoder says.
-            let shows = hair > 0.25 && is_lash.at(column, row) == 0.0 && outside > 0.3;
-            let sure_lash = is_lash.at(column, row) > 0.0 && classes.lash.at(column, row) > 0.5 && outside < 1.2;
+            let shows = hair > 0.25 && is_lash <= 0.0 && outside > 0.3;
+            let sure_lash = is_lash > 0.0 && classes.lash.at(column, row) > 0.5 && hair < 0.2 && outside < 1.2;
             if sure_lash || (outside <= 0.0 && classes.eye.at(column, row) > 0.6) {
                 EYE
             } else if differs && (shows || hair > 0.6) {
@@ -80,18 +86,19 @@ impl EyeRegion {
                 let clear = hair < 0.25 && unlike.at(column, row) > 0.2;
                 let likely = classes.eye.at(column, row) + classes.lash.at(column, row) > 0.08;
                 let near = outside < if clear { 0.8 } else { 0.45 };
-                if (near && likely) || outside < 0.15 || is_lash.at(column, row) > 0.0 { FREE } else { CLOSED }
+                if (near && likely && is_lash >= 0.0) || is_lash > 0.0 { FREE } else { CLOSED }
             }
         });
         share_out(&mut owners);
         let mut filled: Vec<bool> = owners.values().iter().map(|&owner| owner == EYE).collect();
         drop_strays(&mut filled, survey.outside, &classes.lash, unit);
+        keep_crease(&mut filled, survey);
         // The tips of single lashes, where they are too thin to be followed.
         let specks = components(width, height, |index| {
             let (column, row) = (index % width, index / width);
             let free = !filled[index] && owners.values()[index] != HAIR && classes.brow.values()[index] < 0.4;
             let beside = survey.outside.values()[index] < 1.5 && (row as f32) < survey.edges[column].1;
-            free && beside && unlike.values()[index] > 0.05
+            free && beside && !is_middle(survey, column) && unlike.values()[index] > 0.05
         });
         for speck in specks.iter().filter(|speck| (speck.len() as f32) < (0.4 * unit).powi(2)) {
             for &pixel in speck {
@@ -116,6 +123,34 @@ impl EyeRegion {
         })
         .blurred(0.5);
         Self { filled, mask, hair, lash }
+    }
+}
+
+/// Whether a column lies in the middle three quarters of the aperture.
+fn is_middle(survey: &EyeSurvey, column: usize) -> bool {
+    let [left, right] = survey.span;
+    let x = column as f32 + 0.5;
+    (x - (left + right) / 2.0).abs() < 0.375 * (right - left)
+}
+
+/// Over the middle of the eye what stands above the lash, with skin between, is the crease of the lid, even where it runs into the lash at its end.
+fn keep_crease(filled: &mut [bool], survey: &EyeSurvey) {
+    let width = survey.skin.width();
+    for (column, &(upper, _)) in survey.edges.iter().enumerate() {
+        if !is_middle(survey, column) {
+            continue;
+        }
+        let mut gap = 0;
+        for row in (0..(upper.max(0.0) as usize).min(survey.skin.height())).rev() {
+            let pixel = &mut filled[row * width + column];
+            if gap > 1 {
+                *pixel = false;
+            } else if *pixel {
+                gap = 0;
+            } else {
+                gap += 1;
+            }
+        }
     }
 }
 

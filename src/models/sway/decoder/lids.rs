@@ -37,6 +37,8 @@ struct LidColumn {
     presence: f32,
     /// 0 over the aperture's width, growing to 1 beyond its corners.
     beyond: f32,
+    /// How far down the closed lash runs on beyond the corner, in the direction that it has there.
+    flick: f32,
 }
 
 impl Lid {
@@ -147,11 +149,17 @@ impl Lid {
                 let thickness = calm.at(column, 0);
                 // Beyond the corners there is a lash only where one is drawn, and it ends in a point.
                 let wing = smooth_step(0.3, 1.0, thickness / thinnest) * (1.0 - beyond / (0.22 * eye_width)).max(0.0);
+                let inner =
+                    if x < eye.left as f32 { eye.left + 0.15 * eye.width() } else { eye.right - 0.15 * eye.width() };
+                let corner = f64::from(x).clamp(eye.left, eye.right);
+                let fall = (eye.lower.at(corner) - eye.lower.at(inner)) / (0.15 * eye.width());
+                let within = (x - eye.left as f32).min(eye.right as f32 - x).max(0.0) / (0.15 * eye_width);
                 LidColumn {
                     upper,
                     lower,
                     lash: thickness.clamp(thinnest, thickest),
-                    presence: if beyond > 0.0 { wing } else { 1.0 },
+                    presence: if beyond > 0.0 { 0.6 * wing } else { 0.6 + 0.4 * smooth_step(0.0, 1.0, within) },
+                    flick: beyond * fall.clamp(-0.7, 0.7) as f32,
                     beyond: (beyond / (0.06 * eye_width)).min(1.0),
                 }
             })
@@ -187,7 +195,7 @@ impl Lid {
         // The lower lid comes up a little to meet the upper one, late.
         let rise = LOWER_LID_RISE * aperture * smooth_step(0.25, 1.0, closure);
         let meeting = edge.lower - LOWER_LID_RISE * aperture + 0.02 * self.height;
-        let lid = edge.upper + (meeting - edge.upper) * closure;
+        let lid = edge.upper + (meeting + edge.flick - edge.upper) * closure;
         let lash = (edge.lash * (1.0 - LASH_THINNING * closure)).max(1.0) * edge.presence;
         // Antialiased over one pixel.
         let above = (lid - y + 0.5).clamp(0.0, 1.0);
