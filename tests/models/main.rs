@@ -8,5 +8,6 @@ mod sway_denoiser;
 mod sway_encoder;
 mod sway_family;
 mod sway_features;
+mod sway_gates;
 mod sway_manifest;
 mod sway_threads;

@@ -13,7 +13,7 @@ mod skin;
 use super::class_map::ClassMap;
 use super::motion::MotionFrame;
 use super::parts::Parts;
-use crate::ops::warp::{Replaced, SplinePicture, warp};
+use crate::ops::warp::{DisplacementGrid, Replaced, SplinePicture, warp};
 use crate::picture::Picture;
 
 use beyond::Beyond;
@@ -82,6 +82,14 @@ impl FrameRenderer {
             self.source.restore(replaced);
         }
         frame
+    }
+
+    /// From where each pixel of a frame is taken: what [`render_covered`](Self::render_covered) warps by.
+    pub fn displacements(&self, motion: &MotionFrame, cover: f64) -> DisplacementGrid {
+        let size = [self.source.picture().width(), self.source.picture().height()];
+        let camera = Camera::new(&motion.control, cover, size[0], size[1]);
+        let deformation = Deformation::new(&self.puppet, motion, &camera, size);
+        source_grid(deformation.as_ref(), &camera, size)
     }
 
     /// Draws the lids into the source; returns what undoes it.
