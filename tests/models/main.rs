@@ -6,6 +6,7 @@ mod fixture;
 mod sway_codec;
 mod sway_denoiser;
 mod sway_encoder;
+mod sway_family;
 mod sway_features;
 mod sway_gates;
 mod sway_manifest;
