@@ -14,7 +14,7 @@ enum Effect {
     Travel { right: f64, down: f64, tolerance: f64 },
     /// Grows by 1.2 to this power, within this difference of the power.
     Growth { power: f64, tolerance: f64 },
-    /// Nothing moves at all.
+    /// The camera rests exactly; what else may move is another gate's matter.
     Nothing,
     /// Moves back and forth, by no more than 4 % of the width.
     Shaking,
@@ -75,9 +75,11 @@ fn obeys(picture: &EvaluationPicture, motion: &SampledMotion, effect: &Effect) -
         Effect::Growth { power: wanted, tolerance } => {
             (power - wanted).abs() <= tolerance && right.abs() < 0.01 && down.abs() < 0.01
         }
-        Effect::Nothing => [40, 80, 149]
-            .iter()
-            .all(|frame| displacement(picture, motion, *frame).iter().all(|n| n.dx == 0.0 && n.dy == 0.0)),
+        Effect::Nothing => motion.frames.iter().zip(&motion.covers).all(|(frame, cover)| {
+            let control = &frame.control;
+            let channels = [control.pan_x, control.pan_y, control.truck_x, control.truck_y, control.zoom, control.push];
+            *cover == 1.0 && control.roll == 0.0 && channels == [0.0; 6]
+        }),
         Effect::Shaking => {
             let travels: Vec<f64> =
                 (10..150).step_by(7).map(|frame| camera(picture, &displacement(picture, motion, frame)).0[0]).collect();
