@@ -4,6 +4,7 @@
 mod fixture;
 
 mod sway_codec;
+mod sway_decoder;
 mod sway_denoiser;
 mod sway_encoder;
 mod sway_family;

@@ -7,7 +7,7 @@ mod eye_region;
 mod lids;
 mod light;
 mod lines;
-mod puppet;
+pub mod puppet;
 mod skin;
 
 use super::class_map::ClassMap;

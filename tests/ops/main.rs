@@ -1,0 +1,3 @@
+//! Operations against their definitions.
+
+mod warp;
