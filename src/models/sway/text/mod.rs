@@ -18,7 +18,7 @@ mod report;
 mod stem;
 mod tokens;
 
-pub use plan::{CHANNELS, Plan};
+pub use plan::{CHANNELS, Plan, channel};
 
 use super::camera_path::{self, CameraMove};
 use crate::camera;
