@@ -196,6 +196,7 @@ fn open_encoder(
     let mut options = Dictionary::new();
     options.set("preset", PRESET);
     options.set("profile", "high");
+    options.set("chroma_sample_location", "center");
     options.set("crf", &format!("{factor:.2}"));
     options.set("threads", THREADS);
     options.set("x264-params", REPRODUCIBLE);

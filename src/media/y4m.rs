@@ -18,7 +18,7 @@ use super::{ClipWriter, WrittenClip};
 ///
 /// # Source
 /// <https://wiki.multimedia.cx/index.php/YUV4MPEG2>; `XCOLORRANGE` as FFmpeg writes it. The format has no tag for the
-/// matrix: it is BT.709, as players assume for HD.
+/// matrix: it is BT.709, as players assume for HD. `C420jpeg` says where chroma is sited.
 pub(super) struct Y4mWriter {
     // Before `staged`: the file is closed before it is removed.
     file: BufWriter<File>,
@@ -40,7 +40,7 @@ impl Y4mWriter {
         let mut file = BufWriter::with_capacity(1 << 20, file);
         writeln!(
             file,
-            "YUV4MPEG2 W{} H{} F{}:{} Ip A1:1 C420mpeg2 XCOLORRANGE=LIMITED",
+            "YUV4MPEG2 W{} H{} F{}:{} Ip A1:1 C420jpeg XCOLORRANGE=LIMITED",
             clip.width, clip.height, rate.numerator, rate.denominator
         )
         .map_err(|source| failed(target, source))?;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use ffmpeg_next::codec::{self, Profile};
 use ffmpeg_next::format::Pixel;
-use ffmpeg_next::{color, decoder, frame};
+use ffmpeg_next::{chroma, color, decoder, frame};
 use stir::media::{WrittenClip, create};
 use stir::picture::Picture;
 use stir::units::{Clip, Fps};
@@ -58,12 +58,13 @@ fn to_rgb(frame: &frame::Video) -> Vec<f64> {
     let (width, height) = (frame.width() as usize, frame.height() as usize);
     let sample = |plane: usize, x: usize, y: usize| f64::from(frame.data(plane)[y * frame.stride(plane) + x]);
     let chroma = |plane: usize, x: usize, y: usize| {
-        // Sites: columns 0, 2, 4, ... and halfway between rows 0 and 1, 2 and 3, ...
-        let right = x.div_ceil(2).min(width / 2 - 1);
-        let near = y / 2;
-        let far = if y.is_multiple_of(2) { near.saturating_sub(1) } else { (near + 1).min(height / 2 - 1) };
-        let row = |y: usize| 0.5 * (sample(plane, x / 2, y) + sample(plane, right, y));
-        (0.75 * row(near) + 0.25 * row(far) - 128.0) / 224.0
+        // Sites: halfway between columns 0 and 1, 2 and 3, ..., and rows likewise.
+        let neighbour = |at: usize, count: usize| {
+            if at.is_multiple_of(2) { (at / 2).saturating_sub(1) } else { (at / 2 + 1).min(count / 2 - 1) }
+        };
+        let (far_x, far_y) = (neighbour(x, width), neighbour(y, height));
+        let row = |y: usize| 0.75 * sample(plane, x / 2, y) + 0.25 * sample(plane, far_x, y);
+        (0.75 * row(y / 2) + 0.25 * row(far_y) - 128.0) / 224.0
     };
     let mut pixels = Vec::with_capacity(width * height * 3);
     for y in 0..height {
@@ -119,6 +120,7 @@ fn six_seconds_of_high_profile_bt709_with_the_index_in_front() {
         assert_eq!(frame.color_primaries(), color::Primaries::BT709);
         assert_eq!(frame.color_transfer_characteristic(), color::TransferCharacteristic::BT709);
         assert_eq!(frame.color_range(), color::Range::MPEG);
+        assert_eq!(frame.chroma_location(), chroma::Location::Center);
     }
     for index in [0, 1, 75, 149] {
         let quality = psnr(&played.frames[index], &drawing(320, 192, index));

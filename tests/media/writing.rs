@@ -118,7 +118,7 @@ fn y4m_is_the_header_and_limited_range_planes() {
     writer.write(&Picture::new(64, 32, [255, 0, 0].repeat(64 * 32))).unwrap();
     let written = writer.finish().unwrap();
     let wanted = [
-        &b"YUV4MPEG2 W64 H32 F24000:1001 Ip A1:1 C420mpeg2 XCOLORRANGE=LIMITED\n"[..],
+        &b"YUV4MPEG2 W64 H32 F24000:1001 Ip A1:1 C420jpeg XCOLORRANGE=LIMITED\n"[..],
         b"FRAME\n",
         &[235; 64 * 32],
         &[128; 32 * 16 * 2],

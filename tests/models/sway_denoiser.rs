@@ -41,8 +41,11 @@ fn four_guided_steps_end_where_the_reference_ends() {
     conditioning.image.tensors.insert(FEATURES, reference.get("features"));
     conditioning.text.tensors.insert(PLAN, reference.get("plan"));
     conditioning.text.tensors.insert(UNCONDITIONAL_PLAN, reference.get("unconditional_plan"));
-    let held =
-        [Constraint { part: "control", mask: reference.get("control_mask"), value: reference.get("control_value") }];
+    let held = ["control", "latents"].map(|part| Constraint {
+        part,
+        mask: reference.get(&format!("{part}_mask")),
+        value: reference.get(&format!("{part}_value")),
+    });
     let sampled = sampler::euler(noise(&reference), &schedule::linear(4), &held, |x, sigma, _| {
         let prompt = network.velocity(x, sigma, &conditioning, Branch::Prompt)?;
         let unconditional = network.velocity(x, sigma, &conditioning, Branch::Unconditional)?;

@@ -2,13 +2,9 @@
 
 use candle_core::{Device, Tensor};
 
+use super::KEYS;
 use crate::camera::CameraCommand;
 use crate::error::{Error, Result};
-
-/// Keys of a clip, evenly spaced from the first frame to the last.
-pub const KEYS: usize = 25;
-/// The camera's channels among the control channels.
-pub const CHANNELS: std::ops::RangeInclusive<usize> = 12..=18;
 
 /// How many channels the camera has.
 const WIDTH: usize = 7;
@@ -269,6 +265,6 @@ mod tests {
     #[test]
     fn the_tensor_has_the_documented_shape() {
         let tensor = camera_tensor(&[CameraMove::full(CameraCommand::ZoomIn)]).unwrap();
-        assert_eq!(tensor.dims(), [1, KEYS, CHANNELS.count()]);
+        assert_eq!(tensor.dims(), [1, KEYS, super::super::codec::CAMERA.len()]);
     }
 }

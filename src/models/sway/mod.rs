@@ -28,6 +28,7 @@ use crate::error::Result;
 use crate::latents::Constraint;
 use crate::models::{self, Conditioning, Defaults, Family};
 use crate::units::Clip;
+use text::channel;
 
 /// Latent frames of a clip, whatever its length: the keys of its splines.
 pub const KEYS: usize = 25;
@@ -47,7 +48,15 @@ pub const PLAN_CHANNELS: usize = text::CHANNELS;
 /// Tensor of the image condition: `[1, 6, 6, 16]`, float32, see [`features`].
 pub const FEATURES: &str = "features";
 /// The entries of a plan that ask for motion of a face: blinks, breath, and motion of the head.
-const FACE_ENTRIES: [usize; 7] = [4, 5, 7, 8, 9, 10, 11];
+const FACE_ENTRIES: [usize; 7] = [
+    channel::BLINK_LEFT,
+    channel::BLINK_RIGHT,
+    channel::BREATH,
+    channel::HEAD_SWAY,
+    channel::HEAD_NOD,
+    channel::HEAD_TILT,
+    channel::HEAD_TURN,
+];
 
 /// Opens the weights that ship with stir.
 ///

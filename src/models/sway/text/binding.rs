@@ -65,15 +65,40 @@ impl Reader<'_> {
         }
     }
 
-    pub(super) fn manners(&mut self, clause: &Clause, next: Option<&Clause>, groups: &mut [Group], used: &mut [bool]) {
-        let tokens = &clause.tokens;
-        let mut replaced = false;
-        let mut found: Vec<(usize, Manner)> = Vec::new();
-        for (at, token) in tokens.iter().enumerate() {
-            let Some(manner) = token.entry.manner else { continue };
-            if describes(tokens, at, used) {
-                continue;
+    /// Binds the adverbs of a clause to its movements, or to those of its neighbours. Returns those that it has bound.
+    pub(super) fn manners(
+        &mut self,
+        clause: &Clause,
+        next: Option<&Clause>,
+        groups: &mut [Group],
+        used: &mut [bool],
+    ) -> Vec<Manner> {
+        let found = self.manners_in(&clause.tokens, used);
+        let all: Vec<Manner> = found.iter().map(|(_, manner)| *manner).collect();
+        if groups.is_empty() {
+            self.manners_of_neighbours(clause, next, all);
+            return Vec::new();
+        }
+        let first = groups.iter_mut().min_by_key(|group| group.head);
+        first.into_iter().for_each(|group| group.manners.append(&mut self.state.waiting));
+        for (at, manner) in found {
+            // Between two movements an adverb belongs to the one before it, an adjective to the one after.
+            let adverb = clause.tokens[at].text.ends_with("ly");
+            let distance = |group: &Group| (group.head.abs_diff(at), (group.head > at) == adverb);
+            let Some(nearest) = groups.iter().map(distance).min() else { continue };
+            for group in groups.iter_mut().filter(|group| distance(group) == nearest) {
+                group.manners.push(manner);
             }
+        }
+        all
+    }
+
+    /// The adverbs of a clause and where they stand.
+    fn manners_in(&self, tokens: &[Token], used: &mut [bool]) -> Vec<(usize, Manner)> {
+        let mut replaced = false;
+        let mut found = Vec::new();
+        for (at, token) in tokens.iter().enumerate() {
+            let Some(manner) = token.entry.manner.filter(|_| !self.describes(tokens, at, used)) else { continue };
             used[at] = true;
             if std::mem::replace(&mut replaced, manner.replaces_next) {
                 continue;
@@ -81,15 +106,18 @@ impl Reader<'_> {
             let boosted = at > 0 && tokens[at - 1].entry.booster;
             found.push((at, if boosted { boost(manner) } else { manner }));
         }
-        if groups.is_empty() {
-            return self.manners_of_neighbours(clause, next, found.into_iter().map(|(_, manner)| manner).collect());
+        found
+    }
+
+    /// "strong man", "big eyes", "wild forest": an adjective of something that is not a movement.
+    fn describes(&self, tokens: &[Token], at: usize, used: &[bool]) -> bool {
+        if tokens[at].text.ends_with("ly") || tokens[at].text.contains(' ') {
+            return false;
         }
-        let first = groups.iter_mut().min_by_key(|group| group.head);
-        first.into_iter().for_each(|group| group.manners.append(&mut self.state.waiting));
-        for (at, manner) in found {
-            let adverb = tokens[at].text.ends_with("ly");
-            let nearest = groups.iter_mut().min_by_key(|group| (group.head.abs_diff(at), (group.head > at) == adverb));
-            nearest.into_iter().for_each(|group| group.manners.push(manner));
+        let Some(next) = (at + 1..tokens.len()).find(|next| tokens[*next].entry.manner.is_none()) else { return false };
+        match tokens[next].entry.subject {
+            Some(subject) => !used[next] || self.lexicon.subjects[subject].weak,
+            None => !used[next] && tokens[next].entry.ignored,
         }
     }
 
@@ -135,15 +163,6 @@ impl Reader<'_> {
             }
         }
     }
-}
-
-/// "strong man", "big eyes", "wild forest": an adjective of something that is not a movement.
-fn describes(tokens: &[Token], at: usize, used: &[bool]) -> bool {
-    if tokens[at].text.ends_with("ly") || tokens[at].text.contains(' ') {
-        return false;
-    }
-    let following = tokens.iter().zip(used).skip(at + 1).find(|(token, _)| token.entry.manner.is_none());
-    following.is_some_and(|(token, used)| !used && (token.entry.ignored || token.entry.subject.is_some()))
 }
 
 fn boost(manner: Manner) -> Manner {

@@ -1,6 +1,6 @@
 //! Clauses to a [`Reading`]: finds the words of movement, their subjects, and what is said about them.
 
-use super::group::{Group, Named, Reading, push_once};
+use super::group::{Group, Named, Reading, UNCLEAR_CAMERA, push_once};
 use super::lexicon::{Lexicon, Link, Manner, Meaning};
 use super::tokens::{Clause, Token, split};
 use crate::camera::CameraCommand;
@@ -64,7 +64,8 @@ fn ends_in_subject(clause: &Clause, content_allowed: bool) -> bool {
             || entry.link.is_some()
             || (content_allowed && (entry.ignored || entry.keeps))
     };
-    clause.tokens.last().is_some_and(|token| token.entry.subject.is_some()) && clause.tokens.iter().all(allowed)
+    clause.tokens.last().is_some_and(|token| token.entry.subject.is_some())
+        && clause.tokens.iter().all(|token| allowed(token) && !is_verb(token))
 }
 
 fn subject_leads(clause: &Clause) -> bool {
@@ -80,6 +81,8 @@ pub(super) struct Context {
     pub(super) topic: Vec<usize>,
     /// Groups of the last clause of this sentence that had any: a range of [`Reader::groups`].
     pub(super) last: std::ops::Range<usize>,
+    /// The verb of the last clause that had nothing to move: "animate only the hair".
+    pub(super) unresolved: Option<usize>,
     /// Adverbs that wait for the first group to come.
     pub(super) waiting: Vec<Manner>,
     /// Subjects named alone in their clause, for a prompt of bare words.
@@ -109,6 +112,7 @@ impl Reader<'_> {
             self.state.topic.clear();
             self.state.last = self.groups.len()..self.groups.len();
         }
+        let remarks = self.reading.remarks.len();
         let tokens = &clause.tokens;
         let worn = self.worn(tokens);
         let subjects: Vec<Named> = tokens
@@ -118,17 +122,29 @@ impl Reader<'_> {
             .filter_map(|(at, token)| token.entry.subject.map(|subject| Named { at, subject }))
             .collect();
         let mut used = vec![false; tokens.len()];
+        let unresolved = self.state.unresolved.take();
+        let only_follows = next.is_some_and(|next| next.link == Link::Except);
         let mut groups = self.verbs(clause, &subjects, &worn, &mut used);
+        if only_follows {
+            self.reading.remarks.truncate(remarks);
+        }
         self.always(&subjects, &mut groups);
-        if groups.is_empty() {
-            groups = self.continued(clause, &subjects);
+        let continues = groups.is_empty();
+        if continues {
+            groups = self.continued(clause, &subjects, unresolved);
         }
         self.negations(clause, &subjects, &mut groups, &mut used);
         self.stillness(tokens, &subjects, &mut used);
         for named in &subjects {
             used[named.at] |= groups.iter().any(|group| self.is_about(group, named));
         }
-        self.manners(clause, next, &mut groups, &mut used);
+        let found = self.manners(clause, next, &mut groups, &mut used);
+        if continues && clause.link == Link::And && !groups.is_empty() {
+            // "blows her scarf and hair wildly": of both.
+            for group in self.groups.get_mut(self.state.last.clone()).unwrap_or_default() {
+                group.manners.extend(&found);
+            }
+        }
         self.directions(tokens, &mut groups, &used);
         self.camera_alone(tokens, &subjects, &groups);
         self.leftover_words(tokens, &used);
@@ -149,10 +165,7 @@ impl Reader<'_> {
         let named = subjects.iter().any(|named| tokens[named.at].text.starts_with("camera"));
         let still = self.reading.camera.iter().any(|known| known.command == CameraCommand::StaticShot);
         if named && groups.is_empty() && !still {
-            self.reading.remark(
-                "camera: not clear what it should do; name a move, for instance \"camera pans left\" or [push in]"
-                    .into(),
-            );
+            self.reading.remark(UNCLEAR_CAMERA.into());
         }
     }
 

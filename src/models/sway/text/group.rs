@@ -8,6 +8,10 @@ use super::tokens::{Correction, Token};
 use crate::camera::CameraCommand;
 use crate::models::sway::camera_path::CameraMove;
 
+/// Said where a camera is named without a move that is known.
+pub const UNCLEAR_CAMERA: &str =
+    "camera: not clear what it should do; name a move, for instance \"camera pans left\" or [push in]";
+
 /// A movement that the prompt asks for.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Mention {
@@ -175,10 +179,7 @@ impl Group {
             (Some(command), true) => push_once(&mut reading.camera_refused, command),
             (Some(command), false) => add_camera(reading, CameraMove { command, strength: self.camera_strength() }),
             (None, true) => {}
-            (None, false) => reading.remark(
-                "camera: not clear which way it should move; name it, for instance \"camera pans left\" or [push in]"
-                    .into(),
-            ),
+            (None, false) => reading.remark(UNCLEAR_CAMERA.into()),
         }
     }
 
@@ -197,7 +198,7 @@ impl Group {
         let (verb, meaning, subject) = what;
         let subject = subject.map(|index| &lexicon.subjects[index]);
         let general = verb.is_none_or(|index| lexicon.verbs[index].general);
-        if meaning == Meaning::Motion(Motion::Idle) {
+        if matches!(meaning, Meaning::Motion(Motion::Idle) | Meaning::Rest) {
             reading.everything_still = true;
         } else if let Some(subject) = subject.filter(|_| general) {
             reading.stills.extend(subject.still.iter().map(|motion| Still { motion: *motion, weak: subject.weak }));
@@ -211,6 +212,7 @@ impl Group {
     fn ask(&self, lexicon: &Lexicon, what: (Option<usize>, Meaning), reading: &mut Reading) {
         let (verb, meaning) = what;
         let motion = match (meaning, self.direction) {
+            (Meaning::Camera, _) => return reading.remark(UNCLEAR_CAMERA.into()),
             (Meaning::Unavailable(index), _) => return push_once(&mut reading.unavailable, index),
             (Meaning::Look, Some(Direction::Up | Direction::Down))
             | (Meaning::Motion(Motion::HeadTilt | Motion::HeadTurn), Some(Direction::Up | Direction::Down)) => {

@@ -54,6 +54,8 @@ pub struct Verb {
     pub means: BTreeMap<usize, Meaning>,
     /// Other subjects move as their own table says.
     pub general: bool,
+    /// A word such as "motion", which is not worth asking after.
+    pub vague: bool,
     /// Without a subject, or with one that it says nothing about.
     pub alone: Option<Meaning>,
     /// Strength built into the word.

@@ -78,6 +78,8 @@ pub struct VerbTable {
     pub means: BTreeMap<String, String>,
     #[serde(default)]
     pub general: bool,
+    #[serde(default)]
+    pub vague: bool,
     pub alone: Option<String>,
     pub amount: Option<f64>,
     pub tempo: Option<f64>,
@@ -236,13 +238,19 @@ impl Builder {
                 ..plain
             };
             let index = self.verbs.len();
-            self.verbs.push(Verb { means, general: table.general, alone, manner });
+            self.verbs.push(Verb { means, general: table.general, vague: table.vague, alone, manner });
             self.add(&table.words, key, |entry| entry.verb = Some(index))?;
         }
         for (position, (key, table)) in file.unavailable.iter().enumerate() {
             let index = self.verbs.len();
             let alone = Some(Meaning::Unavailable(position));
-            self.verbs.push(Verb { means: BTreeMap::new(), general: false, alone, manner: Manner::default() });
+            self.verbs.push(Verb {
+                means: BTreeMap::new(),
+                general: false,
+                vague: false,
+                alone,
+                manner: Manner::default(),
+            });
             self.add(&table.words, key, |entry| entry.verb = Some(index))?;
         }
         self.add_camera(file)?;
@@ -323,7 +331,8 @@ impl Builder {
             let Some(first) = words.first() else { return Err(defect("words", "an empty one")) };
             lexicon.by_first_word.entry(first.clone()).or_default().push(lexicon.phrases.len());
             lexicon.vocabulary.extend(words.iter().cloned());
-            if let [only] = words.as_slice() {
+            // A misspelt word of content is as well ignored as an unknown one.
+            if let ([only], false) = (words.as_slice(), entry.ignored || entry.stop) {
                 let moves = entry.verb.is_some() || entry.camera.is_some();
                 let forms = if moves { stem::inflected_forms(only) } else { vec![only.clone()] };
                 let long = forms.into_iter().filter(|form| form.chars().count() >= stem::SHORTEST_CORRECTED);

@@ -18,7 +18,7 @@ mod report;
 mod stem;
 mod tokens;
 
-pub use plan::{CHANNELS, Plan};
+pub use plan::{CHANNELS, Plan, channel};
 
 use super::camera_path::{self, CameraMove};
 use crate::camera;
@@ -63,7 +63,7 @@ impl MotionLexicon {
         Ok(Self { lexicon: Lexicon::built_in()? })
     }
 
-    /// Reads a prompt. It takes well under a millisecond, so that it may be done before anything is loaded, to refuse what cannot be combined.
+    /// Reads a prompt. It takes milliseconds, so that it may be done before anything is loaded, to refuse what cannot be combined.
     ///
     /// # Errors
     /// Camera commands, in brackets or in words, that contradict each other or are too many.

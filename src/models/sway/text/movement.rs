@@ -56,6 +56,10 @@ impl Reader<'_> {
 
     fn camera_group(&self, tokens: &[Token], at: usize, subjects: &[Named], used: &mut [bool]) -> Option<Group> {
         let camera_verb = tokens[at].entry.camera?;
+        let of_something = |named: &Named| self.lexicon.subjects[named.subject].moves != Meaning::Camera;
+        if tokens[at].entry.stillness && subjects.iter().any(of_something) {
+            return None;
+        }
         let verb = &self.lexicon.camera_verbs[camera_verb];
         let command = camera_command(&verb.commands, tokens, at);
         let is_camera = |named: &&Named| self.lexicon.subjects[named.subject].moves == Meaning::Camera;
@@ -99,7 +103,8 @@ impl Reader<'_> {
     fn verb_group(&self, clause: &Clause, verb: (usize, usize), subjects: &[Named]) -> Option<Group> {
         let (at, verb) = verb;
         let meaning = |named: &Named| self.meaning(verb, named.subject);
-        let moved: Vec<Named> = subjects.iter().filter(|named| meaning(named).is_some()).copied().collect();
+        let moved: Vec<Named> =
+            subjects.iter().filter(|named| named.at != at && meaning(named).is_some()).copied().collect();
         let shown: Vec<Named> = moved.iter().filter(|named| meaning(named) != Some(Meaning::Ignore)).copied().collect();
         let parts = self.parts(&shown);
         let candidates = [&parts, &shown, &moved].into_iter().find(|list| !list.is_empty());
@@ -132,13 +137,14 @@ impl Reader<'_> {
     /// A movement without anything that could move.
     fn unresolved(&mut self, tokens: &[Token], at: usize, used: &mut [bool]) {
         let token = &tokens[at];
-        let general = token.entry.verb.is_some_and(|verb| self.lexicon.verbs[verb].general);
-        let vague = token.entry.camera.is_some_and(|verb| self.lexicon.camera_verbs[verb].general);
-        if general && tokens[..at].iter().any(|token| token.entry.negation) {
+        let Some(verb) = token.entry.verb.filter(|verb| self.lexicon.verbs[*verb].general) else { return };
+        used[at] = true;
+        if tokens[..at].iter().any(|token| token.entry.negation) {
             self.reading.everything_still = true;
-            used[at] = true;
-        } else if general && !vague {
-            used[at] = true;
+            return;
+        }
+        self.state.unresolved = Some(verb);
+        if !self.lexicon.verbs[verb].vague {
             let text = &token.text;
             self.reading
                 .remark(format!("\"{text}\": not clear what should move; name it, for instance \"hair {text}\""));
@@ -166,7 +172,7 @@ impl Reader<'_> {
 
     /// A clause without movement may continue the one before ("flowing hair and dress", "pans up and left", "except the hair"), or be
     /// one of a list of bare words.
-    pub(super) fn continued(&mut self, clause: &Clause, subjects: &[Named]) -> Vec<Group> {
+    pub(super) fn continued(&mut self, clause: &Clause, subjects: &[Named], unresolved: Option<usize>) -> Vec<Group> {
         let holds_still = |token: &Token| token.entry.stillness || token.entry.stays || token.entry.negation;
         if clause.tokens.iter().any(holds_still) {
             return Vec::new();
@@ -176,7 +182,7 @@ impl Reader<'_> {
                 self.further_direction(&clause.tokens).into_iter().collect()
             }
             Link::And | Link::Or if self.continues_objects() => self.further_objects(subjects),
-            Link::Except => self.exceptions(subjects),
+            Link::Except => self.exceptions(subjects, unresolved),
             Link::With => Vec::new(),
             _ => {
                 self.bare(&clause.tokens, subjects);
@@ -224,11 +230,12 @@ impl Reader<'_> {
     }
 
     /// "nothing moves except her hair", "only the hair".
-    fn exceptions(&self, subjects: &[Named]) -> Vec<Group> {
+    fn exceptions(&self, subjects: &[Named], unresolved: Option<usize>) -> Vec<Group> {
         let verb = self.last_groups().iter().find_map(|group| match group.kind {
             Kind::Verb { verb, .. } => verb,
             Kind::Camera { .. } => None,
         });
+        let verb = unresolved.or(verb);
         let meaning = |named: &Named| {
             let said = verb.and_then(|verb| self.meaning(verb, named.subject));
             said.unwrap_or(self.lexicon.subjects[named.subject].moves)

@@ -11,8 +11,31 @@ use crate::error::Result;
 
 /// Length of the plan vector.
 pub const CHANNELS: usize = 20;
-/// The channel that is 1 without a prompt.
-const NULL: usize = 19;
+
+/// Where each entry of [`Plan`] stands in the vector.
+#[allow(missing_docs)] // the fields of `Plan` say what they are
+pub mod channel {
+    pub const HAIR: usize = 0;
+    pub const CLOTH: usize = 1;
+    pub const WIND_DIRECTION: usize = 2;
+    pub const TEMPO: usize = 3;
+    pub const BLINK_LEFT: usize = 4;
+    pub const BLINK_RIGHT: usize = 5;
+    pub const BLINK_RATE: usize = 6;
+    pub const BREATH: usize = 7;
+    pub const HEAD_SWAY: usize = 8;
+    pub const HEAD_NOD: usize = 9;
+    pub const HEAD_TILT: usize = 10;
+    pub const HEAD_TURN: usize = 11;
+    pub const LIGHT_GAIN: usize = 12;
+    pub const LIGHT_SHIFT: usize = 13;
+    pub const WARMTH: usize = 14;
+    pub const FLICKER: usize = 15;
+    pub const GUST: usize = 16;
+    /// 1 without a prompt, and nothing else.
+    pub const UNCONDITIONAL: usize = 19;
+}
+
 /// The smallest and largest amounts that the denoiser has been trained on.
 const SMALLEST_AMOUNT: f64 = 0.2;
 const LARGEST_AMOUNT: f64 = 2.0;
@@ -62,27 +85,28 @@ pub struct Plan {
 impl Plan {
     /// The vector, in the channels' order.
     pub fn to_vector(self) -> [f32; CHANNELS] {
-        let values = [
-            self.hair,
-            self.cloth,
-            self.wind_direction,
-            self.tempo,
-            self.blink_left,
-            self.blink_right,
-            self.blink_rate,
-            self.breath,
-            self.head_sway,
-            self.head_nod,
-            self.head_tilt,
-            self.head_turn,
-            self.light_gain,
-            self.light_shift,
-            self.warmth,
-            self.flicker,
-            self.gust,
-        ];
         let mut vector = [0.0; CHANNELS];
-        vector[..values.len()].copy_from_slice(&values);
+        for (entry, value) in [
+            (channel::HAIR, self.hair),
+            (channel::CLOTH, self.cloth),
+            (channel::WIND_DIRECTION, self.wind_direction),
+            (channel::TEMPO, self.tempo),
+            (channel::BLINK_LEFT, self.blink_left),
+            (channel::BLINK_RIGHT, self.blink_right),
+            (channel::BLINK_RATE, self.blink_rate),
+            (channel::BREATH, self.breath),
+            (channel::HEAD_SWAY, self.head_sway),
+            (channel::HEAD_NOD, self.head_nod),
+            (channel::HEAD_TILT, self.head_tilt),
+            (channel::HEAD_TURN, self.head_turn),
+            (channel::LIGHT_GAIN, self.light_gain),
+            (channel::LIGHT_SHIFT, self.light_shift),
+            (channel::WARMTH, self.warmth),
+            (channel::FLICKER, self.flicker),
+            (channel::GUST, self.gust),
+        ] {
+            vector[entry] = value;
+        }
         vector
     }
 
@@ -100,7 +124,7 @@ impl Plan {
     /// A failed tensor operation.
     pub fn unconditional() -> Result<Tensor> {
         let mut vector = [0.0f32; CHANNELS];
-        vector[NULL] = 1.0;
+        vector[channel::UNCONDITIONAL] = 1.0;
         Ok(Tensor::from_slice(&vector, (1, CHANNELS), &Device::Cpu)?)
     }
 }
@@ -138,6 +162,8 @@ pub struct Settled {
     pub parts: BTreeMap<Motion, Part>,
     /// Idle motion, which is among the parts.
     pub idle: Option<Idle>,
+    /// Light was asked to change one way and back.
+    pub light_merged: bool,
     /// Asked for and ruled out at once: it stays still.
     pub contradicted: Vec<Motion>,
 }
@@ -159,10 +185,13 @@ impl Settled {
             None => None,
         };
         if settled.idle.is_some() {
-            let said = |motion: Motion| reading.stills.iter().any(|still| still.motion == motion);
+            let stills = |motion: Motion| reading.stills.iter().any(|still| still.motion == motion);
+            let carried = |motion: Motion| matches!(motion, Motion::Hair | Motion::Cloth);
+            let said = |motion: Motion| stills(motion) || (carried(motion) && stills(Motion::Wind));
             settled.add_idle(asked, said);
         }
         settled.choose_eye();
+        settled.merge_light();
         settled
     }
 
@@ -216,6 +245,18 @@ impl Settled {
             let eye = if wink.direction == Some(Direction::Left) { Motion::WinkRight } else { Motion::WinkLeft };
             if !self.parts.contains_key(&Motion::WinkRight) && !self.parts.contains_key(&Motion::WinkLeft) {
                 self.parts.insert(eye, wink);
+            }
+        }
+    }
+
+    /// Light that changes one way and back is light that shifts.
+    fn merge_light(&mut self) {
+        for (one, other) in [(Motion::Brighten, Motion::Dim), (Motion::Warm, Motion::Cool)] {
+            if self.parts.contains_key(&one) && self.parts.contains_key(&other) {
+                let part = self.parts.remove(&one);
+                self.parts.remove(&other);
+                part.into_iter().for_each(|part| _ = self.parts.entry(Motion::LightShift).or_insert(part));
+                self.light_merged = true;
             }
         }
     }
@@ -349,6 +390,6 @@ mod tests {
     fn the_unconditional_plan_is_null() {
         let values = Plan::unconditional().unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
         assert_eq!(values.iter().sum::<f32>(), 1.0);
-        assert_eq!(values[NULL], 1.0);
+        assert_eq!(values[channel::UNCONDITIONAL], 1.0);
     }
 }

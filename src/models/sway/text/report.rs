@@ -43,10 +43,8 @@ pub fn lines(lexicon: &Lexicon, reading: &Reading, settled: &Settled, camera: &[
 fn summary(reading: &Reading, settled: &Settled, camera: &[CameraMove]) -> Option<String> {
     let mut sections = Vec::new();
     let mut understood = Vec::new();
-    match settled.idle {
-        Some(Idle::Asked) => understood.push(Motion::Idle.label().to_string()),
-        Some(Idle::Default) => {}
-        None => {}
+    if settled.idle == Some(Idle::Asked) {
+        understood.push(Motion::Idle.label().to_string());
     }
     if settled.idle != Some(Idle::Default) {
         understood.extend(settled.parts.iter().map(|(motion, part)| describe(*motion, part)));
@@ -152,11 +150,8 @@ fn remarks(settled: &Settled) -> Vec<String> {
     if winks && (has(Motion::Blink) || has(Motion::CloseEyes)) {
         remarks.push("a wink and a blink in one clip are not possible yet: both eyes blink".into());
     }
-    let opposite = |a: Motion, b: Motion| has(a) && has(b);
-    if opposite(Motion::Brighten, Motion::Dim) || opposite(Motion::Warm, Motion::Cool) {
-        remarks.push(
-            "light that changes one way and back is not possible yet: the two cancel; try \"light shifting\"".into(),
-        );
+    if settled.light_merged {
+        remarks.push("light that changes one way and back is shown as shifting light".into());
     }
     remarks
 }

@@ -195,11 +195,10 @@ mod tests {
 
     #[test]
     fn clauses_are_split_at_punctuation_and_joining_words() {
-        let texts =
-            clauses("Hair flowing, eyes blinking AND chest rises and falls; while the camera pans to the left.");
+        let texts = clauses("Hair flowing, head nodding AND chest rises and falls; while the camera pans to the left.");
         let wanted: [(Link, &[&str]); 4] = [
             (Link::Sentence, &["hair", "flowing"]),
-            (Link::Comma, &["eyes", "blinking"]),
+            (Link::Comma, &["head", "nodding"]),
             (Link::And, &["chest", "rises and falls"]),
             (Link::Clause, &["the", "camera", "pans", "to the left"]),
         ];
@@ -212,10 +211,10 @@ mod tests {
 
     #[test]
     fn the_longest_phrase_wins_and_articles_may_stand_in_it() {
-        let texts = clauses("she brushes her hair, winks with her left eye, turns to her left");
+        let texts = clauses("she brushes her hair, closes her left eye, turns to her left");
         assert_eq!(texts[0].1, ["she", "brushes her hair"]);
-        assert_eq!(texts[2].1, ["her left eye"]);
-        assert_eq!(texts[3].1, ["turns", "to her left"]);
+        assert_eq!(texts[1].1, ["closes her left eye"]);
+        assert_eq!(texts[2].1, ["turns", "to her left"]);
     }
 
     #[test]

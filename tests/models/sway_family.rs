@@ -1,0 +1,94 @@
+//! The whole family through its traits: from picture and words to frames, with few steps and a small picture.
+
+use candle_core::{Device, IndexOp};
+use stir::camera::CameraCommand;
+use stir::diffusion::{noise, sampler, schedule};
+use stir::latents::Latents;
+use stir::models::sway::Sway;
+use stir::models::{Branch, Conditioning, Family as _, MotionPrompt};
+use stir::picture::Picture;
+use stir::units::{Clip, Fps, PixelFrames};
+
+const CLIP: Clip = Clip { width: 128, height: 96, frames: PixelFrames(5), fps: Fps(2.0) };
+
+/// Soft stripes: nothing that anyone would take for a face.
+fn scenery() -> Picture {
+    let pixel = |index: usize| {
+        let (x, y) = (index % CLIP.width, index / CLIP.width);
+        [(60 + x) as u8, (200 - y) as u8, (90 + (x / 16) % 2 * 20) as u8]
+    };
+    Picture::new(CLIP.width, CLIP.height, (0..CLIP.width * CLIP.height).flat_map(pixel).collect())
+}
+
+struct Made {
+    latents: Latents,
+    frames: Vec<Picture>,
+    notes: Vec<String>,
+}
+
+fn make(words: &str, camera: &[CameraCommand], seed: u64) -> Made {
+    let family = Sway::new(Device::Cpu);
+    let prompt = MotionPrompt { words: words.into(), camera: camera.to_vec(), intensity: 1.0 };
+    let picture = scenery();
+    let conditioning = Conditioning {
+        image: family.image_encoder().unwrap().encode(&picture).unwrap(),
+        text: family.text_encoder().unwrap().encode(&prompt).unwrap(),
+    };
+    let held = family.constraints(&conditioning, &CLIP).unwrap();
+    let denoiser = family.denoiser().unwrap();
+    let start = noise::initial(seed, &family.latent_shapes(&CLIP)).unwrap();
+    let latents = sampler::euler(start, &schedule::linear(2), &held, |x, sigma, _| {
+        denoiser.velocity(x, sigma, &conditioning, Branch::Prompt)
+    })
+    .unwrap();
+    let mut decode = family.decoder().unwrap().start(&latents, &conditioning, &picture, &CLIP).unwrap();
+    let mut frames = Vec::new();
+    while let Some(frame) = decode.next().unwrap() {
+        frames.push(frame);
+    }
+    Made { latents, frames, notes: family.notes(&conditioning).unwrap() }
+}
+
+/// One control channel at all keys.
+fn channel(made: &Made, channel: usize) -> Vec<f32> {
+    made.latents.parts["control"].i((0, .., channel)).unwrap().to_vec1().unwrap()
+}
+
+#[test]
+fn a_clip_has_all_its_frames_and_starts_with_the_picture() {
+    let made = make("hair flows in the wind", &[CameraCommand::PanLeft], 1);
+    assert_eq!(made.frames.len(), CLIP.frames.0);
+    assert!(made.frames.iter().all(|frame| frame.width() == CLIP.width && frame.height() == CLIP.height));
+    assert_eq!(made.frames[0], scenery());
+    assert_ne!(made.frames[4], scenery());
+}
+
+#[test]
+fn the_camera_does_exactly_what_the_command_says() {
+    let still = make("a breeze", &[CameraCommand::StaticShot], 1);
+    for camera in 12..19 {
+        assert_eq!(channel(&still, camera), [0.0; 25], "channel {camera}");
+    }
+    let pan = make("a breeze", &[CameraCommand::PanLeft], 1);
+    assert_eq!(channel(&pan, 12)[0], 0.0);
+    assert_eq!(channel(&pan, 12)[24], 1.0, "the content moves to the right");
+}
+
+#[test]
+fn without_eyes_nothing_blinks_and_the_user_learns_why() {
+    let made = make("she blinks", &[], 1);
+    for blink in 0..12 {
+        assert_eq!(channel(&made, blink), [0.0; 25], "channel {blink}");
+    }
+    assert!(made.notes.iter().any(|note| note.contains("nothing blinks")), "{:?}", made.notes);
+    assert_eq!(make("", &[CameraCommand::ZoomIn], 1).notes, Vec::<String>::new(), "a camera move needs no face");
+}
+
+#[test]
+fn a_seed_means_the_same_frames_and_another_seed_others() {
+    let prompt = |seed| make("the light flickers and her dress sways", &[], seed);
+    let (one, same, other) = (prompt(7), prompt(7), prompt(8));
+    assert_eq!(one.frames, same.frames);
+    let control = |made: &Made| (12..26).flat_map(|index| channel(made, index)).collect::<Vec<f32>>();
+    assert_ne!(control(&one), control(&other));
+}
