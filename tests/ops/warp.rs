@@ -70,7 +70,7 @@ fn sampling_agrees_with_the_spline_in_float64() {
         (20, 2, 5.2, 9.1),
     ] {
         let found = spline.sample(column, row, [dx, dy]);
-        for lane in 0..3 {
+        for (lane, found) in found.into_iter().enumerate().take(3) {
             let lines: Vec<f64> = (0..17)
                 .map(|y| {
                     let line: Vec<f64> = (0..23).map(|x| f64::from(picture.pixel(x, y)[lane])).collect();
@@ -78,8 +78,8 @@ fn sampling_agrees_with_the_spline_in_float64() {
                 })
                 .collect();
             let wanted = spline_1d(&lines, row as f64 + f64::from(dy));
-            let error = (f64::from(found[lane]) - wanted).abs();
-            assert!(error < 1e-3, "at ({column}, {row}) + ({dx}, {dy}): {} against {wanted}", found[lane]);
+            let error = (f64::from(found) - wanted).abs();
+            assert!(error < 1e-3, "at ({column}, {row}) + ({dx}, {dy}): {found} against {wanted}");
         }
     }
 }
@@ -117,9 +117,9 @@ fn displacements_are_interpolated_smoothly_between_nodes() {
             let (x, y) = (column as f64 + 0.5, row as f64 + 0.5);
             let wanted = [4.0 * (x + 0.5 * (32.0 - x) - 0.5), 5.0 * (y + 0.25 * (24.0 - y) - 0.5)];
             let found = frame.pixel(column, row);
-            for lane in 0..2 {
-                let error = (f64::from(found[lane]) - wanted[lane]).abs();
-                assert!(error < 0.6, "({column}, {row}): {found:?} against {wanted:?}");
+            for (&found, wanted) in found.iter().zip(wanted) {
+                let error = (f64::from(found) - wanted).abs();
+                assert!(error < 0.6, "({column}, {row}): {found} against {wanted}");
             }
         }
     }

@@ -94,7 +94,7 @@ pub fn cover_zooms(frames: &[ControlFrame], width: usize, height: usize) -> Vec<
         return needed;
     }
     // As high as anything soon to come, averaged so that it has no corners, and rising from the first frame, which must stay as it is.
-    let reach = (frames.len() / 12).max(1);
+    let reach = (frames.len() / 8).max(1);
     let mut highest = 1.0_f64;
     let ceiling: Vec<f64> = (0..needed.len() + 2 * reach)
         .map(|index| {
