@@ -93,23 +93,20 @@ pub fn cover_zooms(frames: &[ControlFrame], width: usize, height: usize) -> Vec<
     if needed.windows(2).all(|pair| pair[1] >= pair[0] - 1e-6) {
         return needed;
     }
-    // As high as anything soon to come, averaged so that it has no corners, and rising from the first frame, which must stay as it is.
-    let reach = (frames.len() / 8).max(1);
+    // The highest so far, averaged over frames to come so that it has no corners; the average starts with the first frame alone, which must stay as it is.
     let mut highest = 1.0_f64;
-    let ceiling: Vec<f64> = (0..needed.len() + 2 * reach)
-        .map(|index| {
-            let ahead = &needed[index.saturating_sub(reach).min(needed.len() - 1)..(index + 1).min(needed.len())];
-            highest = ahead.iter().copied().fold(highest, f64::max);
+    let so_far: Vec<f64> = needed
+        .iter()
+        .map(|&zoom| {
+            highest = highest.max(zoom);
             highest
         })
         .collect();
-    (0..needed.len())
+    (0..so_far.len())
         .map(|index| {
-            let window = &ceiling[index..=index + 2 * reach];
-            let mean = window.iter().sum::<f64>() / window.len() as f64;
-            let rise = (index as f64 / reach as f64).min(1.0);
-            let rise = rise * rise * (3.0 - 2.0 * rise);
-            (1.0 + (mean - 1.0) * rise).max(needed[index])
+            let reach = index.min(so_far.len() / 6);
+            let window = &so_far[index..=(index + reach).min(so_far.len() - 1)];
+            window.iter().sum::<f64>() / window.len() as f64
         })
         .collect()
 }
