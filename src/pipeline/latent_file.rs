@@ -47,7 +47,7 @@ pub fn read_noise(path: &Path, shapes: &BTreeMap<&'static str, Vec<usize>>) -> R
     Ok(latents)
 }
 
-/// Writes final latents, with the model and the seed as metadata.
+/// Writes final latents; the metadata entry `stir` says, as JSON, which model and seed made them. Equal latents are equal bytes.
 ///
 /// # Errors
 /// A failed file operation; nothing is left under the name then.
@@ -57,7 +57,8 @@ pub fn save(path: &Path, latents: &Latents, model: &str, seed: u64) -> Result<()
         .iter()
         .map(|(part, tensor)| Ok((tensor_name("latents", part), tensor.to_dtype(DType::F32)?)))
         .collect::<Result<_>>()?;
-    let metadata = HashMap::from([("model".to_owned(), model.to_owned()), ("seed".to_owned(), seed.to_string())]);
+    // One entry, because a map of several is written in an order that changes from run to run.
+    let metadata = HashMap::from([("stir".to_owned(), format!("{{\"model\":\"{model}\",\"seed\":{seed}}}"))]);
     let bytes = safetensors::serialize(tensors.iter().map(|(name, tensor)| (name, tensor)), Some(metadata))
         .map_err(|error| Error::run(path.display().to_string(), "latents to write", error.to_string(), "report it"))?;
     crate::media::write_atomically(path, &bytes)

@@ -44,6 +44,7 @@ struct Run<'a> {
     family: Box<dyn Family>,
     picture: Picture,
     clip: Clip,
+    noise: Latents,
 }
 
 impl<'a> Run<'a> {
@@ -54,7 +55,12 @@ impl<'a> Run<'a> {
         let clip = request.clip(&original)?;
         let picture = media::image::cover(&original, clip.width, clip.height);
         let family = models::open(&request.model, &request.device.open()?)?;
-        Ok(Self { request, family, picture, clip })
+        let shapes = family.latent_shapes(&clip);
+        let noise = match &request.noise {
+            Some(path) => latent_file::read_noise(path, &shapes)?,
+            None => noise::initial(request.seed, &shapes)?,
+        };
+        Ok(Self { request, family, picture, clip, noise })
     }
 
     fn condition(&self, observer: &mut dyn Observer) -> Result<Conditioning> {
@@ -75,7 +81,7 @@ impl<'a> Run<'a> {
         observer.begin(Stage::Denoise, sigmas.len() - 1);
         let constraints = self.family.constraints(conditioning, &self.clip)?;
         let denoiser = self.family.denoiser()?;
-        sampler::euler(self.noise()?, &sigmas, &constraints, |x, sigma, step| {
+        sampler::euler(self.noise.clone(), &sigmas, &constraints, |x, sigma, step| {
             let prompted = denoiser.velocity(x, sigma, conditioning, Branch::Prompt)?;
             let velocity = if scale == 1.0 {
                 prompted
@@ -86,14 +92,6 @@ impl<'a> Run<'a> {
             observer.advance(step + 1);
             Ok(velocity)
         })
-    }
-
-    fn noise(&self) -> Result<Latents> {
-        let shapes = self.family.latent_shapes(&self.clip);
-        match &self.request.noise {
-            Some(path) => latent_file::read_noise(path, &shapes),
-            None => noise::initial(self.request.seed, &shapes),
-        }
     }
 
     /// Frames go from the decoder into the file one by one; they are never all in memory.
