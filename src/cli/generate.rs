@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 
-use super::report::Report;
+use super::report::{self, Report};
 use crate::error::{Error, Result};
 use crate::pipeline::observer::StageTimes;
 use crate::pipeline::request::{self, QUALITY, Request, Size};
@@ -99,6 +99,7 @@ impl Generate {
         if let Some(threads) = self.threads {
             use_threads(threads)?;
         }
+        report::show_warnings(self.quiet);
         let mut report = Report::new(self.quiet);
         let request = self.request()?;
         let mut times = StageTimes::new(&mut report);

@@ -10,6 +10,18 @@ use crate::pipeline::Outcome;
 use crate::pipeline::observer::{Observer, Stage};
 use crate::pipeline::request::Request;
 
+/// Sends the library's warnings to stderr; when quiet, only its errors.
+pub fn show_warnings(quiet: bool) {
+    let level = if quiet { tracing::Level::ERROR } else { tracing::Level::WARN };
+    tracing_subscriber::fmt()
+        .with_max_level(level)
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .with_target(false)
+        .without_time()
+        .init();
+}
+
 /// How long a log may be silent while a stage is under way.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
 
