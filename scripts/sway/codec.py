@@ -19,6 +19,8 @@ CAMERA = slice(12, 19)
 BODY = slice(19, 26)
 CONTROL_CHANNELS = 26
 RESTING_BLINK_SAMPLES = 3
+# Closures this near to open or closed are meant as open or closed: without it the lids of an open eye would tremble.
+BLINK_SLACK = 0.04
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def blink_curves(control):
     """`control [B, 25, 26]` -> closure samples `[B, 2, 150]` in [0, 1] at m / 149 of the clip, the first three forced open."""
     batch = len(control)
     closure = torch.stack([control[..., BLINK_LEFT].reshape(batch, BLINK_SAMPLES), control[..., BLINK_RIGHT].reshape(batch, BLINK_SAMPLES)], 1)
-    closure = (closure / 2.0).clamp(0.0, 1.0)
+    closure = ((closure / 2.0 - BLINK_SLACK) / (1.0 - 2.0 * BLINK_SLACK)).clamp(0.0, 1.0)
     closure[..., :RESTING_BLINK_SAMPLES] = 0.0
     return closure
 

@@ -14,7 +14,7 @@ from . import codec, labels, plans
 from .denoiser import Denoiser
 from .features import find_head, picture_features
 from .motion import DURATION, camera_curves, Draw, synthesise
-from .sampler import known_control, null_plan, sample
+from .sampler import known, null_plan, sample
 
 STEPS, GUIDANCE = 4, 2.0
 # A place for each class as (x, y, radius in x, radius in y) in shares of the picture: one head, hair around it, cloth below.
@@ -61,14 +61,15 @@ def denoiser_fixture(denoiser, features):
     latents, control = torch.randn(1, 4, 25, 6, 6, generator=generator), torch.randn(1, 25, 26, generator=generator)
     plan, camera = example_plan(), torch.zeros(1, 25, 7)
     camera[..., 4] = torch.linspace(0, 1, 25) ** 2
-    value, mask = known_control(camera, features)
+    given = known(camera, features, plan)
     sigma = torch.tensor([0.9, 0.3])
     result = dict(latents=latents, control=control, features=features, plan=plan, unconditional_plan=null_plan(plan), sigma=sigma,
-                  control_mask=mask.float(), control_value=value)
+                  control_mask=given.control_mask.float(), control_value=given.control,
+                  latents_mask=given.resting.float().expand(1, 4, 25, 6, 6), latents_value=torch.zeros(1, 4, 25, 6, 6))
     for index in range(2):
         clean_latents, clean_control = denoiser(latents, control, features, plan, sigma[index : index + 1])
         result[f"clean_latents.{index}"], result[f"clean_control.{index}"] = clean_latents, clean_control
-    result["sampled_latents"], result["sampled_control"] = sample(denoiser, (latents, control), features, plan, camera, STEPS, GUIDANCE)
+    result["sampled_latents"], result["sampled_control"] = sample(denoiser, (latents, control), features, plan, given, STEPS, GUIDANCE)
     return result
 
 

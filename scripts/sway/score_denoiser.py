@@ -8,6 +8,7 @@ at `ASKED_SHARE` of the nominal size times its amount; one that was not asked mu
 
 import argparse
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,15 @@ import torch
 from safetensors.torch import load_file
 from scipy.stats import spearmanr
 
-from . import codec, plans
+from . import codec, labels, plans
 from .denoiser import Denoiser
-from .motion import DURATION, Place, camera_curves, Draw, synthesise
-from .sampler import sample
+from .motion import DURATION, Place, synthesise
+from .sampler import always_known, known, sample
 
 ASKED_SHARE = 0.4
 UNASKED_SHARE = 0.1
+# Hair or cloth on less of the picture than this is too little to see; between none and this, neither gate counts.
+VISIBLE_SHARE = 0.02
 # Plans sampled twice, with another seed.
 SECOND_SEEDS = 24
 SETTINGS = [0.4, 0.7, 1.0, 1.4, 1.9]
@@ -59,8 +62,15 @@ def possible(features):
     place = Place(features)
     head, always = place.has_head > 0, torch.ones(len(features), dtype=torch.bool)
     able = {name: always for name in MEASURED}
-    able.update({name: head for name in ("breath", "sway", "nod", "tilt", "turn")}, hair=place.hair > 0.99, cloth=place.cloth > 0.99)
+    share = features[..., [labels.HAIR, labels.CLOTH]].mean((1, 2)) >= VISIBLE_SHARE
+    able.update({name: head for name in ("breath", "sway", "nod", "tilt", "turn")}, hair=share[:, 0], cloth=share[:, 1])
     return able
+
+
+def impossible(features):
+    """Which motions each picture cannot show, so that even a plan that asks must leave them out: name -> `[B]` bool."""
+    place, able = Place(features), possible(features)
+    return {name: ~mask for name, mask in able.items()} | dict(hair=place.hair == 0, cloth=place.cloth == 0)
 
 
 def companions(name):
@@ -78,25 +88,26 @@ def share(hits, of):
     return dict(hits=int((hits & of).sum()), of=int(of.sum()))
 
 
-def measure_guidance(denoiser, features, plan, truth, guidance, seed):
-    """All scores of one guidance weight."""
+def measure(denoiser, features, plan, truth, way, seed):
+    """All scores of one `Way` of sampling."""
     generator = torch.Generator().manual_seed(seed)
     camera = truth[1][..., codec.CAMERA]
     draws = []
     for count in (len(plan), min(SECOND_SEEDS, len(plan))):
         noise = (torch.randn(truth[0].shape, generator=generator), torch.randn(truth[1].shape, generator=generator))
-        parts = [sample(denoiser, tuple(n[i : i + 8] for n in noise), features[i : i + 8], plan[i : i + 8], camera[i : i + 8], guidance=guidance)
-                 for i in range(0, count, 8)]
+        parts = []
+        for chosen in torch.arange(count).split(8):
+            given = known(camera[chosen], features[chosen], plan[chosen]) if way.held else always_known(camera[chosen], features[chosen])
+            start = (noise[0][chosen], noise[1][chosen])
+            parts.append(sample(denoiser, start, features[chosen], plan[chosen], given, guidance=way.guidance))
         draws.append(tuple(torch.cat(values) for values in zip(*parts)))
     clip, other, real = Clip(*draws[0]), Clip(*draws[1]), Clip(*truth)
-    able = possible(features)
+    able, unable = possible(features), impossible(features)
     result = {}
     for name, channel in MEASURED.items():
         amount, shared = plan[:, channel].abs(), plan[:, [MEASURED[other_name] for other_name in companions(name)]].abs().sum(1)
         asked = (amount > 0) & able[name] & (shared == 0)
-        unasked = ((amount == 0) | ~able[name]) & (shared == 0)
-        if name in ("hair", "cloth"):
-            unasked &= ~asked
+        unasked = ((amount == 0) | unable[name]) & (shared == 0)
         measured, real_measured = clip.measures[name], real.measures[name]
         nominal = float((real_measured[asked] / amount[asked]).median())
         row = dict(asked=share(measured >= ASKED_SHARE * nominal * amount, asked), unasked=share(measured > UNASKED_SHARE * nominal, unasked))
@@ -147,7 +158,7 @@ def motion_setting(denoiser, features, seed):
     for setting in SETTINGS:
         plan = base.clone()
         plan[:, list(MEASURED.values())] *= setting
-        clip = Clip(*sample(denoiser, noise, features[seen], plan, torch.zeros(count, 25, 7)))
+        clip = Clip(*sample(denoiser, noise, features[seen], plan, known(torch.zeros(count, 25, 7), features[seen], plan)))
         sizes.append(torch.stack([clip.measures[name] for name in SETTING_MOTIONS], 1))
     sizes = torch.stack(sizes, 1)
     result = {}
@@ -158,8 +169,16 @@ def motion_setting(denoiser, features, seed):
     return result
 
 
-def score(denoiser, features, count=128, guidances=(2.0,), settings=True, seed=12345):
-    """Scores over `count` random plans and pictures -> a dictionary by guidance weight, fit for JSON."""
+@dataclass(frozen=True)
+class Way:
+    """How to sample: the guidance weight, and whether what a plan does not ask for is held at rest (as the program does) or left to the network."""
+
+    guidance: float
+    held: bool
+
+
+def score(denoiser, features, count=128, ways=(Way(2.0, True),), settings=True, seed=12345):
+    """Scores over `count` random plans and pictures -> a dictionary by way of sampling, fit for JSON."""
     device = next(denoiser.parameters()).device
     denoiser = denoiser.to("cpu").eval()
     generator = torch.Generator().manual_seed(seed)
@@ -167,8 +186,8 @@ def score(denoiser, features, count=128, guidances=(2.0,), settings=True, seed=1
     plan = plans.sample_plans(count, generator)
     truth = synthesise(plan, picked, generator)
     scores = dict(plans=count, steps=16, asked_share=ASKED_SHARE, unasked_share=UNASKED_SHARE)
-    for guidance in guidances:
-        scores[f"guidance {guidance}"] = measure_guidance(denoiser, picked, plan, truth, guidance, seed + 1)
+    for way in ways:
+        scores[f"guidance {way.guidance}, {'held' if way.held else 'free'}"] = measure(denoiser, picked, plan, truth, way, seed + 1)
     if settings:
         scores["motion_setting"] = dict(settings=SETTINGS, **motion_setting(denoiser, features, seed + 2))
     denoiser.to(device)
@@ -206,12 +225,14 @@ def main():
     parser.add_argument("--count", type=int, default=128)
     parser.add_argument("--layers", type=int, default=4)
     parser.add_argument("--guidances", type=float, nargs="+", default=[2.0])
+    parser.add_argument("--free", action="store_true", help="also leave what is not asked for to the network")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
     torch.set_num_threads(1)
+    ways = [Way(guidance, held) for guidance in options.guidances for held in ((True, False) if options.free else (True,))]
     denoiser = Denoiser(layers=options.layers)
     denoiser.load_state_dict({name: value.float() for name, value in load_file(options.weights).items()})
-    scores = score(denoiser, torch.from_numpy(np.load(options.features)["features"]), options.count, tuple(options.guidances))
+    scores = score(denoiser, torch.from_numpy(np.load(options.features)["features"]), options.count, ways)
     print(summary(scores))
     if options.out:
         options.out.write_text(json.dumps(scores, indent=1) + "\n")

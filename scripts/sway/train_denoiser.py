@@ -22,10 +22,12 @@ from . import plans
 from .denoiser import PLAN_NULL, Denoiser
 from .motion import synthesise
 from .muon import Muon
-from .sampler import known_control
+from .sampler import always_known, known
 from .score_denoiser import score, summary
 
 PLAN_DROP, FEATURE_DROP = 0.10, 0.05
+# Share of the samples where what the plan does not ask for is given as known, at rest, instead of predicted.
+HOLD_SHARE = 0.5
 SMALLEST_SIGMA = 0.1
 BLINK_WEIGHT, BODY_WEIGHT = 2.0, 1.0
 WARM_UP_STEPS = 40
@@ -63,19 +65,23 @@ def batch_loss(network, batch, generator, device):
     """v-weighted squared error of the clean prediction, over what is not known beforehand -> loss and its three parts."""
     plan, features, latents, control, sigma = (value.to(device) for value in batch)
     count = len(plan)
-    _, known = known_control(control[..., 12:19], features)
-    chance = torch.rand(2, count, generator=generator).to(device)
+    chance = torch.rand(3, count, generator=generator).to(device)
+    always, given = always_known(control[..., 12:19], features), known(control[..., 12:19], features, plan)
+    hold = chance[2] < HOLD_SHARE
+    mask = torch.where(hold[:, None, None], given.control_mask, always.control_mask)
+    resting = given.resting & hold[:, None, None, None, None]
     dropped = chance[0] < PLAN_DROP
     plan = torch.where(dropped[:, None], torch.eye(plans.CHANNELS, device=device)[PLAN_NULL], plan)
     features = features * (chance[1] >= FEATURE_DROP)[:, None, None, None]
     level = sigma[:, None, None]
     noisy_latents = torch.lerp(latents, torch.randn(latents.shape, generator=generator).to(device), level[..., None, None])
     noisy_control = torch.lerp(control, torch.randn(control.shape, generator=generator).to(device), level)
-    noisy_control = torch.where(known, control, noisy_control)
+    noisy_control = torch.where(mask, control, noisy_control)
+    noisy_latents = torch.where(resting, latents, noisy_latents)
     clean_latents, clean_control = network(noisy_latents, noisy_control, features, plan, sigma)
     weight = sigma.clamp(min=SMALLEST_SIGMA) ** -2
-    spatial = ((clean_latents - latents) ** 2).mean((1, 2, 3, 4))
-    control_error = ((clean_control - control) ** 2) * ~known
+    spatial = (((clean_latents - latents) ** 2) * ~resting).mean((1, 2, 3, 4))
+    control_error = ((clean_control - control) ** 2) * ~mask
     blink, body = control_error[..., :12].mean((1, 2)), control_error[..., 19:].mean((1, 2))
     parts = torch.stack([spatial, blink, body]) * weight
     return (parts * torch.tensor([[1.0], [BLINK_WEIGHT], [BODY_WEIGHT]], device=device)).sum(0).mean(), parts.mean(1).detach()

@@ -32,6 +32,8 @@ const KEPT_TERMS: usize = 12;
 const START_DECAY_SECONDS: f64 = 0.5;
 /// The eye is as in the picture for this many samples.
 const RESTING_BLINK_SAMPLES: usize = 3;
+/// Closures this near to open or closed are meant as open or closed: without it the lids of an open eye would tremble.
+const BLINK_SLACK: f64 = 0.04;
 
 /// All motion of a clip, to be asked at any time.
 pub struct Motion {
@@ -112,10 +114,15 @@ fn series(tensor: &Tensor, count: usize) -> Result<Vec<Keys>> {
     Ok(values.to_vec2::<f64>()?.iter().map(|keys| std::array::from_fn(|key| keys[key])).collect())
 }
 
+/// A closure with [`BLINK_SLACK`] at both ends, in [0, 1].
+fn without_slack(closure: f64) -> f64 {
+    ((closure - BLINK_SLACK) / (1.0 - 2.0 * BLINK_SLACK)).clamp(0.0, 1.0)
+}
+
 /// Closure samples of one eye from its six channels: stored doubled, 0 open to 2 closed.
 fn closure(channels: &[Keys]) -> Vec<f64> {
     let mut samples: Vec<f64> =
-        (0..BLINK_SAMPLES).map(|sample| (channels[sample % 6][sample / 6] / 2.0).clamp(0.0, 1.0)).collect();
+        (0..BLINK_SAMPLES).map(|sample| without_slack(channels[sample % 6][sample / 6] / 2.0)).collect();
     samples[..RESTING_BLINK_SAMPLES].fill(0.0);
     samples
 }
