@@ -85,6 +85,22 @@ fn without_eyes_nothing_blinks_and_the_user_learns_why() {
 }
 
 #[test]
+fn where_there_is_no_hair_the_user_learns_that_it_cannot_move() {
+    let family = Sway::new(Device::Cpu);
+    let prompt = MotionPrompt { words: "hair and dress flutter".into(), camera: Vec::new(), intensity: 1.0 };
+    let text = family.text_encoder().unwrap().encode(&prompt).unwrap();
+    let mut image = family.image_encoder().unwrap().encode(&scenery()).unwrap();
+    let notes_with = |share: f32, image: &mut stir::models::ImageCondition| {
+        let features = candle_core::Tensor::full(share, (1, 6, 6, 16), &Device::Cpu).unwrap();
+        image.tensors.insert(stir::models::sway::FEATURES, features);
+        family.notes(&Conditioning { image: image.clone(), text: text.clone() }).unwrap().join("; ")
+    };
+    let bare = notes_with(0.001, &mut image);
+    assert!(bare.contains("hardly any hair") && bare.contains("hardly any cloth"), "{bare}");
+    assert_eq!(notes_with(0.1, &mut image), "");
+}
+
+#[test]
 fn a_seed_means_the_same_frames_and_another_seed_others() {
     let prompt = |seed| make("the light flickers and her dress sways", &[], seed);
     let (one, same, other) = (prompt(7), prompt(7), prompt(8));

@@ -28,6 +28,7 @@ use crate::error::Result;
 use crate::latents::Constraint;
 use crate::models::{self, Conditioning, Defaults, Family};
 use crate::units::Clip;
+use class_map::class;
 use text::channel;
 
 /// Latent frames of a clip, whatever its length: the keys of its splines.
@@ -57,6 +58,9 @@ const FACE_ENTRIES: [usize; 7] = [
     channel::HEAD_TILT,
     channel::HEAD_TURN,
 ];
+
+/// Hair or cloth that covers less of the picture has moved less than asked in training, down to not at all: `FULL_SHARE` in `scripts/sway/motion.py`.
+const FULL_SHARE: f32 = 0.006;
 
 /// Opens the weights that ship with stir.
 ///
@@ -107,11 +111,19 @@ impl Family for Sway {
         Ok(Box::new(frames::MotionDecoder))
     }
 
-    /// What was found in the picture, where the words ask for motion of a face.
+    /// What was found in the picture, where the words ask for it to move.
     fn notes(&self, conditioning: &Conditioning) -> Result<Vec<String>> {
         let plan = named::named(&conditioning.text.tensors, text::names::PLAN)?.flatten_all()?.to_vec1::<f32>()?;
-        let asks = FACE_ENTRIES.iter().any(|&entry| plan[entry] != 0.0);
-        Ok(if asks { conditioning.image.notes.clone() } else { Vec::new() })
+        let shares =
+            named::named(&conditioning.image.tensors, FEATURES)?.mean((1, 2))?.flatten_all()?.to_vec1::<f32>()?;
+        let asks_face = FACE_ENTRIES.iter().any(|&entry| plan[entry] != 0.0);
+        let mut notes = if asks_face { conditioning.image.notes.clone() } else { Vec::new() };
+        for (entry, class, name) in [(channel::HAIR, class::HAIR, "hair"), (channel::CLOTH, class::CLOTH, "cloth")] {
+            if plan[entry] != 0.0 && shares[class] < FULL_SHARE {
+                notes.push(format!("hardly any {name} found: it moves little or not at all"));
+            }
+        }
+        Ok(notes)
     }
 
     fn constraints(&self, conditioning: &Conditioning, _clip: &Clip) -> Result<Vec<Constraint>> {
