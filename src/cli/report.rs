@@ -3,7 +3,7 @@
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::error::Error;
 use crate::pipeline::Outcome;
@@ -38,8 +38,13 @@ impl Report {
     /// A report on stderr.
     pub fn new(quiet: bool) -> Self {
         let bar = (!quiet && std::io::stderr().is_terminal()).then(|| {
-            let style = ProgressStyle::with_template("{prefix:>8} {bar:32} {pos}/{len}  {per_sec}  {eta} left")
-                .expect("the template is valid");
+            let style = ProgressStyle::with_template("{prefix:>8} {bar:32} {pos}/{len}  {pace}  {eta} left")
+                .expect("the template is valid")
+                .with_key("pace", |state: &ProgressState, text: &mut dyn std::fmt::Write| {
+                    // Nothing is known of the pace before the first step is done.
+                    let pace = if state.pos() == 0 { 0.0 } else { 1.0 / state.per_sec() };
+                    write!(text, "{pace:.2} s/step").ok();
+                });
             ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr()).with_style(style)
         });
         Self { quiet, bar, stage: None, total: 0, last_line: Instant::now() }
