@@ -103,7 +103,8 @@ def draw_leaves_in_front(random, canvas):
         if chance(random, 0.3):
             draw_flower(random, canvas, place, size * 0.7, BACKGROUND)
             continue
-        tone = from_hsv(hue + between(random, -0.04, 0.04), between(random, 0.3, 0.8), value * between(random, 0.7, 1.3))
+        leaf_hue, saturation = hue + between(random, -0.04, 0.04), between(random, 0.3, 0.8)
+        tone = from_hsv(leaf_hue, saturation, value * between(random, 0.7, 1.3))
         canvas.ellipse(place, size, size * between(random, 0.25, 0.6), tone, BACKGROUND, turn=between(random, 0, 3.1))
 
 

@@ -170,6 +170,7 @@ class Streaming:
             half, tall = between(random, 0.03, 0.1), between(random, 0.08, 0.25)
             corners = [(x - half, y), (x - half * 0.4, y - tall), (x + half * 0.5, y - tall * 0.8), (x + half, y)]
             corners += [(x + half * 0.4, y + tall), (x, y + tall * 0.4), (x - half * 0.5, y + tall * 0.9)]
-            figure.canvas.shade(None, figure.in_head(corners), blend(figure.hair_light, WHITE, 0.2), between(random, 0.4, 1))
+            light = blend(figure.hair_light, WHITE, 0.2)
+            figure.canvas.shade(None, figure.in_head(corners), light, between(random, 0.4, 1))
 
 
