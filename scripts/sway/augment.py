@@ -137,12 +137,11 @@ def _compress(picture, quality):
 def batch(random, dataset, count):
     """An augmented batch: pictures float32 [n, 3, H, W] in [-1, 1] and labels int64 [n, H / 2, W / 2].
 
-    n is `count`, or more where the pictures are patches: the number of pixels is about the same.
+    n is `count`, or more where the pictures are patches: the number of pixels is about the same. `dataset` is a Dataset
+    or Mixture of dataset.py.
     """
     side = PATCH_SIDE if random.random() < PATCH_SHARE else WHOLE_SIDE
     count = round(count * (WHOLE_SIDE / side) ** 2)
-    indices = random.integers(0, len(dataset), count)
-    parts = dataset.pictures[indices], dataset.labels[indices], dataset.heads[indices]
-    pictures, targets = crops(random, *parts, side)
+    pictures, targets = crops(random, *dataset.draw(random, count), side)
     pictures = torch.stack([recolour(random, picture) for picture in pictures])
     return pictures * 2 - 1, targets

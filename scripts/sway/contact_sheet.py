@@ -10,7 +10,7 @@ import numpy
 from PIL import Image
 
 from . import labels
-from .scene import generate
+from .scene import SETTINGS, generate
 
 COLUMNS = 8
 
@@ -23,12 +23,13 @@ def main():
     parser.add_argument("--label-rows", type=int, default=2)
     parser.add_argument("--size", type=int, default=192)
     parser.add_argument("--withheld", action="store_true")
+    parser.add_argument("--setting", choices=SETTINGS, default="plain")
     options = parser.parse_args()
     withheld = "always" if options.withheld else "never"
     rows = []
     for row in range(options.rows):
         first = options.start + row * COLUMNS
-        samples = [generate(seed, options.size, withheld) for seed in range(first, first + COLUMNS)]
+        samples = [generate(seed, options.size, withheld, setting=options.setting) for seed in range(first, first + COLUMNS)]
         rows.append(numpy.concatenate([sample.picture for sample in samples], 1))
         if row < options.label_rows:
             rows.append(numpy.concatenate([labels.PALETTE[sample.labels] for sample in samples], 1))

@@ -3,6 +3,7 @@
     python -m scripts.sway.manifest
 """
 
+import argparse
 import hashlib
 import json
 import re
@@ -22,17 +23,20 @@ def tensor_lines(path):
 
 
 def main():
-    manifest = MODELS / "manifest.toml"
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--models", type=Path, default=MODELS, help="the directory of the weights")
+    models = parser.parse_args().models
+    manifest = models / "manifest.toml"
     text = manifest.read_text()
     lines = []
     for name in re.findall(r'^"(.+\.safetensors)" = ', text, re.MULTILINE):
-        path = MODELS / name
+        path = models / name
         digest = hashlib.sha256(path.read_bytes()).hexdigest()
         text = re.sub(rf'^"{re.escape(name)}" = .*$', f'"{name}" = "{digest}"', text, flags=re.MULTILINE)
         lines += tensor_lines(path)
         print(f"{name}: {digest}")
     manifest.write_text(text)
-    (MODELS / "tensors.txt").write_text("\n".join(lines) + "\n")
+    (models / "tensors.txt").write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -15,13 +15,14 @@ from pathlib import Path
 
 import numpy
 
-from .scene import generate
+from .scene import SETTINGS, generate
 
 
-def render_shard(path, first, count, size, withheld):
+def render_shard(path, first, count, size, withheld, setting):
     """Render the samples of `count` seeds from `first` on into `path`; returns the seconds it took."""
     began = time.monotonic()
-    samples = [generate(seed, size, withheld) for seed in range(first, first + count)]
+    seeds = range(first, first + count)
+    samples = [generate(seed, size, withheld, setting=setting) for seed in seeds]
     partial = path.with_name(f".{path.stem}-{os.getpid()}.npz")
     numpy.savez(
         partial,
@@ -42,6 +43,7 @@ def main():
     parser.add_argument("--size", type=int, default=192, help="side in pixels")
     parser.add_argument("--shard", type=int, default=500, help="samples in one file")
     parser.add_argument("--split", choices=("train", "test", "withheld"), default="train")
+    parser.add_argument("--setting", choices=SETTINGS, default="plain")
     options = parser.parse_args()
     options.output.mkdir(parents=True, exist_ok=True)
     withheld = "always" if options.split == "withheld" else "never"
@@ -50,7 +52,7 @@ def main():
     for first in range(options.start, end, options.shard):
         path = options.output / f"{options.split}-{first:08d}.npz"
         if not path.exists():
-            jobs.append((path, first, min(options.shard, end - first), options.size, withheld))
+            jobs.append((path, first, min(options.shard, end - first), options.size, withheld, options.setting))
     with ProcessPoolExecutor(options.processes) as pool:
         for job, seconds in zip(jobs, pool.map(render_shard, *zip(*jobs)) if jobs else ()):
             print(f"{job[0].name}: {job[2]} samples, {1000 * seconds / job[2]:.1f} ms each", flush=True)

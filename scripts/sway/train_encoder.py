@@ -4,7 +4,7 @@
 
 The learning rate warms up, stays, and falls to zero over the last part of each run, so that every run ends in weights
 fit to ship. Prints and writes (next to the checkpoint, .json) what the smoothed weights do on held-out pictures, of
-the styles of training and of the styles withheld from it.
+the styles of training and of the styles withheld from it, for each directory that has such pictures.
 """
 
 import argparse
@@ -19,7 +19,7 @@ import torch
 from torch.nn import functional
 
 from . import augment, labels
-from .dataset import read_dataset
+from .dataset import read_dataset, read_datasets
 from .encoder import Encoder
 from .measure_encoder import measure
 from .muon import Muon, spectral
@@ -117,7 +117,7 @@ def train(training, dataset, device, options):
             break
         for name, optimizer in training.optimizers.items():
             for group in optimizer.param_groups:
-                group["lr"] = PEAK_RATES[name] * rate_at(done, progress)
+                group["lr"] = PEAK_RATES[name] * options.peak * rate_at(done, progress)
         pictures, targets = augment.batch(training.random, dataset, options.batch)
         pictures = pictures.to(device, memory_format=torch.channels_last)
         with torch.autocast(device.type, dtype=torch.bfloat16):
@@ -140,11 +140,12 @@ def train(training, dataset, device, options):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--data", type=Path, nargs="+", required=True, help="directories drawn from equally often")
     parser.add_argument("--checkpoint", type=Path, required=True)
     parser.add_argument("--seconds", type=float, help="length of this run")
     parser.add_argument("--steps", type=int, help="length of this run, instead of --seconds")
     parser.add_argument("--batch", type=int, default=8, help="pictures of 192 x 192 in a step")
+    parser.add_argument("--peak", type=float, default=1.0, help="the learning rates, as a share of the usual ones")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
@@ -152,7 +153,7 @@ def main():
         parser.error("give one of --seconds and --steps")
     torch.set_num_threads(options.threads)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    dataset = read_dataset(options.data, "train")
+    dataset = read_datasets(options.data, "train")
     training = Training(device, options.seed)
     if options.checkpoint.exists():
         training.load(options.checkpoint, device)
@@ -161,9 +162,13 @@ def main():
     train(training, dataset, device, options)
     training.save(options.checkpoint)
     report = {"steps": training.steps, "training_pictures": len(dataset)}
-    for split in ("test", "withheld"):
-        report[split] = measure(training.smoothed, read_dataset(options.data, split, most=400))
-        print(split, json.dumps(report[split]), flush=True)
+    for directory in options.data:
+        for split in ("test", "withheld"):
+            if not any(directory.glob(f"{split}-*.npz")):
+                continue
+            name = f"{directory.name} {split}"
+            report[name] = measure(training.smoothed, read_dataset(directory, split, most=400))
+            print(name, json.dumps(report[name]), flush=True)
     options.checkpoint.with_suffix(".json").write_text(json.dumps(report, indent=2) + "\n")
 
 

@@ -13,8 +13,10 @@ from .. import labels
 from . import finish as finishes
 from . import hair
 from .background import draw_background, draw_lettering
-from .figure import Figure, Style
-from .geometry import between, chance
+from .figure import Breeze, Figure, Style
+from .geometry import between, chance, either_side
+from .meadow import draw_leaves_in_front, draw_meadow, draw_petals
+from .outdoors import draw_outdoors
 
 # Drawn only for testing: what the encoder does on these says how far it generalises.
 WITHHELD_FINISH = "sketch"
@@ -38,14 +40,22 @@ class Sample:
     heads: numpy.ndarray
 
 
-def generate(seed, size=192, withheld="never", figures=None):
+SETTINGS = ("plain", "windy")
+
+
+def generate(seed, size=192, withheld="never", figures=None, setting="plain"):
     """The illustration of a seed.
 
     `withheld` says whether the withheld finish and hair type are drawn: "never", or "always" (at least one of the
-    two). `figures` fixes the number of figures (0 to 3).
+    two). `figures` fixes the number of figures (0 to 3). `setting` is "plain", backgrounds and hair of all kinds, or
+    "windy": outdoors, long hair streaming in the wind, meadows, and the polish of a key visual.
     """
+    if setting not in SETTINGS:
+        raise ValueError(f"setting is {setting!r}; it must be one of {SETTINGS}")
     random = numpy.random.default_rng(seed)
     finish_kinds, hair_kinds = _kinds(random, withheld)
+    if setting == "windy":
+        return _windy(random, size, finish_kinds, hair_kinds, figures)
     canvas = draw_background(random, size * OVERSAMPLING)
     style = Style.draw_from(random)
     count = int(random.choice(MOST_HEADS + 1, p=[0.08, 0.77, 0.10, 0.05])) if figures is None else figures
@@ -54,10 +64,47 @@ def generate(seed, size=192, withheld="never", figures=None):
     drawn = [_draw_figure(random, canvas, index, count, style, hair_kinds) for index in range(count)]
     if chance(random, 0.06):
         draw_lettering(random, canvas, 2)
+    values, label_map = _reduced(random, canvas, size)
+    return _sample(random, finishes.finish(random, values, finish_kinds), label_map, drawn)
+
+
+def _windy(random, size, finish_kinds, hair_kinds, figures):
+    canvas, light = draw_outdoors(random, size * OVERSAMPLING)
+    style = Style.draw_from(random)
+    if chance(random, 0.6):
+        style.line_width = between(random, 0.006, 0.022)
+    count = int(random.choice(MOST_HEADS + 1, p=[0.06, 0.87, 0.05, 0.02])) if figures is None else figures
+    breeze = Breeze(side=either_side(random), night=sum(light) < 330)
+    drawn = []
+    for index in range(count):
+        if count > 1:
+            place = (index + 0.5) / count + random.normal(0, 0.05), between(random, 0.06, 0.15)
+        else:
+            radius = math.exp(between(random, math.log(0.08), math.log(0.3)))
+            place = 0.5 - breeze.side * between(random, -0.1, 0.3), radius
+        drawn.append(_draw_figure(random, canvas, index, count, style, hair_kinds, breeze, place))
+    if chance(random, 0.35):
+        draw_meadow(random, canvas, between(random, 0.75, 1.0), labels.BACKGROUND)
+    if chance(random, 0.1):
+        draw_leaves_in_front(random, canvas)
+    if chance(random, 0.3):
+        draw_petals(random, canvas)
+    values, label_map = _reduced(random, canvas, size)
+    if chance(random, 0.7):
+        picture = finishes.polish(random, values, light)
+    else:
+        picture = finishes.finish(random, values, finish_kinds)
+    return _sample(random, picture, label_map, drawn)
+
+
+def _reduced(random, canvas, size):
+    """The picture, float32 [s, s, 3] in 0..1, and the label map, uint8 [s, s], of a canvas."""
     smooth = Image.BOX if chance(random, 0.7) else Image.BICUBIC
     values = numpy.asarray(canvas.picture.resize((size, size), smooth)).astype(numpy.float32) / 255
-    label_map = numpy.asarray(canvas.labels.resize((size, size), Image.NEAREST))
-    picture = finishes.finish(random, values, finish_kinds)
+    return values, numpy.asarray(canvas.labels.resize((size, size), Image.NEAREST))
+
+
+def _sample(random, picture, label_map, drawn):
     heads = _heads(drawn, label_map)
     if chance(random, 0.5):
         picture, label_map, heads = _mirrored(picture, label_map, heads)
@@ -76,8 +123,11 @@ def _kinds(random, withheld):
     return finish_kinds, [WITHHELD_HAIR]
 
 
-def _draw_figure(random, canvas, index, count, style, hair_kinds):
-    if count > 1:
+def _draw_figure(random, canvas, index, count, style, hair_kinds, breeze=None, place=None):
+    """Draw one figure, at a random place or at `place` (x and radius); returns what `_heads` needs."""
+    if place is not None:
+        x, radius = place
+    elif count > 1:
         radius = between(random, 0.06, 0.16)
         x = (index + 0.5) / count + random.normal(0, 0.05)
     else:
@@ -89,7 +139,7 @@ def _draw_figure(random, canvas, index, count, style, hair_kinds):
         x = 0.5 + random.normal(0, 0.1)
     middle = 0.33 - (0 if radius > 0.12 else 0.05) + max(0, radius - 0.28)
     y = float(numpy.clip(random.normal(middle, 0.08), radius * 0.7, 0.75))
-    figure = Figure(canvas, random, (x, y), radius, style, hair_kinds)
+    figure = Figure(canvas, random, (x, y), radius, style, hair_kinds, breeze)
     return (x, y, radius), figure.draw(), figure.face.eyes.width * radius
 
 

@@ -80,6 +80,20 @@ class Eyes:
         centre = figure.in_head(numpy.stack([x + t * width, self.y + curve * (1 - t**2) + slope], 1))
         thickness = self.lash_width * figure.radius * 0.6 * (1 - 0.7 * numpy.abs(t) ** 3)
         figure.canvas.stroke(centre, thickness, self.lash_colour, LASH)
+        if figure.breeze and chance(figure.random, 0.6):
+            self._outline_lid(x, width, t, slope)
+
+    def _outline_lid(self, x, width, t, slope):
+        """The lid of a closed eye as an almond of soft lines: the outline of an eye without an eye in it."""
+        figure, random = self.figure, self.figure.random
+        soft = blend(self.lash_colour, figure.skin_shade, between(random, 0.2, 0.8))
+        if chance(random, 0.5):
+            almond = self.height * 0.5 * (1 - t**2)
+            lid = numpy.concatenate([numpy.stack([x + t * width, self.y - almond], 1), [(x + width, self.y)]])
+            figure.canvas.shade(None, figure.in_head(lid), figure.skin_shade, between(random, 0.1, 0.6))
+        for direction in (-1, 1)[: random.integers(1, 3)]:
+            line = numpy.stack([x + t * width * 0.95, self.y + direction * self.height * 0.4 * (1 - t**2) + slope], 1)
+            figure.canvas.stroke(figure.in_head(line), numpy.full(13, self.lash_width * 0.15 * figure.radius), soft)
 
     def _draw_iris(self, x, width, height, clip):
         figure = self.figure

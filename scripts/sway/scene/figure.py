@@ -12,6 +12,8 @@ from .body import Body
 from .face import Face
 from .geometry import WHITE, between, blend, chance, either_side, from_hsv, random_colour, rotation, scale
 from .hair import Hair
+from .uniform import draw_hair_flowers, draw_uniform
+from .wind import Streaming
 
 
 @dataclass
@@ -43,10 +45,22 @@ class Style:
         )
 
 
+@dataclass
+class Breeze:
+    """The weather around a figure outdoors: where the wind blows (-1 or 1), and whether it is night."""
+
+    side: int
+    night: bool
+
+
+# Short hair and hair that is up does not stream.
+STREAMING_HAIR = ("bob", "long", "very long", "pony tail")
+
+
 class Figure:
     """A figure at `centre` (picture fractions) with head radius `radius` (a fraction of the side)."""
 
-    def __init__(self, canvas, random, centre, radius, style, hair_kinds):
+    def __init__(self, canvas, random, centre, radius, style, hair_kinds, breeze=None):
         self.canvas, self.random, self.radius, self.style = canvas, random, radius, style
         self.centre = numpy.asarray(centre, float)
         self.roll = random.normal(0, 0.16 if chance(random, 0.9) else 0.5)
@@ -62,6 +76,20 @@ class Figure:
         self.hair = Hair(self, hair_kinds)
         self.body = Body(self)
         self.face = Face(self)
+        self.breeze, self.streaming = breeze, None
+        if breeze is not None:
+            self._stand_in(breeze)
+
+    def _stand_in(self, breeze):
+        random = self.random
+        if breeze.night and chance(random, 0.5):
+            self.hair_colour = scale(self.hair_colour, between(random, 0.1, 0.5))
+            self.hair_shade = scale(self.hair_colour, between(random, 0.3, 0.8))
+        if self.hair.kind in STREAMING_HAIR:
+            self.hair.gust = breeze.side * between(random, 0, 0.5)
+            self.streaming = Streaming(self, breeze.side)
+        if chance(random, 0.1):
+            self.face.eyes.mode = "closed"
 
     def _choose_colours(self):
         random = self.random
@@ -124,7 +152,11 @@ class Figure:
         """
         random = self.random
         self.hair.draw_back()
+        if self.streaming:
+            self.streaming.draw_back()
         self.body.draw()
+        if self.breeze:
+            draw_uniform(self, self.breeze.side)
         if chance(random, 0.15):
             draw_animal_ears(self)
         open_eyes = [None, None]
@@ -143,6 +175,10 @@ class Figure:
                 self.face.draw_brows()
             elif chance(random, 0.3):
                 self.face.draw_brows()
+        if self.streaming and not self.from_behind:
+            self.streaming.draw_front()
+        if self.breeze and chance(random, 0.4):
+            draw_hair_flowers(self)
         if chance(random, 0.25):
             draw_hair_ornament(self)
         if chance(random, 0.08):

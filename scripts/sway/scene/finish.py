@@ -50,6 +50,32 @@ def finish(random, values, kinds):
     return numpy.asarray(picture)
 
 
+def polish(random, values, light):
+    """The finish of a key visual: bloom, warm light and cool shadow, a darker rim of the picture.
+
+    `values` is float32 [s, s, 3] in 0..1 and `light` an RGB colour; returns uint8 [s, s, 3].
+    """
+    size = len(values)
+    blurred = to_bytes(values).filter(ImageFilter.BoxBlur(size * between(random, 0.01, 0.06)))
+    bloom = numpy.asarray(blurred).astype(numpy.float32) / 255
+    values = 1 - (1 - values.clip(0, 1)) * (1 - bloom**3 * between(random, 0, 0.5))
+    grey = values.mean(2, keepdims=True)
+    warm = numpy.array(light, numpy.float32) / 255
+    cool = numpy.array(from_hsv(between(random, 0.5, 0.8), between(random, 0.2, 0.6), 1), numpy.float32) / 255
+    tone = cool + (warm - cool) * grey
+    values = values * (1 + (tone / tone.mean(2, keepdims=True) - 1) * between(random, 0, 0.6))
+    down, across = numpy.mgrid[0:size, 0:size].astype(numpy.float32) / size
+    glow = numpy.exp(-numpy.hypot(across - random.random(), down - random.random()) / between(random, 0.1, 0.6))
+    values = values + glow[..., None] * warm * between(random, 0, 0.35) * (1 - values)
+    values = values * (1 - between(random, 0, 0.5) * ((across - 0.5) ** 2 + (down - 0.5) ** 2))[..., None]
+    if chance(random, 0.3):
+        values = values + random.normal(0, between(random, 0.003, 0.015), values.shape)
+    picture = to_bytes(values)
+    if chance(random, 0.3):
+        picture = picture.filter(ImageFilter.GaussianBlur(between(random, 0.2, 0.7)))
+    return numpy.asarray(picture)
+
+
 def _watercolour(random, values):
     blot = fractal_noise(random, len(values), 4, 5)[..., None]
     values = values * (1 - between(random, 0.1, 0.35) * blot) + between(random, 0.05, 0.35) * blot
