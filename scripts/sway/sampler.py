@@ -8,7 +8,7 @@ from . import codec, plans
 from .denoiser import PLAN_NULL
 
 STEPS = 16
-GUIDANCE = 2.0
+GUIDANCE = 1.5
 
 
 def null_plan(plan):

@@ -88,7 +88,7 @@ impl Family for Sway {
     }
 
     fn defaults(&self) -> Defaults {
-        Defaults { steps: 16, guidance_scale: 2.0 }
+        Defaults { steps: 16, guidance_scale: 1.5 }
     }
 
     fn latent_shapes(&self, _clip: &Clip) -> BTreeMap<&'static str, Vec<usize>> {
