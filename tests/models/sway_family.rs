@@ -5,8 +5,8 @@ use stir::camera::CameraCommand;
 use stir::diffusion::{noise, sampler, schedule};
 use stir::latents::Latents;
 use stir::models::sway::Sway;
-use stir::models::{Branch, Conditioning, Family as _, MotionPrompt};
-use stir::picture::Picture;
+use stir::models::{Branch, Conditioning, Family as _, MotionPrompt, PictureHints};
+use stir::picture::{Picture, PixelBox};
 use stir::units::{Clip, Fps, PixelFrames};
 
 const CLIP: Clip = Clip { width: 128, height: 96, frames: PixelFrames(5), fps: Fps(2.0) };
@@ -27,11 +27,15 @@ struct Made {
 }
 
 fn make(words: &str, camera: &[CameraCommand], seed: u64) -> Made {
+    make_with_eyes(words, camera, seed, &[])
+}
+
+fn make_with_eyes(words: &str, camera: &[CameraCommand], seed: u64, eyes: &[PixelBox]) -> Made {
     let family = Sway::new(Device::Cpu);
     let prompt = MotionPrompt { words: words.into(), camera: camera.to_vec(), intensity: 1.0 };
     let picture = scenery();
     let conditioning = Conditioning {
-        image: family.image_encoder().unwrap().encode(&picture).unwrap(),
+        image: family.image_encoder().unwrap().encode(&picture, &PictureHints { eyes: eyes.to_vec() }).unwrap(),
         text: family.text_encoder().unwrap().encode(&prompt).unwrap(),
     };
     let held = family.constraints(&conditioning, &CLIP).unwrap();
@@ -84,12 +88,41 @@ fn without_eyes_nothing_blinks_and_the_user_learns_why() {
     assert_eq!(make("", &[CameraCommand::ZoomIn], 1).notes, Vec::<String>::new(), "a camera move needs no face");
 }
 
+/// Columns and rows of the pixels that differ from the picture in any frame.
+fn changed(made: &Made) -> Vec<(usize, usize)> {
+    let picture = scenery();
+    let places = (0..CLIP.height).flat_map(|y| (0..CLIP.width).map(move |x| (x, y)));
+    places.filter(|&(x, y)| made.frames.iter().any(|frame| frame.pixel(x, y) != picture.pixel(x, y))).collect()
+}
+
+#[test]
+fn eyes_that_the_user_points_out_blink_and_nothing_else_does() {
+    let right = PixelBox { left: 76.0, top: 40.0, width: 24.0, height: 14.0 };
+    let left = PixelBox { left: 30.0, ..right };
+    let near = |eye: &PixelBox, x: usize, y: usize| {
+        let (centre_x, centre_y) = eye.centre();
+        (x as f64 - centre_x).abs() < 1.1 * eye.width && (y as f64 - centre_y).abs() < 1.5 * eye.height
+    };
+    for eyes in [vec![right, left], vec![left]] {
+        let made = make_with_eyes("she blinks", &[], 1, &eyes);
+        assert_eq!(made.notes, ["eyes as given by --eyes"]);
+        let changed = changed(&made);
+        for eye in &eyes {
+            let (x, y) = eye.centre();
+            assert!(changed.contains(&(x as usize, y as usize - 2)), "nothing blinks at {eye:?}");
+        }
+        let stray = changed.iter().find(|&&(x, y)| !eyes.iter().any(|eye| near(eye, x, y)));
+        assert_eq!(stray, None, "changed with {eyes:?}");
+    }
+    assert_eq!(changed(&make("she blinks", &[], 1)), [], "without them nothing moves");
+}
+
 #[test]
 fn where_there_is_no_hair_the_user_learns_that_it_cannot_move() {
     let family = Sway::new(Device::Cpu);
     let prompt = MotionPrompt { words: "hair and dress flutter".into(), camera: Vec::new(), intensity: 1.0 };
     let text = family.text_encoder().unwrap().encode(&prompt).unwrap();
-    let mut image = family.image_encoder().unwrap().encode(&scenery()).unwrap();
+    let mut image = family.image_encoder().unwrap().encode(&scenery(), &PictureHints::default()).unwrap();
     let notes_with = |share: f32, image: &mut stir::models::ImageCondition| {
         let features = candle_core::Tensor::full(share, (1, 6, 6, 16), &Device::Cpu).unwrap();
         image.tensors.insert(stir::models::sway::FEATURES, features);

@@ -38,6 +38,11 @@ impl FrameRenderer {
     /// For a picture at the clip's size, and its class probabilities.
     pub fn new(picture: Picture, probabilities: &ClassMap) -> Self {
         let parts = Parts::find(probabilities, picture.width(), picture.height());
+        Self::with_parts(picture, probabilities, parts)
+    }
+
+    /// The same where head and eyes are known already.
+    pub fn with_parts(picture: Picture, probabilities: &ClassMap, parts: Parts) -> Self {
         Self {
             puppet: Puppet::new(&picture, probabilities, parts.head.as_ref()),
             light: LightMap::new(&picture),
