@@ -29,7 +29,7 @@ pub(super) struct Generate {
     #[arg(short, long, value_name = "WORDS", help_heading = "Words")]
     prompt: String,
 
-    /// Box around an open eye in pixels of IMAGE (left, top, width, height), once or twice, where the eyes are not found [default: look for them]
+    /// Box around an open eye without its lashes, in pixels of IMAGE (left, top, width, height), once or twice [default: look for them]
     #[arg(long, value_name = "X,Y,W,H", allow_hyphen_values = true, help_heading = "Picture and clip")]
     eyes: Vec<String>,
 

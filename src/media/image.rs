@@ -145,7 +145,7 @@ pub fn cover(picture: &Picture, width: usize, height: usize) -> Picture {
         return picture.clone();
     }
     // Cut first: an extreme aspect would make a huge picture in between.
-    let [left, top, cut_width, cut_height] = covering_part(picture, width, height);
+    let [left, top, cut_width, cut_height] = shown_part(picture, width, height);
     let mut pixels = Vec::with_capacity(cut_width * cut_height * 3);
     for row in picture.pixels().chunks_exact(picture.width() * 3).skip(top).take(cut_height) {
         pixels.extend_from_slice(&row[left * 3..(left + cut_width) * 3]);
@@ -160,7 +160,7 @@ pub fn cover(picture: &Picture, width: usize, height: usize) -> Picture {
 
 /// Where a box of `picture` lies in what [`cover`] makes of it; partly or wholly outside where it is cut off.
 pub fn cover_box(picture: &Picture, place: PixelBox, width: usize, height: usize) -> PixelBox {
-    let [left, top, cut_width, cut_height] = covering_part(picture, width, height);
+    let [left, top, cut_width, cut_height] = shown_part(picture, width, height);
     let (across, down) = (width as f64 / cut_width as f64, height as f64 / cut_height as f64);
     PixelBox {
         left: (place.left - left as f64) * across,
@@ -171,7 +171,7 @@ pub fn cover_box(picture: &Picture, place: PixelBox, width: usize, height: usize
 }
 
 /// Left, top, width and height, to the pixel, of the part of `picture` that [`cover`] keeps.
-fn covering_part(picture: &Picture, width: usize, height: usize) -> [usize; 4] {
+pub fn shown_part(picture: &Picture, width: usize, height: usize) -> [usize; 4] {
     let cut = |side: usize, other: usize, wanted: usize, wanted_other: usize| {
         let fitting = (other as f64 * wanted as f64 / wanted_other as f64).round() as usize;
         fitting.clamp(1, side)

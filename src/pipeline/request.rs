@@ -105,8 +105,8 @@ impl Request {
                 return Ok(placed);
             }
             let found = format!("{},{},{},{}", eye.left, eye.top, eye.width, eye.height);
-            let size = format!("{}x{}", picture.width(), picture.height());
-            let wanted = format!("a box within what the clip shows of the picture of {size} pixels");
+            let [left, top, width, height] = media::image::shown_part(picture, clip.width, clip.height);
+            let wanted = format!("a box within {left},{top},{width},{height}, which the clip shows");
             Err(Error::input("--eyes", wanted, found, "measure in the picture's own pixels from its upper left corner"))
         };
         Ok(PictureHints { eyes: self.eyes.iter().map(place).collect::<Result<_>>()? })

@@ -114,6 +114,9 @@ fn eyes_that_the_user_points_out_blink_and_nothing_else_does() {
         let stray = changed.iter().find(|&&(x, y)| !eyes.iter().any(|eye| near(eye, x, y)));
         assert_eq!(stray, None, "changed with {eyes:?}");
     }
+    let speck = PixelBox { left: 60.0, top: 40.0, width: 0.5, height: 0.5 };
+    let made = make_with_eyes("she blinks", &[], 1, &[speck]);
+    assert!(made.notes.iter().any(|note| note.contains("too little skin around 1")), "{:?}", made.notes);
     assert_eq!(changed(&make("she blinks", &[], 1)), [], "without them nothing moves");
 }
 

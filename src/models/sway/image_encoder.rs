@@ -7,6 +7,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::FEATURES;
 use super::class_map::ClassMap;
+use super::decoder::can_close;
 use super::encoder::{Encoder, MULTIPLE};
 use super::features::{Figure, features};
 use super::given_eyes::{self, EYES};
@@ -83,8 +84,15 @@ impl models::ImageEncoder for ImageEncoder {
     fn encode(&self, picture: &Picture, hints: &PictureHints) -> Result<ImageCondition> {
         let (width, height) = (picture.width(), picture.height());
         let map = self.class_map(picture, &hints.eyes)?;
-        let parts = Parts::with_eyes(&map, &hints.eyes, width, height);
+        let mut parts = Parts::with_eyes(&map, &hints.eyes, width, height);
         let figure = Figure { width, height, head: parts.head.as_ref(), eyes_open: parts.eyes_open() };
+        if !hints.eyes.is_empty() {
+            let eyes = [&parts.left_eye, &parts.right_eye].into_iter().flatten();
+            let lidless = eyes.filter(|eye| !can_close(picture, &map, eye)).count();
+            if lidless > 0 {
+                parts.notes.push(format!("too little skin around {lidless} of them to draw a lid: no blink there"));
+            }
+        }
         let mut tensors: Tensors = [(PROBABILITIES, map.to_tensor()?), (FEATURES, features(&map, figure)?)].into();
         if !hints.eyes.is_empty() {
             tensors.insert(EYES, given_eyes::to_tensor(&hints.eyes)?);

@@ -12,7 +12,7 @@ mod skin;
 
 use super::class_map::ClassMap;
 use super::motion::MotionFrame;
-use super::parts::Parts;
+use super::parts::{Eye, Parts};
 use crate::ops::warp::{DisplacementGrid, Replaced, SplinePicture, warp};
 use crate::picture::Picture;
 
@@ -22,6 +22,11 @@ use deform::{Deformation, source_grid};
 use lids::Lid;
 use light::LightMap;
 use puppet::Puppet;
+
+/// Whether there is enough skin around `eye` to draw its lid by: without a lid it stays open.
+pub fn can_close(picture: &Picture, probabilities: &ClassMap, eye: &Eye) -> bool {
+    Lid::new(picture, probabilities, eye).is_some()
+}
 
 /// Draws the frames of one picture.
 pub struct FrameRenderer {
