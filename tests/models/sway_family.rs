@@ -11,6 +11,9 @@ use stir::units::{Clip, Fps, PixelFrames};
 
 const CLIP: Clip = Clip { width: 128, height: 96, frames: PixelFrames(5), fps: Fps(2.0) };
 
+/// As [`CLIP`], with frames so close that no blink falls between them.
+const WHOLE_CLIP: Clip = Clip { frames: PixelFrames(75), fps: Fps(12.5), ..CLIP };
+
 /// Soft stripes: nothing that anyone would take for a face.
 fn scenery() -> Picture {
     let pixel = |index: usize| {
@@ -27,10 +30,10 @@ struct Made {
 }
 
 fn make(words: &str, camera: &[CameraCommand], seed: u64) -> Made {
-    make_with_eyes(words, camera, seed, &[])
+    make_with(&[], &CLIP, words, camera, seed)
 }
 
-fn make_with_eyes(words: &str, camera: &[CameraCommand], seed: u64, eyes: &[PixelBox]) -> Made {
+fn make_with(eyes: &[PixelBox], clip: &Clip, words: &str, camera: &[CameraCommand], seed: u64) -> Made {
     let family = Sway::new(Device::Cpu);
     let prompt = MotionPrompt { words: words.into(), camera: camera.to_vec(), intensity: 1.0 };
     let picture = scenery();
@@ -38,14 +41,14 @@ fn make_with_eyes(words: &str, camera: &[CameraCommand], seed: u64, eyes: &[Pixe
         image: family.image_encoder().unwrap().encode(&picture, &PictureHints { eyes: eyes.to_vec() }).unwrap(),
         text: family.text_encoder().unwrap().encode(&prompt).unwrap(),
     };
-    let held = family.constraints(&conditioning, &CLIP).unwrap();
+    let held = family.constraints(&conditioning, clip).unwrap();
     let denoiser = family.denoiser().unwrap();
-    let start = noise::initial(seed, &family.latent_shapes(&CLIP)).unwrap();
+    let start = noise::initial(seed, &family.latent_shapes(clip)).unwrap();
     let latents = sampler::euler(start, &schedule::linear(2), &held, |x, sigma, _| {
         denoiser.velocity(x, sigma, &conditioning, Branch::Prompt)
     })
     .unwrap();
-    let mut decode = family.decoder().unwrap().start(&latents, &conditioning, &picture, &CLIP).unwrap();
+    let mut decode = family.decoder().unwrap().start(&latents, &conditioning, &picture, clip).unwrap();
     let mut frames = Vec::new();
     while let Some(frame) = decode.next().unwrap() {
         frames.push(frame);
@@ -103,8 +106,9 @@ fn eyes_that_the_user_points_out_blink_and_nothing_else_does() {
         let (centre_x, centre_y) = eye.centre();
         (x as f64 - centre_x).abs() < 1.1 * eye.width && (y as f64 - centre_y).abs() < 1.5 * eye.height
     };
+    let blink = |eyes: &[PixelBox]| make_with(eyes, &WHOLE_CLIP, "she blinks", &[], 1);
     for eyes in [vec![right, left], vec![left]] {
-        let made = make_with_eyes("she blinks", &[], 1, &eyes);
+        let made = blink(&eyes);
         assert_eq!(made.notes, ["eyes as given by --eyes"]);
         let changed = changed(&made);
         for eye in &eyes {
@@ -115,9 +119,9 @@ fn eyes_that_the_user_points_out_blink_and_nothing_else_does() {
         assert_eq!(stray, None, "changed with {eyes:?}");
     }
     let speck = PixelBox { left: 60.0, top: 40.0, width: 0.5, height: 0.5 };
-    let made = make_with_eyes("she blinks", &[], 1, &[speck]);
+    let made = blink(&[speck]);
     assert!(made.notes.iter().any(|note| note.contains("too little skin around 1")), "{:?}", made.notes);
-    assert_eq!(changed(&make("she blinks", &[], 1)), [], "without them nothing moves");
+    assert_eq!(changed(&blink(&[])), [], "without them nothing moves");
 }
 
 #[test]
