@@ -5,10 +5,10 @@ use std::hint::black_box;
 use candle_core::{DType, Device, Tensor};
 use criterion::{Criterion, criterion_group, criterion_main};
 use stir::diffusion::noise;
-use stir::models::ImageEncoder as _;
 use stir::models::sway::denoiser::Known;
 use stir::models::sway::image_encoder::ImageEncoder;
 use stir::models::sway::weights;
+use stir::models::{ImageEncoder as _, PictureHints};
 use stir::picture::Picture;
 
 fn networks(criterion: &mut Criterion) {
@@ -25,7 +25,7 @@ fn networks(criterion: &mut Criterion) {
     let pixels = (0..1280 * 720 * 3).map(|index| (index * 7919 / 64) as u8).collect();
     let picture = Picture::new(1280, 720, pixels);
     group.bench_function("image encoder, 1280x720", |bench| {
-        bench.iter(|| encoder.encode(black_box(&picture)).unwrap());
+        bench.iter(|| encoder.encode(black_box(&picture), &PictureHints::default()).unwrap());
     });
 
     let denoiser = weights::denoiser(&Device::Cpu).unwrap();

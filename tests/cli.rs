@@ -30,7 +30,7 @@ fn refusals_are_clear() {
         assert!(!output.exists(), "{options:?} left a file behind");
         outcome.stderr.replace(&folder, "")
     };
-    let cases: [&[&str]; 20] = [
+    let cases: [&[&str]; 24] = [
         &["-p", ""],
         &["-p", "hair flowing [fly away]"],
         &["-p", "hair flowing [push in"],
@@ -51,6 +51,10 @@ fn refusals_are_clear() {
         &["--device", "gpu"],
         &["--model", "unknown"],
         &["--noise", "missing.safetensors"],
+        &["--eyes", "10,10,20"],
+        &["--eyes", "-1,10,20,10"],
+        &["--eyes", "5,10,20,10", "-W", "64", "-H", "64"],
+        &["--eyes", "1,1,2,2", "--eyes", "4,1,2,2", "--eyes", "7,1,2,2"],
     ];
     let mut refusals = String::new();
     for options in cases {

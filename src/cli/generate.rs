@@ -29,6 +29,10 @@ pub(super) struct Generate {
     #[arg(short, long, value_name = "WORDS", help_heading = "Words")]
     prompt: String,
 
+    /// Box around an open eye without its lashes, in pixels of IMAGE (left, top, width, height), once or twice [default: look for them]
+    #[arg(long, value_name = "X,Y,W,H", allow_hyphen_values = true, help_heading = "Picture and clip")]
+    eyes: Vec<String>,
+
     /// Camera commands, up to three, separated by commas, as in brackets in the prompt
     #[arg(long, value_name = "COMMANDS", help_heading = "Words")]
     camera: Option<String>,
@@ -115,6 +119,7 @@ impl Generate {
         Ok(Request {
             output: self.output.clone().unwrap_or_else(|| default_output(&self.image)),
             prompt,
+            eyes: request::parse_eyes(&self.eyes)?,
             size: self.size()?,
             duration: Seconds(6.0),
             fps: Fps(25.0),

@@ -8,7 +8,7 @@ use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 
 use crate::error::{Error, Result};
-use crate::picture::Picture;
+use crate::picture::{Picture, PixelBox};
 
 use super::{color_profile, truncation};
 
@@ -144,14 +144,8 @@ pub fn cover(picture: &Picture, width: usize, height: usize) -> Picture {
     if (picture.width(), picture.height()) == (width, height) {
         return picture.clone();
     }
-    // Cut first, to the pixel: an extreme aspect would make a huge picture in between.
-    let cut = |side: usize, other: usize, wanted: usize, wanted_other: usize| {
-        let fitting = (other as f64 * wanted as f64 / wanted_other as f64).round() as usize;
-        fitting.clamp(1, side)
-    };
-    let cut_width = cut(picture.width(), picture.height(), width, height);
-    let cut_height = cut(picture.height(), picture.width(), height, width);
-    let (left, top) = ((picture.width() - cut_width) / 2, (picture.height() - cut_height) / 2);
+    // Cut first: an extreme aspect would make a huge picture in between.
+    let [left, top, cut_width, cut_height] = shown_part(picture, width, height);
     let mut pixels = Vec::with_capacity(cut_width * cut_height * 3);
     for row in picture.pixels().chunks_exact(picture.width() * 3).skip(top).take(cut_height) {
         pixels.extend_from_slice(&row[left * 3..(left + cut_width) * 3]);
@@ -162,4 +156,27 @@ pub fn cover(picture: &Picture, width: usize, height: usize) -> Picture {
     let middle = RgbImage::from_raw(cut_width as u32, cut_height as u32, pixels).expect("the buffer was just filled");
     let resized = imageops::resize(&middle, width as u32, height as u32, FilterType::Lanczos3);
     Picture::new(width, height, resized.into_raw())
+}
+
+/// Where a box of `picture` lies in what [`cover`] makes of it; partly or wholly outside where it is cut off.
+pub fn cover_box(picture: &Picture, place: PixelBox, width: usize, height: usize) -> PixelBox {
+    let [left, top, cut_width, cut_height] = shown_part(picture, width, height);
+    let (across, down) = (width as f64 / cut_width as f64, height as f64 / cut_height as f64);
+    PixelBox {
+        left: (place.left - left as f64) * across,
+        top: (place.top - top as f64) * down,
+        width: place.width * across,
+        height: place.height * down,
+    }
+}
+
+/// Left, top, width and height, to the pixel, of the part of `picture` that [`cover`] keeps.
+pub fn shown_part(picture: &Picture, width: usize, height: usize) -> [usize; 4] {
+    let cut = |side: usize, other: usize, wanted: usize, wanted_other: usize| {
+        let fitting = (other as f64 * wanted as f64 / wanted_other as f64).round() as usize;
+        fitting.clamp(1, side)
+    };
+    let cut_width = cut(picture.width(), picture.height(), width, height);
+    let cut_height = cut(picture.height(), picture.width(), height, width);
+    [(picture.width() - cut_width) / 2, (picture.height() - cut_height) / 2, cut_width, cut_height]
 }

@@ -11,7 +11,7 @@ use candle_core::{Device, Tensor};
 use crate::camera::CameraCommand;
 use crate::error::{Error, Result};
 use crate::latents::{Constraint, Latents};
-use crate::picture::Picture;
+use crate::picture::{Picture, PixelBox};
 use crate::units::Clip;
 
 /// What should move, as the user put it.
@@ -27,6 +27,13 @@ pub struct MotionPrompt {
 
 /// Named tensors that condition the denoiser or the decoder; a family documents its own names.
 pub type Tensors = BTreeMap<&'static str, Tensor>;
+
+/// What the user says about the picture, so that the image encoder need not find it.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PictureHints {
+    /// Boxes around the open eyes in pixels of the picture, at most two, each inside it; empty means that the encoder looks for them.
+    pub eyes: Vec<PixelBox>,
+}
 
 /// What the text encoder made of a prompt.
 #[derive(Debug, Clone, Default)]
@@ -75,11 +82,11 @@ pub struct Defaults {
 
 /// Turns the picture into what denoiser and decoder need.
 pub trait ImageEncoder {
-    /// `picture`: as prepared for the clip, at the clip's size.
+    /// `picture`: as prepared for the clip, at the clip's size. `hints` are in its pixels.
     ///
     /// # Errors
     /// A failed tensor operation.
-    fn encode(&self, picture: &Picture) -> Result<ImageCondition>;
+    fn encode(&self, picture: &Picture, hints: &PictureHints) -> Result<ImageCondition>;
 }
 
 /// Turns words into what the denoiser needs.

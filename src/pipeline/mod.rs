@@ -8,7 +8,7 @@ use crate::diffusion::{guidance, noise, sampler, schedule};
 use crate::error::Result;
 use crate::latents::Latents;
 use crate::media::{self, ClipWriter, WrittenClip};
-use crate::models::{self, Branch, Conditioning, Family};
+use crate::models::{self, Branch, Conditioning, Family, PictureHints};
 use crate::picture::Picture;
 use crate::units::Clip;
 use observer::{Observer, Stage};
@@ -43,6 +43,7 @@ struct Run<'a> {
     request: &'a Request,
     family: Box<dyn Family>,
     picture: Picture,
+    hints: PictureHints,
     clip: Clip,
     noise: Latents,
 }
@@ -53,6 +54,7 @@ impl<'a> Run<'a> {
         request.check_targets()?;
         let original = media::image::open(&request.image)?;
         let clip = request.clip(&original)?;
+        let hints = request.hints(&original, &clip)?;
         let picture = media::image::cover(&original, clip.width, clip.height);
         let family = models::open(&request.model, &request.device.open()?)?;
         let shapes = family.latent_shapes(&clip);
@@ -60,7 +62,7 @@ impl<'a> Run<'a> {
             Some(path) => latent_file::read_noise(path, &shapes)?,
             None => noise::initial(request.seed, &shapes)?,
         };
-        Ok(Self { request, family, picture, clip, noise })
+        Ok(Self { request, family, picture, hints, clip, noise })
     }
 
     fn condition(&self, observer: &mut dyn Observer) -> Result<Conditioning> {
@@ -68,7 +70,7 @@ impl<'a> Run<'a> {
         let text = self.family.text_encoder()?.encode(&self.request.prompt)?;
         text.notes.iter().for_each(|note| observer.note(note));
         observer.begin(Stage::Encode, 1);
-        let image = self.family.image_encoder()?.encode(&self.picture)?;
+        let image = self.family.image_encoder()?.encode(&self.picture, &self.hints)?;
         let conditioning = Conditioning { image, text };
         self.family.notes(&conditioning)?.iter().for_each(|note| observer.note(note));
         Ok(conditioning)

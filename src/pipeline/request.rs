@@ -6,8 +6,8 @@ use crate::camera::{self, CameraCommand};
 use crate::device::DeviceChoice;
 use crate::error::{Error, Result};
 use crate::media;
-use crate::models::MotionPrompt;
-use crate::picture::Picture;
+use crate::models::{MotionPrompt, PictureHints};
+use crate::picture::{Picture, PixelBox};
 use crate::units::{Clip, Fps, Seconds};
 
 /// Shortest and longest side of a clip in pixels.
@@ -44,6 +44,8 @@ pub struct Request {
     pub output: PathBuf,
     /// What should move.
     pub prompt: MotionPrompt,
+    /// Boxes around the open eyes in pixels of the picture as it is in the file; empty means that they are looked for.
+    pub eyes: Vec<PixelBox>,
     /// A name from [`crate::models::FAMILIES`].
     pub model: String,
     /// Size of the clip.
@@ -88,6 +90,26 @@ impl Request {
     pub fn clip(&self, picture: &Picture) -> Result<Clip> {
         let (width, height) = self.size.resolve(picture.width(), picture.height())?;
         Ok(Clip { width, height, frames: self.duration.frames(self.fps), fps: self.fps })
+    }
+
+    /// What the user says about `picture`, in pixels of the clip.
+    ///
+    /// # Errors
+    /// A box that does not lie within the part of the picture that the clip shows.
+    pub fn hints(&self, picture: &Picture, clip: &Clip) -> Result<PictureHints> {
+        let place = |eye: &PixelBox| {
+            let placed = media::image::cover_box(picture, *eye, clip.width, clip.height);
+            // A box that ends exactly at the border may seem to lie beyond it by a rounding error.
+            let within = |start: f64, size: f64, side: usize| start >= -1e-6 && start + size <= side as f64 + 1e-6;
+            if within(placed.left, placed.width, clip.width) && within(placed.top, placed.height, clip.height) {
+                return Ok(placed);
+            }
+            let found = format!("{},{},{},{}", eye.left, eye.top, eye.width, eye.height);
+            let [left, top, width, height] = media::image::shown_part(picture, clip.width, clip.height);
+            let wanted = format!("a box within {left},{top},{width},{height}, which the clip shows");
+            Err(Error::input("--eyes", wanted, found, "measure in the picture's own pixels from its upper left corner"))
+        };
+        Ok(PictureHints { eyes: self.eyes.iter().map(place).collect::<Result<_>>()? })
     }
 }
 
@@ -160,6 +182,38 @@ pub fn parse_motion(text: &str) -> Result<f64> {
     }
 }
 
+/// Reads the boxes of `--eyes`, each `X,Y,W,H`: left, top, width and height in pixels.
+///
+/// # Errors
+/// More than two, anything but four numbers, or a box without area.
+pub fn parse_eyes(texts: &[String]) -> Result<Vec<PixelBox>> {
+    if texts.len() > 2 {
+        let found = format!("{} boxes", texts.len());
+        return Err(Error::input(
+            "--eyes",
+            "one box or two",
+            found,
+            "point out the eyes of the figure that is to move",
+        ));
+    }
+    let parse = |text: &String| {
+        let numbers: Option<Vec<f64>> =
+            text.split(',').map(|number| number.trim().parse().ok().filter(|value: &f64| value.is_finite())).collect();
+        match numbers.as_deref() {
+            Some(&[left, top, width, height]) if width > 0.0 && height > 0.0 => {
+                Ok(PixelBox { left, top, width, height })
+            }
+            _ => Err(Error::input(
+                "--eyes",
+                "X,Y,W,H: left, top, width and height in pixels, the sizes above 0",
+                format!("\"{text}\""),
+                "such as --eyes 431,287,70,52, once for each eye",
+            )),
+        }
+    };
+    texts.iter().map(parse).collect()
+}
+
 /// Takes the bracketed commands out of a prompt and adds those of `--camera`.
 ///
 /// # Errors
@@ -210,6 +264,19 @@ mod tests {
         let prompt = read_prompt("hair flowing [push in]", Some("tilt up, push in"), 0.5).unwrap();
         assert_eq!(prompt.words, "hair flowing");
         assert_eq!(prompt.camera, [CameraCommand::PushIn, CameraCommand::TiltUp]);
+    }
+
+    #[test]
+    fn eyes_are_one_or_two_boxes_with_an_area() {
+        let parse = |texts: &[&str]| parse_eyes(&texts.iter().map(|&text| text.to_owned()).collect::<Vec<_>>());
+        let eye = PixelBox { left: 4.0, top: 2.5, width: 10.0, height: 6.0 };
+        assert_eq!(parse(&["4, 2.5,10,6"]).unwrap(), [eye]);
+        assert_eq!(parse(&["4,2.5,10,6", "0,0,1,1"]).unwrap().len(), 2);
+        assert_eq!(parse(&[]).unwrap(), []);
+        assert!(parse(&["1,1,1,1"; 3]).unwrap_err().to_string().contains("3 boxes"));
+        for text in ["", "1,2,3", "1,2,3,4,5", "1,2,3,x", "1,2,0,4", "1,2,3,-4", "NaN,2,3,4", "1,inf,3,4"] {
+            assert!(parse(&[text]).unwrap_err().to_string().contains(text), "{text}");
+        }
     }
 
     #[test]

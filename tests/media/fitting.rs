@@ -1,7 +1,7 @@
 //! Fitting a picture to the clip's size.
 
-use stir::media::image::cover;
-use stir::picture::Picture;
+use stir::media::image::{cover, cover_box};
+use stir::picture::{Picture, PixelBox};
 
 use super::drawing;
 
@@ -18,6 +18,31 @@ fn what_sticks_out_is_cut_evenly() {
     assert_eq!([middle.pixel(0, 0), middle.pixel(1, 1)], [[80; 3], [120; 3]]);
     let middle = cover(&Picture::new(1, 6, steps), 1, 2);
     assert_eq!([middle.pixel(0, 0), middle.pixel(0, 1)], [[80; 3], [120; 3]]);
+}
+
+/// A dark box on white is found again where the mapping says, however the picture is cut and scaled.
+#[test]
+fn a_box_goes_where_its_pixels_go() {
+    let place = PixelBox { left: 90.0, top: 42.0, width: 24.0, height: 12.0 };
+    let inside = |x: usize, y: usize| (90..114).contains(&x) && (42..54).contains(&y);
+    let pixels = (0..200 * 100).flat_map(|index| [if inside(index % 200, index / 200) { 0 } else { 255 }; 3]).collect();
+    let picture = Picture::new(200, 100, pixels);
+    for (width, height) in [(200, 100), (400, 200), (100, 100), (50, 48), (400, 60), (41, 100)] {
+        let covered = cover(&picture, width, height);
+        let dark = |x: usize, y: usize| (255.0 - f64::from(covered.pixel(x, y)[0])) / 255.0;
+        let (mut mass, mut sum_x, mut sum_y) = (0.0, 0.0, 0.0);
+        for (x, y) in (0..height).flat_map(|y| (0..width).map(move |x| (x, y))) {
+            mass += dark(x, y);
+            sum_x += dark(x, y) * (x as f64 + 0.5);
+            sum_y += dark(x, y) * (y as f64 + 0.5);
+        }
+        let mapped = cover_box(&picture, place, width, height);
+        let (x, y) = mapped.centre();
+        assert!((sum_x / mass - x).abs() < 0.1 && (sum_y / mass - y).abs() < 0.1, "{width}x{height}: {mapped:?}");
+        assert!((mass / (mapped.width * mapped.height) - 1.0).abs() < 0.03, "{width}x{height}: {mapped:?} of {mass}");
+    }
+    let cut_off = cover_box(&picture, PixelBox { left: 0.0, ..place }, 100, 100);
+    assert!(cut_off.left < 0.0, "{cut_off:?}");
 }
 
 /// A linear ramp stays the same ramp at another scale: no shift, no change of contrast.

@@ -5,11 +5,14 @@ use stir::camera::CameraCommand;
 use stir::diffusion::{noise, sampler, schedule};
 use stir::latents::Latents;
 use stir::models::sway::Sway;
-use stir::models::{Branch, Conditioning, Family as _, MotionPrompt};
-use stir::picture::Picture;
+use stir::models::{Branch, Conditioning, Family as _, MotionPrompt, PictureHints};
+use stir::picture::{Picture, PixelBox};
 use stir::units::{Clip, Fps, PixelFrames};
 
 const CLIP: Clip = Clip { width: 128, height: 96, frames: PixelFrames(5), fps: Fps(2.0) };
+
+/// As [`CLIP`], with frames so close that no blink falls between them.
+const WHOLE_CLIP: Clip = Clip { frames: PixelFrames(75), fps: Fps(12.5), ..CLIP };
 
 /// Soft stripes: nothing that anyone would take for a face.
 fn scenery() -> Picture {
@@ -27,21 +30,25 @@ struct Made {
 }
 
 fn make(words: &str, camera: &[CameraCommand], seed: u64) -> Made {
+    make_with(&[], &CLIP, words, camera, seed)
+}
+
+fn make_with(eyes: &[PixelBox], clip: &Clip, words: &str, camera: &[CameraCommand], seed: u64) -> Made {
     let family = Sway::new(Device::Cpu);
     let prompt = MotionPrompt { words: words.into(), camera: camera.to_vec(), intensity: 1.0 };
     let picture = scenery();
     let conditioning = Conditioning {
-        image: family.image_encoder().unwrap().encode(&picture).unwrap(),
+        image: family.image_encoder().unwrap().encode(&picture, &PictureHints { eyes: eyes.to_vec() }).unwrap(),
         text: family.text_encoder().unwrap().encode(&prompt).unwrap(),
     };
-    let held = family.constraints(&conditioning, &CLIP).unwrap();
+    let held = family.constraints(&conditioning, clip).unwrap();
     let denoiser = family.denoiser().unwrap();
-    let start = noise::initial(seed, &family.latent_shapes(&CLIP)).unwrap();
+    let start = noise::initial(seed, &family.latent_shapes(clip)).unwrap();
     let latents = sampler::euler(start, &schedule::linear(2), &held, |x, sigma, _| {
         denoiser.velocity(x, sigma, &conditioning, Branch::Prompt)
     })
     .unwrap();
-    let mut decode = family.decoder().unwrap().start(&latents, &conditioning, &picture, &CLIP).unwrap();
+    let mut decode = family.decoder().unwrap().start(&latents, &conditioning, &picture, clip).unwrap();
     let mut frames = Vec::new();
     while let Some(frame) = decode.next().unwrap() {
         frames.push(frame);
@@ -84,12 +91,45 @@ fn without_eyes_nothing_blinks_and_the_user_learns_why() {
     assert_eq!(make("", &[CameraCommand::ZoomIn], 1).notes, Vec::<String>::new(), "a camera move needs no face");
 }
 
+/// Columns and rows of the pixels that differ from the picture in any frame.
+fn changed(made: &Made) -> Vec<(usize, usize)> {
+    let picture = scenery();
+    let places = (0..CLIP.height).flat_map(|y| (0..CLIP.width).map(move |x| (x, y)));
+    places.filter(|&(x, y)| made.frames.iter().any(|frame| frame.pixel(x, y) != picture.pixel(x, y))).collect()
+}
+
+#[test]
+fn eyes_that_the_user_points_out_blink_and_nothing_else_does() {
+    let right = PixelBox { left: 76.0, top: 40.0, width: 24.0, height: 14.0 };
+    let left = PixelBox { left: 30.0, ..right };
+    let near = |eye: &PixelBox, x: usize, y: usize| {
+        let (centre_x, centre_y) = eye.centre();
+        (x as f64 - centre_x).abs() < 1.1 * eye.width && (y as f64 - centre_y).abs() < 1.5 * eye.height
+    };
+    let blink = |eyes: &[PixelBox]| make_with(eyes, &WHOLE_CLIP, "she blinks", &[], 1);
+    for eyes in [vec![right, left], vec![left]] {
+        let made = blink(&eyes);
+        assert_eq!(made.notes, ["eyes as given by --eyes"]);
+        let changed = changed(&made);
+        for eye in &eyes {
+            let (x, y) = eye.centre();
+            assert!(changed.contains(&(x as usize, y as usize - 2)), "nothing blinks at {eye:?}");
+        }
+        let stray = changed.iter().find(|&&(x, y)| !eyes.iter().any(|eye| near(eye, x, y)));
+        assert_eq!(stray, None, "changed with {eyes:?}");
+    }
+    let speck = PixelBox { left: 60.0, top: 40.0, width: 0.5, height: 0.5 };
+    let made = blink(&[speck]);
+    assert!(made.notes.iter().any(|note| note.contains("too little skin around 1")), "{:?}", made.notes);
+    assert_eq!(changed(&blink(&[])), [], "without them nothing moves");
+}
+
 #[test]
 fn where_there_is_no_hair_the_user_learns_that_it_cannot_move() {
     let family = Sway::new(Device::Cpu);
     let prompt = MotionPrompt { words: "hair and dress flutter".into(), camera: Vec::new(), intensity: 1.0 };
     let text = family.text_encoder().unwrap().encode(&prompt).unwrap();
-    let mut image = family.image_encoder().unwrap().encode(&scenery()).unwrap();
+    let mut image = family.image_encoder().unwrap().encode(&scenery(), &PictureHints::default()).unwrap();
     let notes_with = |share: f32, image: &mut stir::models::ImageCondition| {
         let features = candle_core::Tensor::full(share, (1, 6, 6, 16), &Device::Cpu).unwrap();
         image.tensors.insert(stir::models::sway::FEATURES, features);

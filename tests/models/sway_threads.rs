@@ -4,10 +4,10 @@ use std::process::Command;
 
 use candle_core::Device;
 use stir::diffusion::noise;
-use stir::models::ImageEncoder as _;
 use stir::models::sway::denoiser::Known;
 use stir::models::sway::image_encoder::ImageEncoder;
 use stir::models::sway::weights;
+use stir::models::{ImageEncoder as _, PictureHints};
 use stir::picture::Picture;
 
 use crate::fixture::{fixture, values};
@@ -17,7 +17,7 @@ fn digest() -> u64 {
     let width = 416;
     let pixels = (0..width * 304 * 3).map(|index: usize| (index / 3 % width / 4 + index / 5000) as u8).collect();
     let encoder = ImageEncoder::new(weights::encoder(&Device::Cpu).unwrap(), Device::Cpu);
-    let image = encoder.encode(&Picture::new(width, 304, pixels)).unwrap();
+    let image = encoder.encode(&Picture::new(width, 304, pixels), &PictureHints::default()).unwrap();
     let shapes = [("latents", vec![1, 4, 25, 6, 6]), ("control", vec![1, 25, 26])].into();
     let reference = fixture("sway/denoiser.safetensors");
     let known = Known { features: &image.tensors["features"], plan: &reference.get("plan"), sigma: 0.75 };

@@ -95,6 +95,18 @@ impl ClassMap {
         &self.values[class * cells..(class + 1) * cells]
     }
 
+    /// Changes the probabilities of every cell: `change` gets column, row and the shares of the classes, which must still sum to 1 after it.
+    pub fn change(&mut self, change: impl Fn(usize, usize, &mut [f32; class::COUNT])) {
+        let cells = self.width * self.height;
+        for cell in 0..cells {
+            let mut shares = std::array::from_fn(|class| self.at(class, cell));
+            change(cell % self.width, cell / self.width, &mut shares);
+            for (class, share) in shares.into_iter().enumerate() {
+                self.values[class * cells + cell] = share;
+            }
+        }
+    }
+
     /// Width and height of a cell in pixels of a picture of this size.
     pub fn cell_size(&self, width: usize, height: usize) -> (f64, f64) {
         (width as f64 / self.width as f64, height as f64 / self.height as f64)

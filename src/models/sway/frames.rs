@@ -4,9 +4,10 @@ use super::class_map::ClassMap;
 use super::codec::Motion;
 use super::decoder::FrameRenderer;
 use super::decoder::camera::cover_zooms;
+use super::given_eyes;
 use super::motion::{ControlFrame, MotionFrame};
 use super::named::named;
-use super::parts::PROBABILITIES;
+use super::parts::{PROBABILITIES, Parts};
 use crate::error::Result;
 use crate::latents::Latents;
 use crate::models::{Conditioning, DecodeState, Decoder};
@@ -28,7 +29,9 @@ impl Decoder for MotionDecoder {
         let motion: Vec<MotionFrame> = Motion::decode(latents, clip)?.frames().collect();
         let control: Vec<ControlFrame> = motion.iter().map(|frame| frame.control).collect();
         let covers = cover_zooms(&control, clip.width, clip.height);
-        let renderer = FrameRenderer::new(picture.clone(), &probabilities);
+        let eyes = given_eyes::from_tensors(&conditioning.image.tensors)?;
+        let parts = Parts::with_eyes(&probabilities, &eyes, picture.width(), picture.height());
+        let renderer = FrameRenderer::with_parts(picture.clone(), &probabilities, parts);
         Ok(Box::new(Rendering { renderer, frames: motion.into_iter().zip(covers).collect::<Vec<_>>().into_iter() }))
     }
 }

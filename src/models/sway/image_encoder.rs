@@ -7,13 +7,15 @@ use candle_core::{DType, Device, Tensor};
 
 use super::FEATURES;
 use super::class_map::ClassMap;
+use super::decoder::can_close;
 use super::encoder::{Encoder, MULTIPLE};
 use super::features::{Figure, features};
+use super::given_eyes::{self, EYES};
 use super::parts::{HeadCrop, PROBABILITIES, Parts, find_heads};
 use crate::error::Result;
-use crate::models::{self, ImageCondition};
+use crate::models::{self, ImageCondition, PictureHints, Tensors};
 use crate::ops::resize::{Window, resize};
-use crate::picture::Picture;
+use crate::picture::{Picture, PixelBox};
 
 /// Side in pixels of the square that the network was trained on, and that the head crop is resized to.
 const TRAINED_SIDE: usize = 192;
@@ -49,12 +51,18 @@ impl ImageEncoder {
         ClassMap::from_tensor(&mean)
     }
 
-    /// The merged class probabilities.
-    fn class_map(&self, picture: &Picture) -> Result<ClassMap> {
+    /// The merged class probabilities, with the given eyes, if any, in place of those that the network sees.
+    fn class_map(&self, picture: &Picture, eyes: &[PixelBox]) -> Result<ClassMap> {
         let (width, height) = (picture.width(), picture.height());
         let (columns, rows) = network_size(width, height);
         let whole = self.look(picture, Window::whole(picture), columns, rows)?;
-        let Some(head) = find_heads(&whole, width, height).into_iter().next() else {
+        let heads = find_heads(&whole, width, height);
+        let head = if eyes.is_empty() {
+            heads.first().copied()
+        } else {
+            Some(given_eyes::head_around(eyes, &heads).unwrap_or_else(|| given_eyes::assumed_head(eyes)))
+        };
+        let Some(head) = head else {
             return Ok(whole.resized(columns, rows));
         };
         let crop = HeadCrop::around(&head, width, height);
@@ -63,17 +71,32 @@ impl ImageEncoder {
         let (columns, rows) = map_size(width, height, crop.side);
         let mut merged = whole.resized(columns, rows);
         merged.blend(&close, &crop.rectangle(), width, height);
+        if !eyes.is_empty() {
+            let seen = given_eyes::head_around(eyes, &find_heads(&merged, width, height));
+            let assumed = seen.is_none().then(|| given_eyes::assumed_head(eyes));
+            given_eyes::paint(&mut merged, eyes, assumed.as_ref(), width, height);
+        }
         Ok(merged)
     }
 }
 
 impl models::ImageEncoder for ImageEncoder {
-    fn encode(&self, picture: &Picture) -> Result<ImageCondition> {
+    fn encode(&self, picture: &Picture, hints: &PictureHints) -> Result<ImageCondition> {
         let (width, height) = (picture.width(), picture.height());
-        let map = self.class_map(picture)?;
-        let parts = Parts::find(&map, width, height);
+        let map = self.class_map(picture, &hints.eyes)?;
+        let mut parts = Parts::with_eyes(&map, &hints.eyes, width, height);
         let figure = Figure { width, height, head: parts.head.as_ref(), eyes_open: parts.eyes_open() };
-        let tensors = [(PROBABILITIES, map.to_tensor()?), (FEATURES, features(&map, figure)?)].into();
+        if !hints.eyes.is_empty() {
+            let eyes = [&parts.left_eye, &parts.right_eye].into_iter().flatten();
+            let lidless = eyes.filter(|eye| !can_close(picture, &map, eye)).count();
+            if lidless > 0 {
+                parts.notes.push(format!("too little skin around {lidless} of them to draw a lid: no blink there"));
+            }
+        }
+        let mut tensors: Tensors = [(PROBABILITIES, map.to_tensor()?), (FEATURES, features(&map, figure)?)].into();
+        if !hints.eyes.is_empty() {
+            tensors.insert(EYES, given_eyes::to_tensor(&hints.eyes)?);
+        }
         Ok(ImageCondition { tensors, notes: parts.notes })
     }
 }

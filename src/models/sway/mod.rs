@@ -11,6 +11,7 @@ pub mod encoder;
 mod eyes;
 pub mod features;
 pub mod frames;
+pub mod given_eyes;
 pub mod image_encoder;
 pub mod keys;
 pub mod motion;

@@ -8,7 +8,9 @@ use super::class_map::ClassMap;
 use super::class_map::class;
 use super::curve::{Curve, Point};
 use super::eyes::find_eyes;
+use super::given_eyes;
 use crate::error::Result;
+use crate::picture::PixelBox;
 
 /// Name, among the tensors of the image condition, of the class probabilities `[10, h, w]`, float32, summing to 1 over the classes.
 ///
@@ -136,6 +138,19 @@ impl Parts {
         let eyes = find_eyes(map, &head, width, height);
         notes.extend(eyes.note);
         Self { head: Some(head), left_eye: eyes.left, right_eye: eyes.right, notes }
+    }
+
+    /// Like [`find`](Self::find), with the eyes that the user pointed out, if any, in place of those in the map.
+    ///
+    /// They are eyes whatever they look like: the user knows better. The head is the one around them.
+    pub fn with_eyes(map: &ClassMap, eyes: &[PixelBox], width: usize, height: usize) -> Self {
+        if eyes.is_empty() {
+            return Self::find(map, width, height);
+        }
+        let head = given_eyes::head_around(eyes, &find_heads(map, width, height))
+            .unwrap_or_else(|| given_eyes::assumed_head(eyes));
+        let [left_eye, right_eye] = given_eyes::eyes_of(eyes, &head);
+        Self { head: Some(head), left_eye, right_eye, notes: vec!["eyes as given by --eyes".into()] }
     }
 
     /// Whether an eye is open and visible, left and right, as the image features state it.

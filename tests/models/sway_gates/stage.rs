@@ -8,7 +8,7 @@ use stir::diffusion::{guidance, noise, sampler, schedule};
 use stir::models::sway::codec::Motion;
 use stir::models::sway::decoder::camera::cover_zooms;
 use stir::models::sway::motion::{ControlFrame, MotionFrame};
-use stir::models::{Branch, Conditioning, Family, ImageCondition, MotionPrompt};
+use stir::models::{Branch, Conditioning, Family, ImageCondition, MotionPrompt, PictureHints};
 use stir::picture::Picture;
 use stir::units::{Clip, Fps, PixelFrames};
 
@@ -70,7 +70,7 @@ impl Stage {
             .map(|name| {
                 let (picture, clip) = prepare(&folder.join(format!("{name}.png")));
                 let labels = image::open(folder.join(format!("{name}.labels.png"))).unwrap().to_luma8();
-                let image = encoder.encode(&picture).unwrap();
+                let image = encoder.encode(&picture, &PictureHints::default()).unwrap();
                 EvaluationPicture { name, picture, labels, clip, image }
             })
             .collect();

@@ -12,7 +12,7 @@ mod skin;
 
 use super::class_map::ClassMap;
 use super::motion::MotionFrame;
-use super::parts::Parts;
+use super::parts::{Eye, Parts};
 use crate::ops::warp::{DisplacementGrid, Replaced, SplinePicture, warp};
 use crate::picture::Picture;
 
@@ -22,6 +22,11 @@ use deform::{Deformation, source_grid};
 use lids::Lid;
 use light::LightMap;
 use puppet::Puppet;
+
+/// Whether there is enough skin around `eye` to draw its lid by: without a lid it stays open.
+pub fn can_close(picture: &Picture, probabilities: &ClassMap, eye: &Eye) -> bool {
+    Lid::new(picture, probabilities, eye).is_some()
+}
 
 /// Draws the frames of one picture.
 pub struct FrameRenderer {
@@ -38,6 +43,11 @@ impl FrameRenderer {
     /// For a picture at the clip's size, and its class probabilities.
     pub fn new(picture: Picture, probabilities: &ClassMap) -> Self {
         let parts = Parts::find(probabilities, picture.width(), picture.height());
+        Self::with_parts(picture, probabilities, parts)
+    }
+
+    /// The same where head and eyes are known already.
+    pub fn with_parts(picture: Picture, probabilities: &ClassMap, parts: Parts) -> Self {
         Self {
             puppet: Puppet::new(&picture, probabilities, parts.head.as_ref()),
             light: LightMap::new(&picture),
