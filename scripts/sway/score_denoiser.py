@@ -19,7 +19,7 @@ from scipy.stats import spearmanr
 from . import codec, labels, plans
 from .denoiser import Denoiser
 from .motion import DURATION, Place, synthesise
-from .sampler import always_known, known, sample
+from .sampler import GUIDANCE, always_known, known, sample
 
 ASKED_SHARE = 0.4
 UNASKED_SHARE = 0.1
@@ -224,7 +224,7 @@ def main():
     parser.add_argument("--weights", type=Path, required=True)
     parser.add_argument("--count", type=int, default=128)
     parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--guidances", type=float, nargs="+", default=[2.0])
+    parser.add_argument("--guidances", type=float, nargs="+", default=[GUIDANCE])
     parser.add_argument("--free", action="store_true", help="also leave what is not asked for to the network")
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
