@@ -33,7 +33,10 @@ pub(super) fn find_eyes(map: &ClassMap, head: &Head, width: usize, height: usize
         .collect();
     eyes.sort_by(|a, b| (b.width() * b.height()).total_cmp(&(a.width() * a.height())));
     match eyes.len() {
-        0 => FoundEyes { note: Some("no open eyes found: nothing blinks (--eyes X,Y,W,H points them out)".into()), ..FoundEyes::default() },
+        0 => FoundEyes {
+            note: Some("no open eyes found: nothing blinks (--eyes X,Y,W,H points them out)".into()),
+            ..FoundEyes::default()
+        },
         1 => single_eye(map, head, eyes.remove(0), [width as f64, height as f64]),
         _ => {
             let largest = eyes.remove(0);
