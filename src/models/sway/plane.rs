@@ -98,37 +98,16 @@ impl Plane {
     /// Raises values so that none is more than `slope` a cell below a neighbour (1.41 `slope` diagonally): the upper envelope of cones on all values.
     pub fn spread(mut self, slope: f32) -> Self {
         let (width, height) = (self.width, self.height);
-        let diagonal = slope * std::f32::consts::SQRT_2;
         for row in 0..height {
             if row > 0 {
                 let (above, line) = self.values.split_at_mut(row * width);
-                let above = &above[(row - 1) * width..];
-                for column in 0..width {
-                    let mut value = line[column].max(above[column] - slope);
-                    if column > 0 {
-                        value = value.max(above[column - 1] - diagonal);
-                    }
-                    if column + 1 < width {
-                        value = value.max(above[column + 1] - diagonal);
-                    }
-                    line[column] = value;
-                }
+                raise_from_neighbour(&mut line[..width], &above[(row - 1) * width..], slope);
             }
             self.spread_along_row(row, slope);
         }
         for row in (0..height.saturating_sub(1)).rev() {
             let (head, below) = self.values.split_at_mut((row + 1) * width);
-            let line = &mut head[row * width..];
-            for column in 0..width {
-                let mut value = line[column].max(below[column] - slope);
-                if column > 0 {
-                    value = value.max(below[column - 1] - diagonal);
-                }
-                if column + 1 < width {
-                    value = value.max(below[column + 1] - diagonal);
-                }
-                line[column] = value;
-            }
+            raise_from_neighbour(&mut head[row * width..], &below[..width], slope);
             self.spread_along_row(row, slope);
         }
         self
@@ -159,6 +138,20 @@ impl Plane {
 pub fn smooth_step(low: f32, high: f32, value: f32) -> f32 {
     let t = ((value - low) / (high - low)).clamp(0.0, 1.0);
     t * t * (3.0 - 2.0 * t)
+}
+
+/// Raises a row so that no value is more than `slope` below the one beside it in the `neighbour` row, or 1.41 `slope` below a diagonal one.
+fn raise_from_neighbour(line: &mut [f32], neighbour: &[f32], slope: f32) {
+    let diagonal = slope * std::f32::consts::SQRT_2;
+    for (column, value) in line.iter_mut().enumerate() {
+        *value = value.max(neighbour[column] - slope);
+        if column > 0 {
+            *value = value.max(neighbour[column - 1] - diagonal);
+        }
+        if column + 1 < neighbour.len() {
+            *value = value.max(neighbour[column + 1] - diagonal);
+        }
+    }
 }
 
 #[cfg(test)]
