@@ -6,6 +6,7 @@
 //! ```text
 //! cli -> pipeline -> models -> nn -> ops -> backend
 //!           |-> media                            pixels in, video out: the only place that knows FFmpeg
+//!           |-> words                            advice on prompts, before any model reads them
 //!        models also use diffusion and weights, nn uses weights
 //! leaves, usable anywhere: error, units, shape, device, picture, camera, latents
 //! ```
@@ -35,3 +36,4 @@ pub mod pipeline;
 pub mod shape;
 pub mod units;
 pub mod weights;
+pub mod words;

@@ -45,6 +45,15 @@ impl Picture {
     }
 }
 
+/// An opaque colour: red, green, blue, 8-bit sRGB.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Color(pub [u8; 3]);
+
+impl Color {
+    /// Paper, and what transparent pictures are mostly made for.
+    pub const WHITE: Self = Self([255; 3]);
+}
+
 /// A box in pixels of a picture; the first pixel reaches from 0 to 1.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PixelBox {

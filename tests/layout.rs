@@ -11,11 +11,12 @@ use syn::visit::{self, Visit};
 const LEAVES: [&str; 7] = ["camera", "device", "error", "latents", "picture", "shape", "units"];
 
 /// Layers and what each may use besides itself and the leaves.
-const LAYERS: [(&str, &[&str]); 9] = [
-    ("cli", &["pipeline", "models", "media", "nn", "ops", "backend", "diffusion", "weights"]),
-    ("pipeline", &["models", "media", "nn", "ops", "backend", "diffusion", "weights"]),
+const LAYERS: [(&str, &[&str]); 10] = [
+    ("cli", &["pipeline", "words", "models", "media", "nn", "ops", "backend", "diffusion", "weights"]),
+    ("pipeline", &["words", "models", "media", "nn", "ops", "backend", "diffusion", "weights"]),
     ("models", &["nn", "ops", "backend", "diffusion", "weights"]),
     ("media", &[]),
+    ("words", &[]),
     ("nn", &["ops", "backend", "weights"]),
     ("ops", &["backend"]),
     ("backend", &[]),

@@ -6,8 +6,11 @@ use clap::Args;
 
 use super::report::{self, Report};
 use crate::error::{Error, Result};
-use crate::pipeline::observer::StageTimes;
-use crate::pipeline::request::{self, QUALITY, Request, Size};
+use crate::media::framing::Fit;
+use crate::media::image::{ImageSource, ReadOptions};
+use crate::media::{OutputFormat, Target};
+use crate::picture::Color;
+use crate::pipeline::request::{self, Length, QUALITY, Request, Size};
 use crate::units::{Fps, Seconds};
 use crate::{diffusion, models, pipeline};
 
@@ -106,29 +109,36 @@ impl Generate {
         report::show_warnings(self.quiet);
         let mut report = Report::new(self.quiet);
         let request = self.request()?;
-        let mut times = StageTimes::new(&mut report);
-        let outcome = pipeline::generate(&request, &mut times)?;
-        let times = times.finish();
-        report.finish(&request, &outcome, &times);
-        Ok(())
+        pipeline::generate(&request, &mut report)
     }
 
     fn request(self) -> Result<Request> {
         let intensity = request::parse_motion(&self.motion)?;
         let prompt = request::read_prompt(&self.prompt, self.camera.as_deref(), intensity)?;
+        let output = self.output.clone().unwrap_or_else(|| default_output(&self.image));
         Ok(Request {
-            output: self.output.clone().unwrap_or_else(|| default_output(&self.image)),
+            output: Target {
+                format: OutputFormat::of(&output)?,
+                path: output,
+                quality: check_quality(self.quality)?,
+                replace: true,
+            },
+            read: ReadOptions { background: Color::WHITE, any_image: false },
             prompt,
+            remarks: Vec::new(),
+            fit: Fit::Cover,
+            length: Length::Duration(Seconds(6.0)),
+            count: 1,
+            preview: None,
+            watermark: None,
             eyes: request::parse_eyes(&self.eyes)?,
             size: self.size()?,
-            duration: Seconds(6.0),
             fps: Fps(25.0),
             seed: parse_seed(&self.seed)?,
             steps: self.steps.map(|steps| positive("--steps", steps)).transpose()?,
             guidance_scale: self.guidance_scale.map(check_scale).transpose()?,
-            quality: check_quality(self.quality)?,
             device: self.device.parse()?,
-            image: self.image,
+            image: ImageSource::named(self.image),
             model: self.model,
             noise: self.noise,
             save_latents: self.save_latents,

@@ -1,14 +1,14 @@
 //! The only printer: talk goes to stderr, the path of the finished clip to stdout.
 
 use std::io::IsTerminal;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 use crate::error::Error;
 use crate::pipeline::Outcome;
-use crate::pipeline::observer::{Observer, Stage};
-use crate::pipeline::request::Request;
+use crate::pipeline::observer::{Level, Observer, Stage};
 
 /// Sends the library's warnings to stderr; when quiet, only its errors.
 pub fn show_warnings(quiet: bool) {
@@ -32,6 +32,8 @@ pub struct Report {
     stage: Option<Stage>,
     total: usize,
     last_line: Instant,
+    began: Instant,
+    times: Vec<(Stage, Duration)>,
 }
 
 impl Report {
@@ -47,7 +49,7 @@ impl Report {
                 });
             ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr()).with_style(style)
         });
-        Self { quiet, bar, stage: None, total: 0, last_line: Instant::now() }
+        Self { quiet, bar, stage: None, total: 0, last_line: Instant::now(), began: Instant::now(), times: Vec::new() }
     }
 
     fn line(&mut self, text: &str) {
@@ -61,35 +63,19 @@ impl Report {
         self.last_line = Instant::now();
     }
 
-    /// Says what was made, from what, how fast and with how much memory.
-    pub fn finish(mut self, request: &Request, outcome: &Outcome, times: &[(Stage, Duration)]) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
+    fn end_stage(&mut self) {
+        if let Some(stage) = self.stage.take() {
+            self.times.push((stage, self.began.elapsed()));
         }
-        let clip = &outcome.clip;
-        let stages: Vec<String> =
-            times.iter().map(|(stage, time)| format!("{} {:.2} s", stage.name(), time.as_secs_f64())).collect();
-        let total: Duration = times.iter().map(|(_, time)| *time).sum();
-        self.line(&format!(
-            "made      {} ({}x{}, {} frames, {}, {:.1} MB)",
-            outcome.written.path.display(),
-            clip.width,
-            clip.height,
-            clip.frames.0,
-            clip.frames.duration(clip.fps),
-            outcome.written.bytes as f64 / 1e6,
-        ));
-        self.line(&format!("seed      {}", request.seed));
-        self.line(&format!("time      {:.2} s: {}", total.as_secs_f64(), stages.join(", ")));
-        if let Some(bytes) = peak_memory() {
-            self.line(&format!("memory    {:.0} MB at its peak", bytes as f64 / 1e6));
-        }
-        println!("{}", outcome.written.path.display());
     }
 }
 
 impl Observer for Report {
+    fn clip(&mut self, _index: usize, _count: usize, _seed: u64) {}
+
     fn begin(&mut self, stage: Stage, total: usize) {
+        self.end_stage();
+        self.began = Instant::now();
         self.stage = Some(stage);
         self.total = total;
         match &self.bar {
@@ -111,8 +97,40 @@ impl Observer for Report {
         }
     }
 
-    fn note(&mut self, line: &str) {
+    fn say(&mut self, _level: Level, line: &str) {
         self.line(line);
+    }
+
+    fn preview(&mut self, path: &Path) {
+        self.line(&format!("preview   {}", path.display()));
+    }
+
+    /// Says what was made, how fast and with how much memory.
+    fn finished(&mut self, outcome: &Outcome) {
+        self.end_stage();
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+        let clip = &outcome.clip;
+        let times = std::mem::take(&mut self.times);
+        let stages: Vec<String> =
+            times.iter().map(|(stage, time)| format!("{} {:.2} s", stage.name(), time.as_secs_f64())).collect();
+        let total: Duration = times.iter().map(|(_, time)| *time).sum();
+        self.line(&format!(
+            "made      {} ({}x{}, {} frames, {}, {:.1} MB)",
+            outcome.written.path.display(),
+            clip.width,
+            clip.height,
+            clip.frames.0,
+            clip.frames.duration(clip.fps),
+            outcome.written.bytes as f64 / 1e6,
+        ));
+        self.line(&format!("seed      {}", outcome.seed));
+        self.line(&format!("time      {:.2} s: {}", total.as_secs_f64(), stages.join(", ")));
+        if let Some(bytes) = peak_memory() {
+            self.line(&format!("memory    {:.0} MB at its peak", bytes as f64 / 1e6));
+        }
+        println!("{}", outcome.written.path.display());
     }
 }
 

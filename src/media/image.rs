@@ -2,13 +2,13 @@
 
 use std::fs::File;
 use std::io::{Cursor, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use image::imageops::{self, FilterType};
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
 
 use crate::error::{Error, Result};
-use crate::picture::{Picture, PixelBox};
+use crate::picture::{Color, Picture, PixelBox};
 
 use super::{color_profile, truncation};
 
@@ -19,6 +19,57 @@ const MOST_BYTES: u64 = 1 << 30;
 /// What decoding may take: 16-bit RGBA of [`MOST_PIXELS`], and as much again for the decoder's own buffers.
 const MOST_MEMORY: u64 = 2 * MOST_PIXELS * 8;
 
+/// Where the picture comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageSource {
+    /// A file.
+    File(PathBuf),
+    /// Standard input.
+    Stdin,
+}
+
+impl ImageSource {
+    /// The source that `-i` names: `-` is standard input.
+    pub fn named(path: PathBuf) -> Self {
+        if path.as_os_str() == "-" { Self::Stdin } else { Self::File(path) }
+    }
+
+    /// The file, if it is one: no output may replace it.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Stdin => None,
+        }
+    }
+}
+
+impl std::fmt::Display for ImageSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "image {}", path.display()),
+            Self::Stdin => f.write_str("the image from standard input"),
+        }
+    }
+}
+
+/// What is refused of a picture, and how it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// What shows through where the picture is transparent.
+    pub background: Color,
+    /// Take pictures beyond the limits that only guard quality.
+    pub any_image: bool,
+}
+
+/// A picture as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenedPicture {
+    /// The pixels.
+    pub picture: Picture,
+    /// Lines for the user: for instance that of an animation the first frame is taken.
+    pub notes: Vec<String>,
+}
+
 /// Reads a JPEG, PNG or WebP file: `[height, width, 3]`, uint8, sRGB.
 ///
 /// The contents decide the format, not the name. The picture is turned as its EXIF orientation says, palettes, grey and 16 bits
@@ -26,10 +77,10 @@ const MOST_MEMORY: u64 = 2 * MOST_PIXELS * 8;
 ///
 /// # Errors
 /// A path that names no readable file, and contents that are empty, no such picture, incomplete, damaged, or beyond [`MOST_PIXELS`].
-pub fn open(path: &Path) -> Result<Picture> {
-    let thing = format!("image {}", path.display());
-    let bytes = read(path, &thing)?;
-    decode(&bytes, &thing)
+pub fn open(source: &ImageSource, _options: &ReadOptions) -> Result<OpenedPicture> {
+    let thing = source.to_string();
+    let bytes = read(source.path().expect("standard input comes later"), &thing)?;
+    Ok(OpenedPicture { picture: decode(&bytes, &thing)?, notes: Vec::new() })
 }
 
 /// The file's bytes.

@@ -12,6 +12,7 @@ use crate::units::Clip;
 
 mod color_profile;
 mod frame_count;
+pub mod framing;
 pub mod image;
 mod png_folder;
 mod rate;
@@ -19,6 +20,7 @@ mod staging;
 mod truncation;
 #[cfg(feature = "ffmpeg")]
 mod video;
+pub mod watermark;
 mod y4m;
 mod yuv420;
 
@@ -46,17 +48,31 @@ pub struct WrittenClip {
     pub bytes: u64,
 }
 
-/// What a target's name asks for.
+/// A file format of clips.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum OutputFormat {
+pub enum OutputFormat {
+    /// H.264 in MP4.
     Mp4,
+    /// H.264 in QuickTime.
+    Mov,
+    /// VP9 in WebM.
+    Webm,
+    /// Animated GIF.
+    Gif,
+    /// Animated WebP.
+    Webp,
+    /// Uncompressed YUV 4:2:0.
     Y4m,
+    /// A folder of numbered PNG pictures.
     PngFolder,
 }
 
 impl OutputFormat {
     /// The format for a name: by its extension; a folder of PNGs if it ends in `/`, has no extension or is an existing folder.
-    fn of(target: &Path) -> Result<Self> {
+    ///
+    /// # Errors
+    /// An unknown extension.
+    pub fn of(target: &Path) -> Result<Self> {
         let ends_in_separator = target.as_os_str().to_str().is_some_and(|text| text.ends_with(std::path::is_separator));
         if ends_in_separator {
             return Ok(Self::PngFolder);
@@ -77,27 +93,40 @@ impl OutputFormat {
     }
 }
 
-/// Checks, in milliseconds, that a clip can be written to `target`: a known format that this build can write, a folder that can be
+/// Where a clip goes, and as what.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Target {
+    /// The file, or the folder of PNGs.
+    pub path: PathBuf,
+    /// What is written there.
+    pub format: OutputFormat,
+    /// Quality of a lossy format, 20 to 99.
+    pub quality: u8,
+    /// Whether what stands there is replaced, or refused.
+    pub replace: bool,
+}
+
+/// Checks, in milliseconds, that a clip can be written to `target`: a format that this build can write, a folder that can be
 /// written to, nothing there that must not be replaced, and not the picture itself, `input`.
 ///
 /// # Errors
 /// What is in the way.
-pub fn check_target(target: &Path, input: &Path) -> Result<()> {
-    match OutputFormat::of(target)? {
-        OutputFormat::Mp4 => {
+pub fn check_target(target: &Target, input: Option<&Path>) -> Result<()> {
+    match target.format {
+        OutputFormat::Y4m => check_file(&target.path, input),
+        OutputFormat::PngFolder => check_png_folder(&target.path, input),
+        _ => {
             check_mp4()?;
-            check_file(target, input)
+            check_file(&target.path, input)
         }
-        OutputFormat::Y4m => check_file(target, input),
-        OutputFormat::PngFolder => check_png_folder(target, input),
     }
 }
 
-/// Like [`check_target`], for a folder of PNG frames whatever its name.
+/// Like [`check_target`], for a folder of PNG frames.
 ///
 /// # Errors
 /// What is in the way.
-pub fn check_png_folder(target: &Path, input: &Path) -> Result<()> {
+pub fn check_png_folder(target: &Path, input: Option<&Path>) -> Result<()> {
     check_not_input(target, input)?;
     png_folder::check_replaceable(target)?;
     staging::Staged::folder(target).map(drop)
@@ -107,13 +136,14 @@ pub fn check_png_folder(target: &Path, input: &Path) -> Result<()> {
 ///
 /// # Errors
 /// What is in the way.
-pub fn check_file(target: &Path, input: &Path) -> Result<()> {
+pub fn check_file(target: &Path, input: Option<&Path>) -> Result<()> {
     check_not_input(target, input)?;
     check_not_folder(target)?;
     staging::Staged::file(target).map(drop)
 }
 
-fn check_not_input(target: &Path, input: &Path) -> Result<()> {
+fn check_not_input(target: &Path, input: Option<&Path>) -> Result<()> {
+    let Some(input) = input else { return Ok(()) };
     match (target.canonicalize(), input.canonicalize()) {
         (Ok(target_path), Ok(input_path)) if input_path.starts_with(&target_path) => Err(Error::input(
             format!("output {}", target.display()),
@@ -148,14 +178,14 @@ pub fn create_png_folder(target: &Path, clip: &Clip) -> Result<Box<dyn ClipWrite
 ///
 /// # Errors
 /// Like [`check_target`]; also an odd size (but for PNGs), a frame rate that no file can hold, or a quality out of range.
-pub fn create(target: &Path, clip: &Clip, quality: u8) -> Result<Box<dyn ClipWriter>> {
-    match OutputFormat::of(target)? {
-        OutputFormat::Mp4 => create_mp4(target, clip, quality),
+pub fn create(target: &Target, clip: &Clip) -> Result<Box<dyn ClipWriter>> {
+    match target.format {
         OutputFormat::Y4m => {
-            check_not_folder(target)?;
-            Ok(Box::new(y4m::Y4mWriter::create(target, clip)?))
+            check_not_folder(&target.path)?;
+            Ok(Box::new(y4m::Y4mWriter::create(&target.path, clip)?))
         }
-        OutputFormat::PngFolder => create_png_folder(target, clip),
+        OutputFormat::PngFolder => create_png_folder(&target.path, clip),
+        _ => create_mp4(&target.path, clip, target.quality),
     }
 }
 

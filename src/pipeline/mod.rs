@@ -7,83 +7,108 @@ pub mod request;
 use crate::diffusion::{guidance, noise, sampler, schedule};
 use crate::error::Result;
 use crate::latents::Latents;
+use crate::media::framing::{Framing, FramingRequest};
 use crate::media::{self, ClipWriter, WrittenClip};
-use crate::models::{self, Branch, Conditioning, Family, PictureHints};
+use crate::models::{self, Branch, Conditioning, Decoder, Denoiser, Family, PictureHints};
 use crate::picture::Picture;
 use crate::units::Clip;
-use observer::{Observer, Stage};
+use observer::{Level, Observer, Stage};
 use request::Request;
 
-/// What a run made.
+/// A clip that a run made.
 #[derive(Debug, Clone)]
 pub struct Outcome {
     /// The clip on disk.
     pub written: WrittenClip,
     /// Its shape.
     pub clip: Clip,
+    /// Its seed.
+    pub seed: u64,
 }
 
-/// Makes a clip.
+/// Makes all clips of a request; the observer hears of each as it is complete.
 ///
 /// # Errors
 /// Bad input before anything is loaded; afterwards whatever failed. No unfinished file is left under a final name.
-pub fn generate(request: &Request, observer: &mut dyn Observer) -> Result<Outcome> {
+pub fn generate(request: &Request, observer: &mut dyn Observer) -> Result<()> {
     let run = Run::prepare(request, observer)?;
     let conditioning = run.condition(observer)?;
-    let latents = run.denoise(&conditioning, observer)?;
-    if let Some(path) = &request.save_latents {
-        latent_file::save(path, &latents, run.family.name(), request.seed)?;
+    let denoiser = run.family.denoiser()?;
+    let decoder = run.family.decoder()?;
+    for index in 0..request.count {
+        observer.clip(index, request.count, request.seed(index));
+        let latents = run.denoise(denoiser.as_ref(), index, &conditioning, observer)?;
+        if let Some(path) = &request.save_latents {
+            latent_file::save(&request.path(path, index), &latents, run.family.name(), request.seed(index))?;
+        }
+        let written = run.decode(decoder.as_ref(), index, &latents, &conditioning, observer)?;
+        observer.finished(&Outcome { written, clip: run.clip, seed: request.seed(index) });
     }
-    let written = run.decode(&latents, &conditioning, observer)?;
-    Ok(Outcome { written, clip: run.clip })
+    Ok(())
 }
 
-/// What every stage reads. The networks are not here: each is built, used and freed within its stage.
+/// What every stage reads.
 struct Run<'a> {
     request: &'a Request,
     family: Box<dyn Family>,
+    framing: Framing,
+    /// The picture as the model gets it.
     picture: Picture,
     hints: PictureHints,
+    /// The clip as it is written.
     clip: Clip,
-    noise: Latents,
+    noise: Option<Latents>,
 }
 
 impl<'a> Run<'a> {
     fn prepare(request: &'a Request, observer: &mut dyn Observer) -> Result<Self> {
         observer.begin(Stage::Prepare, 1);
+        for (level, line) in &request.remarks {
+            observer.say(*level, line);
+        }
         request.check_targets()?;
-        let original = media::image::open(&request.image)?;
+        let opened = media::image::open(&request.image, &request.read)?;
+        opened.notes.iter().for_each(|note| observer.say(Level::Note, note));
+        let original = opened.picture;
         let clip = request.clip(&original)?;
-        let hints = request.hints(&original, &clip)?;
-        let picture = media::image::cover(&original, clip.width, clip.height);
+        let framing =
+            FramingRequest { written: (clip.width, clip.height), fit: request.fit, side_multiple: 1 }.of(&original);
+        let hints = request.hints(&original, &framing)?;
+        let picture = framing.prepare(&original);
         let family = models::open(&request.model, &request.device.open()?)?;
         let shapes = family.latent_shapes(&clip);
-        let noise = match &request.noise {
-            Some(path) => latent_file::read_noise(path, &shapes)?,
-            None => noise::initial(request.seed, &shapes)?,
-        };
-        Ok(Self { request, family, picture, hints, clip, noise })
+        let noise = request.noise.as_deref().map(|path| latent_file::read_noise(path, &shapes)).transpose()?;
+        Ok(Self { request, family, framing, picture, hints, clip, noise })
     }
 
     fn condition(&self, observer: &mut dyn Observer) -> Result<Conditioning> {
         observer.begin(Stage::Text, 1);
         let text = self.family.text_encoder()?.encode(&self.request.prompt)?;
-        text.notes.iter().for_each(|note| observer.note(note));
+        text.notes.iter().for_each(|note| observer.say(Level::Note, note));
         observer.begin(Stage::Encode, 1);
         let image = self.family.image_encoder()?.encode(&self.picture, &self.hints)?;
         let conditioning = Conditioning { image, text };
-        self.family.notes(&conditioning)?.iter().for_each(|note| observer.note(note));
+        self.family.notes(&conditioning)?.iter().for_each(|note| observer.say(Level::Note, note));
         Ok(conditioning)
     }
 
-    fn denoise(&self, conditioning: &Conditioning, observer: &mut dyn Observer) -> Result<Latents> {
+    fn denoise(
+        &self,
+        denoiser: &dyn Denoiser,
+        index: usize,
+        conditioning: &Conditioning,
+        observer: &mut dyn Observer,
+    ) -> Result<Latents> {
         let defaults = self.family.defaults();
         let scale = self.request.guidance_scale.unwrap_or(defaults.guidance_scale);
         let sigmas = schedule::linear(self.request.steps.unwrap_or(defaults.steps));
         observer.begin(Stage::Denoise, sigmas.len() - 1);
         let constraints = self.family.constraints(conditioning, &self.clip)?;
-        let denoiser = self.family.denoiser()?;
-        sampler::euler(self.noise.clone(), &sigmas, &constraints, |x, sigma, step| {
+        let noise = match &self.noise {
+            Some(noise) => noise.clone(),
+            None => noise::initial(self.request.seed(index), &self.family.latent_shapes(&self.clip))?,
+        };
+        sampler::euler(noise, &sigmas, &constraints, |x, sigma, step| {
             let prompted = denoiser.velocity(x, sigma, conditioning, Branch::Prompt)?;
             let velocity = if scale == 1.0 {
                 prompted
@@ -99,21 +124,24 @@ impl<'a> Run<'a> {
     /// Frames go from the decoder into the file one by one; they are never all in memory.
     fn decode(
         &self,
+        decoder: &dyn Decoder,
+        index: usize,
         latents: &Latents,
         conditioning: &Conditioning,
         observer: &mut dyn Observer,
     ) -> Result<WrittenClip> {
         observer.begin(Stage::Decode, self.clip.frames.0);
-        let mut frames = self.family.decoder()?.start(latents, conditioning, &self.picture, &self.clip)?;
-        let mut clip_writer = media::create(&self.request.output, &self.clip, self.request.quality)?;
-        let mut frame_writer: Option<Box<dyn ClipWriter>> = self
-            .request
+        let mut frames = decoder.start(latents, conditioning, &self.picture, &self.clip)?;
+        let request = self.request;
+        let mut clip_writer = media::create(&request.target(index), &self.clip)?;
+        let mut frame_writer: Option<Box<dyn ClipWriter>> = request
             .save_frames
             .as_deref()
-            .map(|folder| media::create_png_folder(folder, &self.clip))
+            .map(|folder| media::create_png_folder(&request.path(folder, index), &self.clip))
             .transpose()?;
         let mut done = 0;
         while let Some(frame) = frames.next()? {
+            let frame = self.framing.finish(frame);
             clip_writer.write(&frame)?;
             if let Some(writer) = &mut frame_writer {
                 writer.write(&frame)?;

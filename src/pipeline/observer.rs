@@ -1,6 +1,8 @@
 //! What a run tells whoever watches it.
 
-use std::time::{Duration, Instant};
+use std::path::Path;
+
+use super::Outcome;
 
 /// The stages of a run, in order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,54 +32,43 @@ impl Stage {
     }
 }
 
+/// How much a line for the user matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Of interest to who looks closely: settings that were derived, what was trimmed.
+    Detail,
+    /// What was understood and made of the request.
+    Note,
+    /// How the words could be better; never a reason to stop.
+    Advice,
+    /// Something is not as the user may expect.
+    Warning,
+}
+
+impl Level {
+    /// The name in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Detail => "detail",
+            Self::Note => "note",
+            Self::Advice => "advice",
+            Self::Warning => "warning",
+        }
+    }
+}
+
 /// Watches a run.
 pub trait Observer {
+    /// Clip `index` of `count`, from 0, begins, with this seed. Stages before the first belong to all clips.
+    fn clip(&mut self, index: usize, count: usize, seed: u64);
     /// A stage of `total` steps begins; the one before has ended.
     fn begin(&mut self, stage: Stage, total: usize);
     /// `done` steps of the stage are complete.
     fn advance(&mut self, done: usize);
     /// A line for the user.
-    fn note(&mut self, line: &str);
-}
-
-/// Measures the time of each stage, and passes everything on.
-pub struct StageTimes<'a> {
-    inner: &'a mut dyn Observer,
-    finished: Vec<(Stage, Duration)>,
-    current: Option<(Stage, Instant)>,
-}
-
-impl<'a> StageTimes<'a> {
-    /// A stopwatch in front of `inner`.
-    pub fn new(inner: &'a mut dyn Observer) -> Self {
-        Self { inner, finished: Vec::new(), current: None }
-    }
-
-    /// Ends the last stage and gives all times, in order.
-    pub fn finish(mut self) -> Vec<(Stage, Duration)> {
-        self.end_current();
-        self.finished
-    }
-
-    fn end_current(&mut self) {
-        if let Some((stage, start)) = self.current.take() {
-            self.finished.push((stage, start.elapsed()));
-        }
-    }
-}
-
-impl Observer for StageTimes<'_> {
-    fn begin(&mut self, stage: Stage, total: usize) {
-        self.end_current();
-        self.current = Some((stage, Instant::now()));
-        self.inner.begin(stage, total);
-    }
-
-    fn advance(&mut self, done: usize) {
-        self.inner.advance(done);
-    }
-
-    fn note(&mut self, line: &str) {
-        self.inner.note(line);
-    }
+    fn say(&mut self, level: Level, line: &str);
+    /// A preview can be looked at; it is written anew whenever more can be seen.
+    fn preview(&mut self, path: &Path);
+    /// A clip is complete.
+    fn finished(&mut self, outcome: &Outcome);
 }

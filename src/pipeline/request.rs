@@ -1,14 +1,18 @@
 //! What the user asked for, validated and typed: nothing after this module sees a raw option.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use super::observer::Level;
 use crate::camera::{self, CameraCommand};
 use crate::device::DeviceChoice;
 use crate::error::{Error, Result};
-use crate::media;
+use crate::media::framing::{Fit, Framing};
+use crate::media::image::{ImageSource, ReadOptions};
+use crate::media::watermark::Watermark;
+use crate::media::{self, Target};
 use crate::models::{MotionPrompt, PictureHints};
 use crate::picture::{Picture, PixelBox};
-use crate::units::{Clip, Fps, Seconds};
+use crate::units::{Clip, Fps, PixelFrames, Seconds};
 
 /// Shortest and longest side of a clip in pixels.
 pub const SIDES: std::ops::RangeInclusive<usize> = 32..=4096;
@@ -35,33 +39,48 @@ pub enum Size {
     },
 }
 
+/// How long the clip is to be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Length {
+    /// This long: `round(duration x fps)` frames.
+    Duration(Seconds),
+    /// Exactly this many frames.
+    Frames(PixelFrames),
+}
+
 /// A whole run.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// The picture to animate.
-    pub image: PathBuf,
-    /// Where the clip goes; the extension chooses the format.
-    pub output: PathBuf,
+    pub image: ImageSource,
+    /// What is refused of it, and what shows where it is transparent or ends.
+    pub read: ReadOptions,
+    /// The clip to write; of several, what their names are made from: see [`Request::target`].
+    pub output: Target,
     /// What should move.
     pub prompt: MotionPrompt,
+    /// Lines to say before the run: advice on the words, and what was rewritten.
+    pub remarks: Vec<(Level, String)>,
     /// Boxes around the open eyes in pixels of the picture as it is in the file; empty means that they are looked for.
     pub eyes: Vec<PixelBox>,
-    /// A name from [`crate::models::FAMILIES`].
+    /// A name from [`crate::models::FAMILIES`], or a folder.
     pub model: String,
     /// Size of the clip.
     pub size: Size,
+    /// How the picture fills a size of another aspect.
+    pub fit: Fit,
     /// Length of the clip.
-    pub duration: Seconds,
+    pub length: Length,
     /// Frame rate.
     pub fps: Fps,
-    /// Seed of all noise.
+    /// Seed of all noise of the first clip; each further one takes the next number.
     pub seed: u64,
+    /// Number of clips.
+    pub count: usize,
     /// Denoising steps; `None` is the model's own number.
     pub steps: Option<usize>,
     /// Classifier-free guidance scale; `None` is the model's own.
     pub guidance_scale: Option<f64>,
-    /// Quality of a lossy format, 20 to 99.
-    pub quality: u8,
     /// Where the networks run.
     pub device: DeviceChoice,
     /// A file to read the initial noise from.
@@ -70,17 +89,51 @@ pub struct Request {
     pub save_latents: Option<PathBuf>,
     /// A folder to write every frame to.
     pub save_frames: Option<PathBuf>,
+    /// A small animated picture, `.gif` or `.webp`, to write as soon as something can be seen.
+    pub preview: Option<Target>,
+    /// What is drawn into the corner of every frame.
+    pub watermark: Option<Watermark>,
 }
 
 impl Request {
+    /// The seed of clip `index`.
+    pub fn seed(&self, index: usize) -> u64 {
+        self.seed.wrapping_add(index as u64)
+    }
+
+    /// `path` for clip `index`: as it is for a single clip, with the seed behind the name for one of several.
+    pub fn path(&self, path: &Path, index: usize) -> PathBuf {
+        if self.count == 1 {
+            return path.to_owned();
+        }
+        let mut name = path.file_stem().unwrap_or_default().to_owned();
+        name.push(format!("-{}", self.seed(index)));
+        if let Some(extension) = path.extension() {
+            name.push(".");
+            name.push(extension);
+        }
+        path.with_file_name(name)
+    }
+
+    /// Where clip `index` goes.
+    pub fn target(&self, index: usize) -> Target {
+        Target { path: self.path(&self.output.path, index), ..self.output.clone() }
+    }
+
     /// Checks every place that the run will write to.
     ///
     /// # Errors
     /// A place that cannot be written to, or that must not be replaced.
     pub fn check_targets(&self) -> Result<()> {
-        media::check_target(&self.output, &self.image)?;
-        self.save_latents.as_deref().map_or(Ok(()), |file| media::check_file(file, &self.image))?;
-        self.save_frames.as_deref().map_or(Ok(()), |folder| media::check_png_folder(folder, &self.image))
+        let input = self.image.path();
+        for index in 0..self.count {
+            media::check_target(&self.target(index), input)?;
+            let file = |file: &PathBuf| media::check_file(&self.path(file, index), input);
+            self.save_latents.as_ref().map_or(Ok(()), file)?;
+            let folder = |folder: &PathBuf| media::check_png_folder(&self.path(folder, index), input);
+            self.save_frames.as_ref().map_or(Ok(()), folder)?;
+        }
+        Ok(())
     }
 
     /// The clip that this request makes of `picture`.
@@ -89,23 +142,28 @@ impl Request {
     /// A side outside [`SIDES`].
     pub fn clip(&self, picture: &Picture) -> Result<Clip> {
         let (width, height) = self.size.resolve(picture.width(), picture.height())?;
-        Ok(Clip { width, height, frames: self.duration.frames(self.fps), fps: self.fps })
+        let frames = match self.length {
+            Length::Duration(duration) => duration.frames(self.fps),
+            Length::Frames(frames) => frames,
+        };
+        Ok(Clip { width, height, frames, fps: self.fps })
     }
 
-    /// What the user says about `picture`, in pixels of the clip.
+    /// What the user says about `picture`, in pixels of the frames that the model makes.
     ///
     /// # Errors
     /// A box that does not lie within the part of the picture that the clip shows.
-    pub fn hints(&self, picture: &Picture, clip: &Clip) -> Result<PictureHints> {
+    pub fn hints(&self, picture: &Picture, framing: &Framing) -> Result<PictureHints> {
+        let (frame_width, frame_height) = framing.generated();
         let place = |eye: &PixelBox| {
-            let placed = media::image::cover_box(picture, *eye, clip.width, clip.height);
+            let placed = framing.place(picture, *eye);
             // A box that ends exactly at the border may seem to lie beyond it by a rounding error.
             let within = |start: f64, size: f64, side: usize| start >= -1e-6 && start + size <= side as f64 + 1e-6;
-            if within(placed.left, placed.width, clip.width) && within(placed.top, placed.height, clip.height) {
+            if within(placed.left, placed.width, frame_width) && within(placed.top, placed.height, frame_height) {
                 return Ok(placed);
             }
             let found = format!("{},{},{},{}", eye.left, eye.top, eye.width, eye.height);
-            let [left, top, width, height] = media::image::shown_part(picture, clip.width, clip.height);
+            let [left, top, width, height] = framing.shown_part(picture);
             let wanted = format!("a box within {left},{top},{width},{height}, which the clip shows");
             Err(Error::input("--eyes", wanted, found, "measure in the picture's own pixels from its upper left corner"))
         };

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use stir::error::{Error, Result};
-use stir::media::{self, WrittenClip};
-use stir::picture::Picture;
+use stir::media::image::{ImageSource, ReadOptions};
+use stir::media::{self, ClipWriter, OutputFormat, Target, WrittenClip};
+use stir::picture::{Color, Picture};
 use stir::units::{Clip, Fps, PixelFrames};
 
 mod fitting;
@@ -75,9 +76,28 @@ fn drawing(width: usize, height: usize, index: usize) -> Picture {
     Picture::new(width, height, pixels)
 }
 
+/// The picture in a file, composited on white.
+fn open(path: &Path) -> Result<Picture> {
+    let options = ReadOptions { background: Color::WHITE, any_image: true };
+    Ok(media::image::open(&ImageSource::File(path.to_owned()), &options)?.picture)
+}
+
+/// The target that a name asks for.
+fn target(path: &Path, quality: u8) -> Result<Target> {
+    Ok(Target { path: path.to_owned(), format: OutputFormat::of(path)?, quality, replace: true })
+}
+
+fn check_target(path: &Path, input: &Path) -> Result<()> {
+    media::check_target(&target(path, 95)?, Some(input))
+}
+
+fn create(path: &Path, clip: &Clip, quality: u8) -> Result<Box<dyn ClipWriter>> {
+    media::create(&target(path, quality)?, clip)
+}
+
 /// Writes a whole clip of the drawing.
 fn write_clip(target: &Path, clip: &Clip) -> Result<WrittenClip> {
-    let mut writer = media::create(target, clip, 95)?;
+    let mut writer = create(target, clip, 95)?;
     for index in 0..clip.frames.0 {
         writer.write(&drawing(clip.width, clip.height, index))?;
     }

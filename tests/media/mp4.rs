@@ -6,11 +6,11 @@ use std::path::Path;
 use ffmpeg_next::codec::{self, Profile};
 use ffmpeg_next::format::Pixel;
 use ffmpeg_next::{chroma, color, decoder, frame};
-use stir::media::{WrittenClip, create};
+use stir::media::WrittenClip;
 use stir::picture::Picture;
 use stir::units::{Clip, Fps};
 
-use super::{Folder, clip, drawing, refusal, write_clip};
+use super::{Folder, clip, create, drawing, refusal, write_clip};
 
 /// What a player gets from a file with one video track.
 struct Played {

@@ -2,10 +2,9 @@
 
 use image::codecs::jpeg::JpegEncoder;
 use image::{DynamicImage, ExtendedColorType, ImageEncoder, ImageFormat};
-use stir::media::image::open;
 use stir::picture::Picture;
 
-use super::{Folder, drawing, refusal};
+use super::{Folder, drawing, open, refusal};
 
 /// Made with Pillow: `Image.new("RGB", (16, 16), (200, 120, 40)).save("flat.webp", quality=90, method=6)`.
 const LOSSY_WEBP: [u8; 70] = [

@@ -2,9 +2,7 @@
 
 use std::fs;
 
-use stir::media::check_target;
-
-use super::{Folder, refusal};
+use super::{Folder, check_target, refusal};
 
 #[test]
 fn good_targets_pass_and_nothing_is_left_behind() {
@@ -77,7 +75,7 @@ fn without_ffmpeg_mp4_is_refused_with_the_build_command() {
     let input = folder.write("picture.png", b"picture");
     for message in [
         refusal(check_target(&folder.path("clip.mp4"), &input)),
-        refusal(stir::media::create(&folder.path("clip.mp4"), &super::clip(64, 64, 2), 95)),
+        refusal(super::create(&folder.path("clip.mp4"), &super::clip(64, 64, 2), 95)),
     ] {
         assert!(message.contains("cargo build --release --features ffmpeg"), "{message}");
     }

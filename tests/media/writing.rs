@@ -2,11 +2,11 @@
 
 use std::fs;
 
-use stir::media::{WrittenClip, create, image::open};
+use stir::media::WrittenClip;
 use stir::picture::Picture;
 use stir::units::{Clip, Fps};
 
-use super::{Folder, clip, drawing, refusal, write_clip};
+use super::{Folder, clip, create, drawing, open, refusal, write_clip};
 
 /// One target of every format that this build can write.
 fn targets() -> Vec<&'static str> {

@@ -5,11 +5,12 @@ use std::path::Path;
 use candle_core::Device;
 use stir::camera::split_prompt;
 use stir::diffusion::{guidance, noise, sampler, schedule};
+use stir::media::image::{ImageSource, ReadOptions};
 use stir::models::sway::codec::Motion;
 use stir::models::sway::decoder::camera::cover_zooms;
 use stir::models::sway::motion::{ControlFrame, MotionFrame};
 use stir::models::{Branch, Conditioning, Family, ImageCondition, MotionPrompt, PictureHints};
-use stir::picture::Picture;
+use stir::picture::{Color, Picture};
 use stir::units::{Clip, Fps, PixelFrames};
 
 use crate::fixture::repository;
@@ -107,7 +108,8 @@ pub struct SampledMotion {
 }
 
 fn prepare(path: &Path) -> (Picture, Clip) {
-    let original = stir::media::image::open(path).unwrap();
+    let options = ReadOptions { background: Color::WHITE, any_image: true };
+    let original = stir::media::image::open(&ImageSource::File(path.to_owned()), &options).unwrap().picture;
     let scale = SHORT_SIDE as f64 / original.width().min(original.height()) as f64;
     let side = |side: usize| (side as f64 * scale / 2.0).round() as usize * 2;
     let (width, height) = (side(original.width()), side(original.height()));
