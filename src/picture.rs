@@ -1,5 +1,7 @@
 //! A decoded image, and equally one frame of a clip: 8-bit sRGB without alpha.
 
+use crate::error::{Error, Result};
+
 /// Pixels row by row, three bytes (red, green, blue) each: `[height, width, 3]`, uint8, sRGB.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Picture {
@@ -52,6 +54,30 @@ pub struct Color(pub [u8; 3]);
 impl Color {
     /// Paper, and what transparent pictures are mostly made for.
     pub const WHITE: Self = Self([255; 3]);
+}
+
+impl std::str::FromStr for Color {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        let pair = |start: usize| text.get(start..start + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match text {
+            "white" => Ok(Self::WHITE),
+            "black" => Ok(Self([0; 3])),
+            _ if text.len() == 7 && text.starts_with('#') => {
+                let parts = [pair(1), pair(3), pair(5)];
+                if let [Some(red), Some(green), Some(blue)] = parts {
+                    return Ok(Self([red, green, blue]));
+                }
+                Err(unknown_color(text))
+            }
+            _ => Err(unknown_color(text)),
+        }
+    }
+}
+
+fn unknown_color(text: &str) -> Error {
+    Error::input("colour", "white, black or #rrggbb", format!("\"{text}\""), "such as #f5f0e6")
 }
 
 /// A box in pixels of a picture; the first pixel reaches from 0 to 1.

@@ -1,7 +1,8 @@
 //! How the picture, the frames that a model makes of it and the frames that are written lie on each other.
 
 use super::image;
-use crate::picture::{Picture, PixelBox};
+use crate::error::{Error, Result};
+use crate::picture::{Color, Picture, PixelBox};
 
 /// How a picture fills a clip of another aspect.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -12,6 +13,22 @@ pub enum Fit {
     Contain,
     /// It is stretched.
     Stretch,
+}
+
+impl std::str::FromStr for Fit {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "cover" => Ok(Self::Cover),
+            "contain" => Ok(Self::Contain),
+            "stretch" => Ok(Self::Stretch),
+            _ => {
+                let found = format!("\"{text}\"");
+                Err(Error::input("--fit", "cover, contain or stretch", found, "cover is the default"))
+            }
+        }
+    }
 }
 
 /// The way from a picture to the frames that a model makes, and from those to the frames that are written.
@@ -54,6 +71,8 @@ pub struct FramingRequest {
     pub written: (usize, usize),
     /// How the picture fills them.
     pub fit: Fit,
+    /// The colour of the bars of [`Fit::Contain`].
+    pub background: Color,
     /// A model makes only sides that are multiples of this.
     pub side_multiple: usize,
 }

@@ -93,6 +93,26 @@ impl OutputFormat {
     }
 }
 
+impl std::str::FromStr for OutputFormat {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self> {
+        match text {
+            "mp4" => Ok(Self::Mp4),
+            "mov" => Ok(Self::Mov),
+            "webm" => Ok(Self::Webm),
+            "gif" => Ok(Self::Gif),
+            "webp" => Ok(Self::Webp),
+            "y4m" => Ok(Self::Y4m),
+            "png" => Ok(Self::PngFolder),
+            _ => {
+                let found = format!("\"{text}\"");
+                Err(Error::input("--format", "mp4, mov, webm, gif, webp, y4m or png", found, "mp4 is the default"))
+            }
+        }
+    }
+}
+
 /// Where a clip goes, and as what.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Target {

@@ -1,6 +1,6 @@
 //! A mark in the corner of every frame: words, or a picture.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What is drawn.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -9,4 +9,11 @@ pub enum Watermark {
     Text(String),
     /// The picture in this file.
     Picture(PathBuf),
+}
+
+impl Watermark {
+    /// What `--watermark` names: the picture of that name where there is one, otherwise the words themselves.
+    pub fn named(text: &str) -> Self {
+        if Path::new(text).is_file() { Self::Picture(text.into()) } else { Self::Text(text.to_owned()) }
+    }
 }

@@ -71,8 +71,13 @@ impl<'a> Run<'a> {
         opened.notes.iter().for_each(|note| observer.say(Level::Note, note));
         let original = opened.picture;
         let clip = request.clip(&original)?;
-        let framing =
-            FramingRequest { written: (clip.width, clip.height), fit: request.fit, side_multiple: 1 }.of(&original);
+        let framing = FramingRequest {
+            written: (clip.width, clip.height),
+            fit: request.fit,
+            background: request.read.background,
+            side_multiple: 1,
+        }
+        .of(&original);
         let hints = request.hints(&original, &framing)?;
         let picture = framing.prepare(&original);
         let family = models::open(&request.model, &request.device.open()?)?;
