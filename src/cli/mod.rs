@@ -1,33 +1,109 @@
 //! The command line: one file a subcommand; [`report`] is the only printer.
 
+mod completions;
+pub mod config;
+mod dry_run;
 mod generate;
+pub mod options;
+mod output;
 pub mod report;
+mod resolve;
+pub mod settings;
+mod values;
 
-use clap::{Parser, Subcommand};
+use std::ffi::OsString;
+use std::path::Path;
+use std::sync::Arc;
 
-use crate::error::Result;
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::error::{Error, Result};
+use config::Config;
+use options::Options;
+use report::{Console, Verbosity, stdout};
 
 /// Makes a still image move: latent video diffusion on your own machine
 #[derive(Debug, Parser)]
 #[command(name = "stir", version, arg_required_else_help = true, max_term_width = 100)]
-pub struct Cli {
+struct Cli {
     #[command(subcommand)]
     command: Command,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    Generate(Box<generate::Generate>),
+    Generate(Box<Options>),
+    Completions(completions::Completions),
+    Schema(completions::Schema),
 }
 
-impl Cli {
-    /// Runs the chosen subcommand.
-    ///
-    /// # Errors
-    /// Whatever stopped it; [`crate::error::Error::exit_code`] says how the program ends.
-    pub fn run(self) -> Result<()> {
-        match self.command {
-            Command::Generate(arguments) => arguments.run(),
+/// Runs `stir` with these arguments, the program's name first, and says how it ends: 0 done, 1 failed, 2 bad arguments or input.
+pub fn run(arguments: Vec<OsString>) -> u8 {
+    let json = arguments.iter().any(|argument| argument == "--json");
+    let matches = match Cli::command().try_get_matches_from(&arguments) {
+        Ok(matches) => matches,
+        Err(error) => return answer(&error, json),
+    };
+    let cli = Cli::from_arg_matches(&matches).expect("clap has checked the arguments");
+    let plain = || Arc::new(Console::new(Verbosity::Normal, json));
+    let (console, result) = match cli.command {
+        Command::Completions(completions) => (plain(), completions.run()),
+        Command::Schema(schema) => (plain(), schema.run()),
+        Command::Generate(options) => {
+            let given = matches.subcommand_matches("generate").expect("the command is generate");
+            match configured(*options, given, &arguments) {
+                Err(error) => (plain(), Err(error)),
+                Ok((options, config)) => {
+                    let console = Arc::new(options.console());
+                    let result = options.run(console.clone());
+                    (
+                        console,
+                        result.map_err(|error| match config {
+                            Some(config) => config.locate(error),
+                            None => error,
+                        }),
+                    )
+                }
+            }
+        }
+    };
+    match result {
+        Ok(()) => 0,
+        Err(error) => {
+            console.error(&error);
+            error.exit_code()
         }
     }
+}
+
+/// The options together with those of `--config`, if it is among them.
+fn configured(options: Options, given: &ArgMatches, arguments: &[OsString]) -> Result<(Options, Option<Config>)> {
+    let Some(file) = &options.config else { return Ok((options, None)) };
+    let on_command_line =
+        |option: &str| given.value_source(&option.replace('-', "_")) == Some(ValueSource::CommandLine);
+    let config = Config::read(Path::new(file))?.without(on_command_line);
+    // Behind "stir generate"; what the user typed comes later and so goes before.
+    let (command, typed) = arguments.split_at(2);
+    let all = command.iter().cloned().chain(config.arguments()).chain(typed.iter().cloned());
+    let unusable = |error: clap::Error| {
+        let found = error.to_string();
+        Error::input(config.file.clone(), "settings that can be used together", found, "change one of them")
+    };
+    match Cli::try_parse_from(all).map_err(unusable)?.command {
+        Command::Generate(options) => Ok((*options, Some(config))),
+        _ => unreachable!("options do not change the command"),
+    }
+}
+
+/// What clap has to say: help and version on stdout, anything else is a wrong use.
+fn answer(error: &clap::Error, json: bool) -> u8 {
+    let text = error.render().to_string();
+    if matches!(error.kind(), ErrorKind::DisplayHelp | ErrorKind::DisplayVersion) {
+        stdout::write(text.as_bytes());
+        return 0;
+    }
+    Console::new(Verbosity::Normal, json).wrong_use(&text);
+    2
 }

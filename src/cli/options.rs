@@ -1,0 +1,160 @@
+//! The options of `stir generate`: their names, their help and their groups. Values are kept as they were given; [`super::resolve`] reads them.
+
+use std::ffi::OsString;
+
+use clap::{Args, ValueHint};
+
+use super::values::Names;
+
+/// Animate a picture: 6 seconds, 25 frames a second
+#[derive(Debug, Default, Args)]
+#[command(
+    args_override_self = true,
+    override_usage = "stir generate -i IMAGE -p WORDS [-o OUT] [OPTIONS]",
+    after_help = "Example:\n  stir generate -i portrait.png -p \"hair gently flowing, eyes blinking slowly [push in]\" -o clip.mp4"
+)]
+pub struct Options {
+    /// Picture to animate: JPEG, PNG or WebP; `-` reads it from standard input
+    #[arg(short, long, value_name = "IMAGE", value_hint = ValueHint::FilePath, help_heading = "Picture and clip")]
+    pub(super) image: Option<OsString>,
+
+    /// Clip to write: .mp4, .mov, .webm, .gif, .webp, .y4m, or a folder (ending in /) of PNGs [default: the picture's name with .mp4, in the current folder]
+    #[arg(short, long, value_name = "OUT", value_hint = ValueHint::AnyPath, help_heading = "Picture and clip")]
+    pub(super) output: Option<OsString>,
+
+    /// What should move, in 2 to 2000 characters; camera commands in brackets, such as [push in, tilt up]
+    #[arg(short, long, value_name = "WORDS", help_heading = "Words")]
+    pub(super) prompt: Option<OsString>,
+
+    /// Camera commands, up to three, separated by commas, as in brackets in the prompt
+    #[arg(long, value_name = "COMMANDS", help_heading = "Words")]
+    pub(super) camera: Option<OsString>,
+
+    /// Motion intensity: low, medium, high or a number from 0 to 2 [default: medium]
+    #[arg(long, value_name = "AMOUNT", value_parser = Names(&["low", "medium", "high"]), hide_possible_values = true, allow_hyphen_values = true, help_heading = "Words")]
+    pub(super) motion: Option<OsString>,
+
+    /// Rewrite the prompt by rules into motion, direction and atmosphere, and say what came of it
+    #[arg(long, help_heading = "Words")]
+    pub(super) prompt_optimizer: bool,
+
+    /// Short side of the clip, in the picture's aspect: 480p, 512p, 720p or 1080p [default: 720p]
+    #[arg(long, value_name = "NAME", value_parser = Names(&["480p", "512p", "720p", "1080p"]), hide_possible_values = true, help_heading = "Shape")]
+    pub(super) resolution: Option<OsString>,
+
+    /// Width in pixels, an even number from 32 to 4096; the height follows from the picture unless -H is given too
+    #[arg(short = 'W', long, value_name = "PIXELS", allow_hyphen_values = true, help_heading = "Shape")]
+    pub(super) width: Option<OsString>,
+
+    /// Height in pixels, an even number from 32 to 4096; the width follows from the picture unless -W is given too
+    #[arg(short = 'H', long, value_name = "PIXELS", allow_hyphen_values = true, help_heading = "Shape")]
+    pub(super) height: Option<OsString>,
+
+    /// How the picture fills -W and -H: cover (cropped in the centre), contain (all of it, between bars) or stretch [default: cover]
+    #[arg(long, value_name = "HOW", value_parser = Names(&["cover", "contain", "stretch"]), hide_possible_values = true, help_heading = "Shape")]
+    pub(super) fit: Option<OsString>,
+
+    /// What shows where the picture is transparent, and in the bars of --fit contain: white, black or #rrggbb [default: white]
+    #[arg(long, value_name = "COLOR", help_heading = "Shape")]
+    pub(super) background: Option<OsString>,
+
+    /// Length in seconds, over 0 and up to 600 [default: 6]
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true, help_heading = "Time")]
+    pub(super) duration: Option<OsString>,
+
+    /// Frames a second, up to 240 [default: 25]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, help_heading = "Time")]
+    pub(super) fps: Option<OsString>,
+
+    /// Length in frames, 1 to 15000, instead of --duration
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, help_heading = "Time")]
+    pub(super) num_frames: Option<OsString>,
+
+    /// Seed of the noise: the same seed gives the same clip; `random` draws one and prints it [default: 42]
+    #[arg(short, long, value_name = "NUMBER|random", allow_hyphen_values = true, help_heading = "Sampling")]
+    pub(super) seed: Option<OsString>,
+
+    /// Number of clips, 1 to 1000, each with the next seed, which goes into its name [default: 1]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, help_heading = "Sampling")]
+    pub(super) count: Option<OsString>,
+
+    /// Denoising steps, 1 to 1000 [default: the model's own]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, help_heading = "Sampling")]
+    pub(super) steps: Option<OsString>,
+
+    /// How strongly the words lead, 0 to 100; 1 means no guidance [default: the model's own]
+    #[arg(long, value_name = "NUMBER", alias = "cfg-scale", allow_hyphen_values = true, help_heading = "Sampling")]
+    pub(super) guidance_scale: Option<OsString>,
+
+    /// Model to use: a name, or the path of a folder [default: the model that ships with stir]
+    #[arg(long, value_name = "NAME|PATH", value_hint = ValueHint::DirPath, help_heading = "Model")]
+    pub(super) model: Option<OsString>,
+
+    /// Where to run: auto, cpu, cuda, cuda:N or metal [default: auto]
+    #[arg(long, value_name = "DEVICE", value_parser = Names(&["auto", "cpu", "cuda", "metal"]), hide_possible_values = true, help_heading = "Model")]
+    pub(super) device: Option<OsString>,
+
+    /// Number of CPU threads [default: all cores]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, help_heading = "Model")]
+    pub(super) threads: Option<OsString>,
+
+    /// Box around an open eye without its lashes, in pixels of IMAGE (left, top, width, height), once or twice [default: look for them]
+    #[arg(long, value_name = "X,Y,W,H", allow_hyphen_values = true, help_heading = "Model")]
+    pub(super) eyes: Vec<OsString>,
+
+    /// Quality of a lossy format, 20 to 99 [default: 95]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, help_heading = "Output")]
+    pub(super) quality: Option<OsString>,
+
+    /// Format of the clip where its name does not say it: mp4, mov, webm, gif, webp, y4m or png (a folder) [default: mp4]
+    #[arg(long, value_name = "FORMAT", value_parser = Names(&["mp4", "mov", "webm", "gif", "webp", "y4m", "png"]), hide_possible_values = true, help_heading = "Output")]
+    pub(super) format: Option<OsString>,
+
+    /// Refuse to replace a clip that is already there
+    #[arg(long, help_heading = "Output")]
+    pub(super) no_clobber: bool,
+
+    /// Draw this text, or the picture in this file, into the lower right corner of every frame
+    #[arg(long, value_name = "TEXT|FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
+    pub(super) watermark: Option<OsString>,
+
+    /// Also write a small .webp or .gif as soon as something can be seen [default FILE: OUT's name with .preview.webp]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "", value_hint = ValueHint::FilePath, help_heading = "Output")]
+    pub(super) preview: Option<OsString>,
+
+    /// Write exactly the frames of the clip as 000000.png, 000001.png, ... into this folder
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath, help_heading = "Output")]
+    pub(super) save_frames: Option<OsString>,
+
+    /// Write the final latents to a safetensors file
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
+    pub(super) save_latents: Option<OsString>,
+
+    /// Read the initial noise from a safetensors file instead of drawing it
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
+    pub(super) noise: Option<OsString>,
+
+    /// Print events on standard output instead of the clip's path: one JSON object a line, as `stir schema events` describes
+    #[arg(long, help_heading = "Output")]
+    pub(super) json: bool,
+
+    /// Print nothing but errors and the clip's path
+    #[arg(short, long, help_heading = "Output")]
+    pub(super) quiet: bool,
+
+    /// Print every setting, and details of what is done
+    #[arg(short, long, help_heading = "Output")]
+    pub(super) verbose: bool,
+
+    /// Read options from a TOML file, such as `steps = 8`; options given here come first. Its paths are relative to the current folder
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Running")]
+    pub(super) config: Option<OsString>,
+
+    /// Check everything and print the settings as TOML that --config reads, but make nothing
+    #[arg(long, help_heading = "Running")]
+    pub(super) dry_run: bool,
+
+    /// Take pictures beyond the limits that only guard quality: over 20 MB, under 300 pixels, longer than 5:2
+    #[arg(long, help_heading = "Running")]
+    pub(super) allow_any_image: bool,
+}

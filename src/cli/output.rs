@@ -1,0 +1,123 @@
+//! Where a clip and its previews go, and in which format, from what `-o`, `--format`, `-i` and `--preview` say.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use super::values;
+use crate::error::{Error, Result};
+use crate::media::image::ImageSource;
+use crate::media::{OutputFormat, Target};
+
+/// The output: its name and format; by default the picture's name in the current folder, as MP4.
+pub(super) fn target(
+    output: Option<&OsStr>,
+    format: Option<&OsStr>,
+    image: &ImageSource,
+) -> Result<(PathBuf, OutputFormat)> {
+    let format: Option<OutputFormat> = format.map(|format| values::text("--format", format)?.parse()).transpose()?;
+    match output {
+        Some(output) => {
+            let path = values::path("--output", output)?;
+            let format = resolve(&path, format)?;
+            Ok((path, format))
+        }
+        None => {
+            let format = format.unwrap_or(OutputFormat::Mp4);
+            Ok((default_name(image, format), format))
+        }
+    }
+}
+
+/// The picture's name with the format's extension, `clip` where it has none.
+fn default_name(image: &ImageSource, format: OutputFormat) -> PathBuf {
+    let mut name = image.path().and_then(Path::file_stem).unwrap_or(OsStr::new("clip")).to_owned();
+    match format {
+        OutputFormat::PngFolder => name.push("-frames/"),
+        _ => name.push(format!(".{}", format_name(format))),
+    }
+    PathBuf::from(name)
+}
+
+/// Where previews go; `option` is empty where only the flag was given.
+pub(super) fn preview(option: &OsStr, output: &Target) -> Result<Target> {
+    let path = if option.is_empty() { output.path.with_extension("preview.webp") } else { PathBuf::from(option) };
+    let extension = path.extension().map(|extension| extension.to_string_lossy().to_lowercase());
+    let format = match extension.as_deref() {
+        Some("webp") => OutputFormat::Webp,
+        Some("gif") => OutputFormat::Gif,
+        _ => {
+            let found = format!("\"{}\"", path.display());
+            let hint = "such as --preview=look.webp; leave the name out for OUT's with .preview.webp";
+            return Err(Error::input("--preview", "a name that ends in .webp or .gif", found, hint));
+        }
+    };
+    Ok(Target { path, format, ..output.clone() })
+}
+
+/// The format for a name and what `--format` says: that wins where the name has no extension or an unknown one.
+fn resolve(path: &Path, explicit: Option<OutputFormat>) -> Result<OutputFormat> {
+    match (explicit, OutputFormat::of(path)) {
+        (Some(explicit), Ok(shown)) if path.extension().is_some() && shown != explicit => Err(Error::input(
+            "--format",
+            format!("{}, which is what the name {} stands for", format_name(shown), path.display()),
+            format_name(explicit),
+            "leave --format out, or change the name",
+        )),
+        (Some(explicit), _) => Ok(explicit),
+        (None, shown) => shown,
+    }
+}
+
+/// The word for a format in `--format` and in reports.
+pub(super) fn format_name(format: OutputFormat) -> &'static str {
+    match format {
+        OutputFormat::Mp4 => "mp4",
+        OutputFormat::Mov => "mov",
+        OutputFormat::Webm => "webm",
+        OutputFormat::Gif => "gif",
+        OutputFormat::Webp => "webp",
+        OutputFormat::Y4m => "y4m",
+        OutputFormat::PngFolder => "png",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(output: Option<&str>, format: Option<&str>, image: &str) -> Result<(PathBuf, OutputFormat)> {
+        target(output.map(OsStr::new), format.map(OsStr::new), &ImageSource::named(image.into()))
+    }
+
+    #[test]
+    fn the_output_takes_the_pictures_name() {
+        assert_eq!(named(None, None, "some/a.b.png").unwrap(), ("a.b.mp4".into(), OutputFormat::Mp4));
+        assert_eq!(named(None, Some("webm"), "a.png").unwrap(), ("a.webm".into(), OutputFormat::Webm));
+        assert_eq!(named(None, Some("png"), "a.png").unwrap(), ("a-frames/".into(), OutputFormat::PngFolder));
+        for unnamed in ["-", "..", "/"] {
+            assert_eq!(named(None, None, unnamed).unwrap().0, PathBuf::from("clip.mp4"), "{unnamed}");
+        }
+    }
+
+    #[test]
+    fn name_and_format_must_agree() {
+        assert_eq!(named(Some("clip.y4m"), Some("y4m"), "a.png").unwrap().1, OutputFormat::Y4m);
+        assert_eq!(named(Some("clip.v2"), Some("mp4"), "a.png").unwrap().1, OutputFormat::Mp4);
+        assert_eq!(named(Some("clip"), Some("mp4"), "a.png").unwrap().1, OutputFormat::Mp4);
+        assert!(named(Some("clip.y4m"), Some("mp4"), "a.png").unwrap_err().to_string().contains("y4m"));
+        assert!(named(Some("clip.avi"), None, "a.png").is_err());
+        assert!(named(Some(""), None, "a.png").is_err());
+    }
+
+    #[test]
+    fn previews_are_small_animations_beside_the_clip() {
+        let (path, format) = named(Some("out/clip.mp4"), None, "a.png").unwrap();
+        let output = Target { path, format, quality: 95, replace: true };
+        let preview = |option: &str| preview(OsStr::new(option), &output);
+        assert_eq!(preview("").unwrap().path, PathBuf::from("out/clip.preview.webp"));
+        assert_eq!(preview("look.GIF").unwrap().format, OutputFormat::Gif);
+        for name in ["look.mp4", "look", "."] {
+            assert!(preview(name).unwrap_err().to_string().contains(".webp or .gif"), "{name}");
+        }
+    }
+}

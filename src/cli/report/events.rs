@@ -1,0 +1,117 @@
+//! Events on stdout, for programs: one JSON object a line, as `events.schema.json` describes.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use super::stdout;
+use crate::cli::settings::Settings;
+use crate::error::{Error, Problem};
+
+/// The JSON Schema of a line.
+pub const SCHEMA: &str = include_str!("events.schema.json");
+/// Raised when a field changes its meaning or goes away; fields may be added without.
+const VERSION: u32 = 1;
+
+/// What happened.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub(super) enum Event<'a> {
+    /// A run begins, with every setting that is known.
+    Start { engine: &'static str, request: &'a Settings },
+    /// The answer of `--dry-run`: what would be made of these settings.
+    DryRun { engine: &'static str, request: &'a Settings, clip: ClipShape },
+    /// Clip `index` of `count`, from 0, begins.
+    Clip { index: usize, count: usize, seed: u64 },
+    /// A stage of `total` steps begins.
+    Stage { stage: &'static str, total: usize },
+    /// `step` steps of the stage are done.
+    Step { stage: &'static str, step: usize, total: usize },
+    /// A line for the user.
+    Message { level: &'static str, message: &'a str },
+    /// A preview can be looked at.
+    Preview { path: &'a str },
+    /// A clip is complete.
+    Result(ResultFields<'a>),
+    /// The run has ended without what was asked for.
+    Error { thing: &'a str, wanted: &'a str, found: &'a str, hint: &'a str, message: &'a str, exit_code: u8 },
+}
+
+/// The shape of a clip.
+#[derive(Serialize)]
+pub(super) struct ClipShape {
+    pub width: usize,
+    pub height: usize,
+    pub frames: usize,
+    pub fps: f64,
+    pub duration: f64,
+}
+
+/// What was made.
+#[derive(Serialize)]
+pub(super) struct ResultFields<'a> {
+    pub path: &'a str,
+    pub format: &'a str,
+    pub bytes: u64,
+    #[serde(flatten)]
+    pub clip: ClipShape,
+    pub seed: u64,
+    /// Seconds by stage.
+    pub stages: BTreeMap<&'static str, f64>,
+    /// `None` where the system does not tell.
+    pub peak_memory_bytes: Option<u64>,
+}
+
+/// A line: what every event has, and the event itself.
+#[derive(Serialize)]
+struct Line<'a> {
+    version: u32,
+    /// Since the program began.
+    seconds: f64,
+    #[serde(flatten)]
+    event: &'a Event<'a>,
+}
+
+/// Writes events, each flushed at once.
+pub(super) struct Events {
+    began: Instant,
+}
+
+impl Events {
+    pub fn new() -> Self {
+        Self { began: Instant::now() }
+    }
+
+    pub fn write(&self, event: &Event) {
+        let line = Line { version: VERSION, seconds: rounded(self.began.elapsed().as_secs_f64()), event };
+        let mut text = serde_json::to_vec(&line).expect("events have text for keys");
+        text.push(b'\n');
+        stdout::write(&text);
+    }
+
+    /// An error in its parts, as far as it has them.
+    pub fn error(&self, error: &Error) {
+        let message = error.to_string();
+        let (thing, wanted, found) = match error {
+            Error::Input(Problem { thing, wanted, found, .. }) | Error::Run(Problem { thing, wanted, found, .. }) => {
+                (thing.clone(), wanted.clone(), found.clone())
+            }
+            Error::Io { thing, source, .. } => (thing.clone(), "it to succeed".to_owned(), source.to_string()),
+            Error::Tensor(source) => ("tensor operation".to_owned(), "it to succeed".to_owned(), source.to_string()),
+        };
+        self.write(&Event::Error {
+            thing: &thing,
+            wanted: &wanted,
+            found: &found,
+            hint: error.hint(),
+            message: &message,
+            exit_code: error.exit_code(),
+        });
+    }
+}
+
+/// To the millisecond.
+pub(super) fn rounded(seconds: f64) -> f64 {
+    (seconds * 1000.0).round() / 1000.0
+}

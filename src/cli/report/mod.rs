@@ -1,0 +1,236 @@
+//! The only printer: talk goes to stderr, data to stdout: the path of each finished clip, or with `--json` all events.
+
+mod bar;
+mod events;
+mod printable;
+pub(crate) mod stdout;
+mod talk;
+mod warnings;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::settings::Settings;
+use crate::error::Error;
+use crate::pipeline::Outcome;
+use crate::pipeline::observer::{Level, Observer, Stage};
+use crate::units::Clip;
+use events::{ClipShape, Event, Events, ResultFields, rounded};
+use talk::Talk;
+
+pub use events::SCHEMA;
+pub use printable::printable;
+pub use talk::Verbosity;
+
+/// How long a log may be silent while a stage is under way.
+const LOG_INTERVAL: Duration = Duration::from_secs(10);
+/// The program as events name it.
+const ENGINE: &str = concat!("stir ", env!("CARGO_PKG_VERSION"));
+
+/// Where everything is printed; shared with the threads that libraries warn from.
+pub struct Console {
+    talk: Talk,
+    events: Option<Events>,
+}
+
+impl Console {
+    /// A console that says this much, and prints events if `json`.
+    pub fn new(verbosity: Verbosity, json: bool) -> Self {
+        // A program that listens to events gets no talk when it asks for quiet: errors are among the events.
+        let verbosity = if json && verbosity == Verbosity::Quiet { Verbosity::Silent } else { verbosity };
+        Self { talk: Talk::new(verbosity, json), events: json.then(Events::new) }
+    }
+
+    /// Prints an error and the next step.
+    pub fn error(&self, error: &Error) {
+        self.talk.error(error);
+        if let Some(events) = &self.events {
+            events.error(error);
+        }
+    }
+
+    /// Prints what clap says of arguments that it does not understand.
+    pub fn wrong_use(&self, text: &str) {
+        let lines: Vec<_> = text.lines().map(printable).collect();
+        self.talk.line_by_line(&lines);
+        let first = lines.first().map_or("", |line| line.strip_prefix("error: ").unwrap_or(line));
+        if let Some(events) = &self.events {
+            let wanted = "arguments that stir knows";
+            events.error(&Error::input("the command line", wanted, first, "`stir generate --help` lists them"));
+        }
+    }
+
+    fn say(&self, level: Level, text: &str) {
+        self.talk.message(level, text);
+        self.event(&Event::Message { level: level.name(), message: text });
+    }
+
+    fn event(&self, event: &Event) {
+        if let Some(events) = &self.events {
+            events.write(event);
+        }
+    }
+
+    /// Answers `--dry-run`: the settings as `--config` reads them, and the clip that they make.
+    pub fn dry_run(&self, settings: &Settings, clip: &Clip) {
+        if let Some(events) = &self.events {
+            events.write(&Event::DryRun { engine: ENGINE, request: settings, clip: shape(clip) });
+            return;
+        }
+        let Clip { width, height, frames, fps } = clip;
+        let made = format!("# makes {width}x{height}, {} frames, {}\n", frames.0, frames.duration(*fps));
+        stdout::write((settings.to_toml() + &made).as_bytes());
+    }
+}
+
+/// Shows a run to whoever watches it.
+pub struct Report {
+    console: Arc<Console>,
+    /// The name of the clips' format.
+    format: &'static str,
+    stage: Stage,
+    total: usize,
+    count: usize,
+    last_line: Instant,
+    began: Instant,
+    times: Vec<(Stage, Duration)>,
+}
+
+impl Report {
+    /// A report of a run with these settings; from here on, warnings of libraries are a part of it.
+    pub fn new(console: Arc<Console>, settings: &Settings) -> Self {
+        warnings::send_to(console.clone());
+        Self {
+            console,
+            format: settings.format,
+            stage: Stage::Prepare,
+            total: 0,
+            count: 1,
+            last_line: Instant::now(),
+            began: Instant::now(),
+            times: Vec::new(),
+        }
+    }
+
+    /// Says that the run begins, and with what.
+    pub fn start(&self, settings: &Settings) {
+        self.console.event(&Event::Start { engine: ENGINE, request: settings });
+        if self.talk().is_verbose() {
+            settings.to_toml().lines().for_each(|line| self.talk().fact("setting", line));
+        }
+    }
+
+    fn talk(&self) -> &Talk {
+        &self.console.talk
+    }
+
+    fn end_stage(&mut self) {
+        if self.total > 0 {
+            self.times.push((self.stage, self.began.elapsed()));
+            self.total = 0;
+        }
+    }
+}
+
+impl Observer for Report {
+    fn clip(&mut self, index: usize, count: usize, seed: u64) {
+        self.count = count;
+        self.console.event(&Event::Clip { index, count, seed });
+        if count > 1 {
+            self.talk().line(&format!("clip {} of {count}, seed {seed}", index + 1));
+        }
+    }
+
+    fn begin(&mut self, stage: Stage, total: usize) {
+        self.end_stage();
+        (self.stage, self.total, self.began, self.last_line) = (stage, total, Instant::now(), Instant::now());
+        self.console.event(&Event::Stage { stage: stage.name(), total });
+        self.talk().stage(stage);
+        if let Some(bar) = self.talk().bar() {
+            bar.reset();
+            bar.set_length(total as u64);
+            bar.set_prefix(stage.name());
+        }
+    }
+
+    fn advance(&mut self, done: usize) {
+        let (stage, total) = (self.stage.name(), self.total);
+        self.console.event(&Event::Step { stage, step: done, total });
+        if let Some(bar) = self.talk().bar() {
+            bar.set_position(done as u64);
+        } else if self.last_line.elapsed() >= LOG_INTERVAL {
+            self.talk().line(&format!("{stage} {done}/{total}"));
+            self.last_line = Instant::now();
+        }
+    }
+
+    fn say(&mut self, level: Level, line: &str) {
+        self.console.say(level, line);
+        self.last_line = Instant::now();
+    }
+
+    fn preview(&mut self, path: &Path) {
+        let path = path.display().to_string();
+        self.talk().fact("preview", &path);
+        self.console.event(&Event::Preview { path: &path });
+    }
+
+    /// Says what was made, how fast and with how much memory.
+    fn finished(&mut self, outcome: &Outcome) {
+        self.end_stage();
+        self.talk().end_bar();
+        let (clip, written) = (&outcome.clip, &outcome.written);
+        let times = std::mem::take(&mut self.times);
+        let path = written.path.display().to_string();
+        let length = clip.frames.duration(clip.fps);
+        let (width, height, frames, megabytes) = (clip.width, clip.height, clip.frames.0, written.bytes as f64 / 1e6);
+        let made = format!("{path} ({width}x{height}, {frames} frames, {length}, {megabytes:.1} MB)");
+        let total: Duration = times.iter().map(|(_, time)| *time).sum();
+        let peak_memory_bytes = peak_memory();
+        if self.count > 1 {
+            self.talk().fact("made", &format!("{made} in {:.2} s", total.as_secs_f64()));
+        } else {
+            let stage = |(stage, time): &(Stage, Duration)| format!("{} {:.2} s", stage.name(), time.as_secs_f64());
+            let stages: Vec<String> = times.iter().map(stage).collect();
+            self.talk().fact("made", &made);
+            self.talk().fact("seed", &outcome.seed.to_string());
+            self.talk().fact("time", &format!("{:.2} s: {}", total.as_secs_f64(), stages.join(", ")));
+            if let Some(bytes) = peak_memory_bytes {
+                self.talk().fact("memory", &format!("{:.0} MB at its peak", bytes as f64 / 1e6));
+            }
+        }
+        if self.console.events.is_none() {
+            let mut line = printable::printable_path(written.path.as_os_str());
+            line.push(b'\n');
+            stdout::write(&line);
+        }
+        self.console.event(&Event::Result(ResultFields {
+            path: &path,
+            format: self.format,
+            bytes: written.bytes,
+            clip: shape(clip),
+            seed: outcome.seed,
+            stages: times.iter().map(|(stage, time)| (stage.name(), rounded(time.as_secs_f64()))).collect(),
+            peak_memory_bytes,
+        }));
+    }
+}
+
+fn shape(clip: &Clip) -> ClipShape {
+    ClipShape {
+        width: clip.width,
+        height: clip.height,
+        frames: clip.frames.0,
+        fps: clip.fps.0,
+        duration: clip.frames.duration(clip.fps).0,
+    }
+}
+
+/// The most memory that this process has held, in bytes, where the system tells.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().trim_end_matches(" kB").trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}

@@ -1,0 +1,139 @@
+//! Talk on stderr, for people: plain lines in a log, a progress bar below them on a terminal.
+
+use std::borrow::Cow;
+use std::io::{IsTerminal, Write};
+
+use indicatif::ProgressBar;
+
+use super::bar;
+use super::printable::printable;
+use crate::error::Error;
+use crate::pipeline::observer::{Level, Stage};
+
+/// How much is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verbosity {
+    /// Nothing at all: another program listens to the events instead.
+    Silent,
+    /// Errors.
+    Quiet,
+    /// What was understood and made.
+    Normal,
+    /// Details too.
+    Verbose,
+}
+
+/// Prints on stderr. A failure to do so, as when nobody reads it any more, is no reason to stop.
+pub(super) struct Talk {
+    verbosity: Verbosity,
+    colored: bool,
+    bar: Option<ProgressBar>,
+}
+
+/// The colours that are used, by their ANSI codes.
+#[derive(Clone, Copy)]
+pub(super) enum Color {
+    Error = 31,
+    Warning = 33,
+    Stage = 36,
+    Advice = 35,
+}
+
+impl Talk {
+    /// `plain`: neither colours nor a bar, whatever stderr is.
+    pub fn new(verbosity: Verbosity, plain: bool) -> Self {
+        let terminal =
+            !plain && std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
+        let colored = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let bar = (terminal && verbosity >= Verbosity::Normal).then(|| bar::new(colored));
+        Self { verbosity, colored, bar }
+    }
+
+    /// Whether details are wanted.
+    pub fn is_verbose(&self) -> bool {
+        self.verbosity == Verbosity::Verbose
+    }
+
+    /// The progress bar, on a terminal.
+    pub fn bar(&self) -> Option<&ProgressBar> {
+        self.bar.as_ref()
+    }
+
+    fn painted(&self, color: Color, text: &str) -> String {
+        if self.colored { format!("\u{1b}[{}m{text}\u{1b}[0m", color as u8) } else { text.to_owned() }
+    }
+
+    fn write(&self, line: &str) {
+        let write = || {
+            // One call a line, so that lines of several threads do not mix.
+            std::io::stderr().write_all(format!("{line}\n").as_bytes()).ok();
+        };
+        match &self.bar {
+            Some(bar) => bar.suspend(write),
+            None => write(),
+        }
+    }
+
+    /// A stage of the run begins.
+    pub fn stage(&self, stage: Stage) {
+        if self.verbosity >= Verbosity::Normal && self.bar.is_none() {
+            self.write(&self.painted(Color::Stage, stage.name()));
+        }
+    }
+
+    /// A line of what was made, after its label.
+    pub fn fact(&self, label: &str, text: &str) {
+        if self.verbosity >= Verbosity::Normal {
+            self.write(&format!("{} {}", self.painted(Color::Stage, &format!("{label:<9}")), printable(text)));
+        }
+    }
+
+    /// Lines of a message about the arguments, which are printable already.
+    pub fn line_by_line(&self, lines: &[Cow<'_, str>]) {
+        lines.iter().for_each(|line| self.write(line));
+    }
+
+    /// A line of text.
+    pub fn line(&self, text: &str) {
+        if self.verbosity >= Verbosity::Normal {
+            self.write(&printable(text));
+        }
+    }
+
+    /// A message of the run.
+    pub fn message(&self, level: Level, text: &str) {
+        let text = printable(text);
+        let wanted = if level == Level::Detail { Verbosity::Verbose } else { Verbosity::Normal };
+        if self.verbosity < wanted {
+            return;
+        }
+        match level {
+            Level::Detail | Level::Note => self.write(&text),
+            Level::Advice => self.write(&format!("{} {text}", self.painted(Color::Advice, "advice:"))),
+            Level::Warning => self.write(&format!("{} {text}", self.painted(Color::Warning, "warning:"))),
+        }
+    }
+
+    /// An error and the next step.
+    pub fn error(&self, error: &Error) {
+        if self.verbosity > Verbosity::Silent {
+            self.end_bar();
+            let [message, hint] =
+                [error.to_string(), error.hint().to_owned()].map(|text| printable(&text).into_owned());
+            self.write(&format!("{} {message}\n  next: {hint}", self.painted(Color::Error, "error:")));
+        }
+    }
+
+    /// Takes the bar away.
+    pub fn end_bar(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl PartialOrd for Verbosity {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        (*self as u8).partial_cmp(&(*other as u8))
+    }
+}

@@ -1,0 +1,193 @@
+//! From options to a request: every value is read, and contradictions are refused.
+
+use std::ffi::OsStr;
+
+use super::options::Options;
+use super::{output, values};
+use crate::error::{Error, Result};
+use crate::media::Target;
+use crate::media::framing::Fit;
+use crate::media::image::{ImageSource, ReadOptions};
+use crate::media::watermark::Watermark;
+use crate::models::{self, MotionPrompt};
+use crate::picture::Color;
+use crate::pipeline::observer::Level;
+use crate::pipeline::request::{self, Length, Request, Size};
+use crate::units::{Fps, Seconds};
+use crate::words;
+
+/// Most clips of one run.
+const MOST_CLIPS: u64 = 1000;
+/// Most denoising steps.
+const MOST_STEPS: u64 = 1000;
+
+impl Options {
+    /// The request that these options make.
+    ///
+    /// # Errors
+    /// Options that contradict each other, and values that cannot be used.
+    pub(super) fn request(&self) -> Result<Request> {
+        self.check_contradictions()?;
+        let image = self.image()?;
+        let output = self.output(&image)?;
+        let (prompt, remarks) = self.prompt()?;
+        let preview = self.preview.as_deref().map(|option| output::preview(option, &output)).transpose()?;
+        if preview.as_ref().is_some_and(|preview| preview.path == output.path) {
+            return Err(contradiction("--preview", "another name than the clip's", "the clip itself"));
+        }
+        let count = self
+            .count
+            .as_deref()
+            .map_or(Ok(1), |count| values::whole("--count", count, 1..=MOST_CLIPS, "1 is the default"))?;
+        if count > 1 && self.noise.is_some() {
+            let found = format!("--count {count}");
+            return Err(contradiction("--noise", "a single clip, because all would get the same noise", &found));
+        }
+        let fps = self.fps.as_deref().map_or(Ok(Fps(25.0)), values::fps)?;
+        let file = |option, value: &Option<_>| value.as_deref().map(|value| values::path(option, value)).transpose();
+        Ok(Request {
+            output,
+            read: ReadOptions { background: self.background()?, any_image: self.allow_any_image },
+            prompt,
+            remarks,
+            fit: self.fit.as_deref().map_or(Ok(Fit::Cover), |fit| values::text("--fit", fit)?.parse())?,
+            length: self.length(fps)?,
+            count: count as usize,
+            preview,
+            watermark: self.watermark()?,
+            eyes: request::parse_eyes(&self.eyes()?)?,
+            size: self.size()?,
+            fps,
+            seed: values::seed(self.seed.as_deref().unwrap_or(OsStr::new("42")))?,
+            steps: self.steps()?,
+            guidance_scale: self.guidance_scale.as_deref().map(values::guidance_scale).transpose()?,
+            device: values::text("--device", self.device.as_deref().unwrap_or(OsStr::new("auto")))?.parse()?,
+            model: self.model()?,
+            noise: file("--noise", &self.noise)?,
+            save_latents: file("--save-latents", &self.save_latents)?,
+            save_frames: file("--save-frames", &self.save_frames)?,
+            image,
+        })
+    }
+
+    fn check_contradictions(&self) -> Result<()> {
+        for (option, value, other, other_value) in [
+            ("--resolution", &self.resolution, "--width", &self.width),
+            ("--resolution", &self.resolution, "--height", &self.height),
+            ("--num-frames", &self.num_frames, "--duration", &self.duration),
+        ] {
+            if value.is_some() && other_value.is_some() {
+                return Err(contradiction(option, &format!("no {other} beside it"), "both"));
+            }
+        }
+        if self.quiet && self.verbose {
+            return Err(contradiction("--quiet", "no --verbose beside it", "both"));
+        }
+        if self.fit.is_some() && (self.width.is_none() || self.height.is_none()) {
+            let found = if self.width.is_none() && self.height.is_none() { "neither" } else { "only one" };
+            return Err(Error::input(
+                "--fit",
+                "both --width and --height beside it",
+                found,
+                "give both, or leave --fit out: any other size keeps the picture's aspect",
+            ));
+        }
+        Ok(())
+    }
+
+    fn image(&self) -> Result<ImageSource> {
+        match &self.image {
+            Some(image) => values::path("--image", image).map(ImageSource::named),
+            None => Err(Error::input("--image", "a picture to animate", "none", "name one, such as -i portrait.png")),
+        }
+    }
+
+    fn output(&self, image: &ImageSource) -> Result<Target> {
+        let (path, format) = output::target(self.output.as_deref(), self.format.as_deref(), image)?;
+        let quality = self.quality.as_deref().map_or(Ok(95), values::quality)?;
+        Ok(Target { path, format, quality, replace: !self.no_clobber })
+    }
+
+    /// What should move, and what there is to say about it.
+    fn prompt(&self) -> Result<(MotionPrompt, Vec<(Level, String)>)> {
+        let Some(prompt) = &self.prompt else {
+            let hint = "say it, such as -p \"hair gently flowing, eyes blinking slowly\"";
+            return Err(Error::input("--prompt", "what should move", "none", hint));
+        };
+        let camera = self.camera.as_deref().map(|camera| values::text("--camera", camera)).transpose()?;
+        let motion = values::text("--motion", self.motion.as_deref().unwrap_or(OsStr::new("medium")))?;
+        let intensity = request::parse_motion(motion)?;
+        let mut prompt = request::read_prompt(values::text("--prompt", prompt)?, camera, intensity)?;
+        let mut remarks = Vec::new();
+        if self.prompt_optimizer && !prompt.words.is_empty() {
+            prompt.words = words::rewrite(&prompt.words);
+            remarks.push((Level::Note, format!("prompt: {}", prompt.words)));
+        }
+        // Of what runs: after a rewriting little is left to say.
+        for advice in words::advise(&prompt.words) {
+            remarks.push((Level::Advice, format!("{}; better: \"{}\"", advice.about, advice.better)));
+        }
+        Ok((prompt, remarks))
+    }
+
+    fn background(&self) -> Result<Color> {
+        let Some(background) = &self.background else { return Ok(Color::WHITE) };
+        let text = values::text("--background", background)?;
+        text.parse().map_err(|_| {
+            Error::input("--background", "white, black or #rrggbb", format!("\"{text}\""), "such as \"#f5f0e6\"")
+        })
+    }
+
+    fn length(&self, fps: Fps) -> Result<Length> {
+        if let Some(frames) = &self.num_frames {
+            return values::num_frames(frames).map(Length::Frames);
+        }
+        match &self.duration {
+            Some(duration) => values::duration(duration, fps).map(Length::Duration),
+            None => {
+                values::check_frames(Seconds(6.0), fps)?;
+                Ok(Length::Duration(Seconds(6.0)))
+            }
+        }
+    }
+
+    fn watermark(&self) -> Result<Option<Watermark>> {
+        let text = self.watermark.as_deref().map(|watermark| values::text("--watermark", watermark)).transpose()?;
+        Ok(text.map(Watermark::named))
+    }
+
+    fn eyes(&self) -> Result<Vec<String>> {
+        self.eyes.iter().map(|eye| values::text("--eyes", eye).map(str::to_owned)).collect()
+    }
+
+    fn size(&self) -> Result<Size> {
+        let side = |option, value: &Option<_>| value.as_deref().map(|value| values::side(option, value)).transpose();
+        Ok(match (side("--width", &self.width)?, side("--height", &self.height)?) {
+            (Some(width), Some(height)) => Size::Exact { width, height },
+            (Some(width), None) => Size::Width(width),
+            (None, Some(height)) => Size::Height(height),
+            (None, None) => {
+                let resolution = self.resolution.as_deref().unwrap_or(OsStr::new("720p"));
+                Size::ShortSide(request::parse_resolution(values::text("--resolution", resolution)?)?)
+            }
+        })
+    }
+
+    fn steps(&self) -> Result<Option<usize>> {
+        let Some(steps) = &self.steps else { return Ok(None) };
+        let steps = values::whole("--steps", steps, 1..=MOST_STEPS, "leave it out for the model's own number")?;
+        Ok(Some(steps as usize))
+    }
+
+    fn model(&self) -> Result<String> {
+        match &self.model {
+            Some(model) => values::text("--model", model).map(str::to_owned),
+            None => Ok(models::FAMILIES[0].0.to_owned()),
+        }
+    }
+}
+
+/// Options that exclude each other.
+fn contradiction(option: &str, wanted: &str, found: &str) -> Error {
+    Error::input(option, wanted, found, "leave one of the two out")
+}

@@ -1,0 +1,196 @@
+//! Values of options, from text as it was given to what the request needs: every refusal says what was wanted instead.
+
+use std::ffi::{OsStr, OsString};
+use std::ops::RangeInclusive;
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValue, TypedValueParser};
+
+use crate::diffusion;
+use crate::error::{Error, Result};
+use crate::pipeline::request::{QUALITY, SIDES, check_side};
+use crate::units::{Fps, PixelFrames, Seconds};
+
+/// Most frames of a clip: 600 seconds at 25 frames a second.
+const MOST_FRAMES: u64 = 15_000;
+/// Frame rates that a clip may have; slower ones cannot be written down by the formats.
+const RATES: RangeInclusive<f64> = 0.001..=240.0;
+/// Longest clip in seconds.
+const LONGEST: f64 = 600.0;
+/// Range of `--guidance-scale`.
+const SCALES: RangeInclusive<f64> = 0.0..=100.0;
+
+/// The text of a value.
+pub(super) fn text<'a>(option: &str, value: &'a OsStr) -> Result<&'a str> {
+    value.to_str().ok_or_else(|| {
+        let found = format!("\"{}\", which holds bytes that are none", value.display());
+        Error::input(
+            option,
+            "text in UTF-8",
+            found,
+            "check the encoding of the terminal or of the program that calls stir",
+        )
+    })
+}
+
+/// The name of a file or a folder.
+pub(super) fn path(option: &str, value: &OsStr) -> Result<PathBuf> {
+    if value.is_empty() {
+        return Err(Error::input(
+            option,
+            "the name of a file or a folder",
+            "an empty text",
+            "name one, or leave it out",
+        ));
+    }
+    Ok(value.into())
+}
+
+/// How a value is shown in a message: numbers as they are, everything else in quotes.
+fn shown(text: &str) -> String {
+    if text.parse::<f64>().is_ok() { text.to_owned() } else { format!("\"{text}\"") }
+}
+
+/// A whole number in `range`.
+pub(super) fn whole(option: &str, value: &OsStr, range: RangeInclusive<u64>, hint: &str) -> Result<u64> {
+    let text = text(option, value)?;
+    text.parse().ok().filter(|number| range.contains(number)).ok_or_else(|| {
+        let wanted = format!("a whole number from {} to {}", range.start(), range.end());
+        Error::input(option, wanted, shown(text), hint)
+    })
+}
+
+/// A finite number that `fits`, which is what `wanted` says.
+fn number(option: &str, value: &OsStr, wanted: &str, hint: &str, fits: impl Fn(f64) -> bool) -> Result<f64> {
+    let text = text(option, value)?;
+    text.parse()
+        .ok()
+        .filter(|&number: &f64| number.is_finite() && fits(number))
+        .ok_or_else(|| Error::input(option, wanted, shown(text), hint))
+}
+
+/// `--fps`.
+pub(super) fn fps(value: &OsStr) -> Result<Fps> {
+    let wanted = format!("a number from {} to {}", RATES.start(), RATES.end());
+    number("--fps", value, &wanted, "25 is the default", |number| RATES.contains(&number)).map(Fps)
+}
+
+/// `--duration`; the number of frames at `fps` must be possible too.
+pub(super) fn duration(value: &OsStr, fps: Fps) -> Result<Seconds> {
+    let wanted = format!("a number over 0 and up to {LONGEST}, in seconds");
+    let fits = |number| number > 0.0 && number <= LONGEST;
+    let duration = number("--duration", value, &wanted, "6 is the default", fits).map(Seconds)?;
+    check_frames(duration, fps)?;
+    Ok(duration)
+}
+
+/// Refuses a clip of no frames, or of more than [`MOST_FRAMES`].
+pub(super) fn check_frames(duration: Seconds, fps: Fps) -> Result<()> {
+    let frames = duration.frames(fps).0;
+    if (1..=MOST_FRAMES as usize).contains(&frames) {
+        return Ok(());
+    }
+    Err(Error::input(
+        "--duration and --fps",
+        format!("a clip of 1 to {MOST_FRAMES} frames"),
+        format!("{} s at {} frames a second: {frames} frames", duration.0, fps.0),
+        if frames == 0 { "make it longer" } else { "make it shorter, or give it fewer frames a second" },
+    ))
+}
+
+/// `--num-frames`.
+pub(super) fn num_frames(value: &OsStr) -> Result<PixelFrames> {
+    let hint = "leave it out for --duration, which is 6 seconds by default";
+    whole("--num-frames", value, 1..=MOST_FRAMES, hint).map(|number| PixelFrames(number as usize))
+}
+
+/// `--width` or `--height`, in pixels.
+pub(super) fn side(option: &str, value: &OsStr) -> Result<usize> {
+    let text = text(option, value)?;
+    let Ok(side) = text.parse() else {
+        let wanted = format!("an even number from {} to {}", SIDES.start(), SIDES.end());
+        return Err(Error::input(option, wanted, shown(text), "such as 1280; leave it out for --resolution 720p"));
+    };
+    check_side(option, side)?;
+    Ok(side)
+}
+
+/// `--guidance-scale`.
+pub(super) fn guidance_scale(value: &OsStr) -> Result<f64> {
+    let wanted = format!("a number from {} to {}", SCALES.start(), SCALES.end());
+    number("--guidance-scale", value, &wanted, "1 means no guidance", |number| SCALES.contains(&number))
+}
+
+/// `--quality`.
+pub(super) fn quality(value: &OsStr) -> Result<u8> {
+    let range = u64::from(*QUALITY.start())..=u64::from(*QUALITY.end());
+    whole("--quality", value, range, "95 is the default").map(|number| number as u8)
+}
+
+/// `--seed`: a number, or `random` for one that is drawn here.
+pub(super) fn seed(value: &OsStr) -> Result<u64> {
+    let text = text("--seed", value)?;
+    if text == "random" {
+        return Ok(diffusion::noise::random_seed());
+    }
+    text.parse().map_err(|_| {
+        let wanted = format!("a whole number from 0 to {}, or `random`", u64::MAX);
+        Error::input("--seed", wanted, shown(text), "42 is the default")
+    })
+}
+
+/// Takes every value, so that refusals are stir's own, and tells shells which names there are to complete.
+#[derive(Clone)]
+pub(super) struct Names(pub &'static [&'static str]);
+
+impl TypedValueParser for Names {
+    type Value = OsString;
+
+    fn parse_ref(&self, _: &clap::Command, _: Option<&clap::Arg>, value: &OsStr) -> Result<OsString, clap::Error> {
+        Ok(value.to_owned())
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        Some(Box::new(self.0.iter().map(PossibleValue::new)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_have_ranges() {
+        let steps = |text: &str| whole("--steps", OsStr::new(text), 1..=1000, "leave it out");
+        assert_eq!(steps("1000").unwrap(), 1000);
+        for text in ["0", "-3", "1001", "2.5", "NaN", "many", "", "99999999999999999999999"] {
+            assert_eq!(steps(text).unwrap_err().exit_code(), 2, "{text}");
+        }
+        assert_eq!(fps(OsStr::new("23.976")).unwrap(), Fps(23.976));
+        assert_eq!(guidance_scale(OsStr::new("0")).unwrap(), 0.0);
+        for text in ["0", "-1", "NaN", "inf", "-inf", "1e999", "241", "fast", ""] {
+            assert!(fps(OsStr::new(text)).is_err(), "{text}");
+        }
+        for text in ["-0.1", "nan", "infinity", "100.1"] {
+            assert!(guidance_scale(OsStr::new(text)).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_duration_is_at_least_a_frame_and_at_most_what_fits() {
+        assert_eq!(duration(OsStr::new("6"), Fps(25.0)).unwrap(), Seconds(6.0));
+        assert!(duration(OsStr::new("600"), Fps(25.0)).is_ok());
+        for (text, rate) in [("0", 25.0), ("-6", 25.0), ("601", 1.0), ("NaN", 25.0), ("0.01", 25.0), ("600", 25.1)] {
+            assert!(duration(OsStr::new(text), Fps(rate)).is_err(), "{text} at {rate}");
+        }
+        assert!(duration(OsStr::new("0.01"), Fps(25.0)).unwrap_err().to_string().contains("0 frames"));
+    }
+
+    #[test]
+    fn values_are_quoted_unless_they_are_numbers() {
+        assert_eq!(shown("-3"), "-3");
+        assert_eq!(shown("NaN"), "NaN");
+        assert_eq!(shown(""), "\"\"");
+        assert_eq!(shown("4k"), "\"4k\"");
+    }
+}
