@@ -16,8 +16,14 @@ use super::motion::{ControlFrame, Field, MotionFrame};
 use super::{CELLS, CONTROL_CHANNELS, GRID, KEYS, LATENT_CHANNELS};
 use crate::error::Result;
 use crate::latents::Latents;
-use crate::units::Clip;
+use crate::units::{Clip, Seconds};
 
+/// Time of the last frame of the clips that the networks were trained on, 150 frames at 25 fps: the 25 keys span it.
+const KEYED_SECONDS: f64 = 149.0 / 25.0;
+/// Where a longer clip turns back, motion slows down and picks up again within this time on either side.
+const TURNING_SECONDS: f64 = 0.4;
+/// A clip that is longer by no more than this just stops there: 6 s at any rate end within it.
+const STOPPING_SECONDS: f64 = 0.05;
 /// Samples of a blink over the clip: six for each key.
 const BLINK_SAMPLES: usize = 150;
 /// Where the blink's samples lie in the control channels, left and right.
@@ -55,8 +61,7 @@ impl Motion {
         let (spatial, control) = parts(latents)?;
         let control = series(&control.squeeze(0)?.t()?, CONTROL_CHANNELS)?;
         let spatial = series(&spatial.squeeze(0)?.permute((0, 2, 3, 1))?, LATENT_CHANNELS * CELLS)?;
-        let duration = clip.time(clip.frames.0.saturating_sub(1)).0;
-        let smooth = |keys: &Keys| Spline::through(smooth(keys, duration));
+        let smooth = |keys: &Keys| Spline::through(smooth(keys));
         Ok(Self {
             clip: *clip,
             blink: BLINK.map(|channels| closure(&control[channels])),
@@ -67,15 +72,21 @@ impl Motion {
     }
 
     /// The clip's frames in order.
+    ///
+    /// Hair, cloth, head, breath and eyes move at their own pace whatever the clip's length: a shorter clip shows the beginning, a longer one
+    /// goes back and forth. The camera and the light make their whole way from the first frame to the last.
     pub fn frames(&self) -> impl Iterator<Item = MotionFrame> + '_ {
-        (0..self.clip.frames.0).map(|index| self.at(self.clip.position(index)))
+        let end = self.clip.time(self.clip.frames.0.saturating_sub(1));
+        (0..self.clip.frames.0)
+            .map(move |index| self.at(keyed_share(self.clip.time(index), end), self.clip.position(index)))
     }
 
-    /// The motion at a share of the clip, 0 to 1.
-    pub fn at(&self, position: f64) -> MotionFrame {
-        let key = position * (KEYS - 1) as f64;
-        let value = |spline: &Spline| spline.at(key) as f32;
-        let blink = |samples: &[f64]| interpolate(samples, position * (BLINK_SAMPLES - 1) as f64) as f32;
+    /// The motion at a share of the keyed time, with camera and light at a share of the clip; both 0 to 1.
+    pub fn at(&self, keyed: f64, position: f64) -> MotionFrame {
+        let place = |share: f64| share * (KEYS - 1) as f64;
+        let value = |spline: &Spline| spline.at(place(keyed)) as f32;
+        let whole_way = |spline: &Spline| spline.at(place(position)) as f32;
+        let blink = |samples: &[f64]| interpolate(samples, keyed * (BLINK_SAMPLES - 1) as f64) as f32;
         let field = |first_channel: usize| -> Field {
             let at =
                 |channel: usize, row: usize, column: usize| value(&self.fields[(channel * GRID + row) * GRID + column]);
@@ -86,23 +97,41 @@ impl Motion {
         let control = ControlFrame {
             blink_left: blink(&self.blink[0]),
             blink_right: blink(&self.blink[1]),
-            pan_x: value(&self.camera[0]),
-            pan_y: value(&self.camera[1]),
-            truck_x: value(&self.camera[2]),
-            truck_y: value(&self.camera[3]),
-            zoom: value(&self.camera[4]),
-            push: value(&self.camera[5]),
-            roll: value(&self.camera[6]),
+            pan_x: whole_way(&self.camera[0]),
+            pan_y: whole_way(&self.camera[1]),
+            truck_x: whole_way(&self.camera[2]),
+            truck_y: whole_way(&self.camera[3]),
+            zoom: whole_way(&self.camera[4]),
+            push: whole_way(&self.camera[5]),
+            roll: whole_way(&self.camera[6]),
             head_yaw: value(&self.body[0]),
             head_pitch: value(&self.body[1]),
             head_roll: value(&self.body[2]),
             head_bob: value(&self.body[3]),
             breath: value(&self.body[4]),
-            light_gain: value(&self.body[5]),
-            warmth: value(&self.body[6]),
+            light_gain: whole_way(&self.body[5]),
+            warmth: whole_way(&self.body[6]),
         };
         MotionFrame { control, hair_field: field(0), cloth_field: field(2) }
     }
+}
+
+/// The share of the keyed time, 0 to 1, that is shown at a time of a clip whose last frame is at `end`: the time itself as far as the keys
+/// reach, then back and forth, with rounded turns.
+fn keyed_share(time: Seconds, end: Seconds) -> f64 {
+    if end.0 <= KEYED_SECONDS + STOPPING_SECONDS {
+        return (time.0 / KEYED_SECONDS).min(1.0);
+    }
+    let turns = (time.0 / KEYED_SECONDS).round();
+    let from_turn = (time.0 - turns * KEYED_SECONDS).abs();
+    // The start is no turn.
+    let away = if turns > 0.0 && from_turn < TURNING_SECONDS {
+        (TURNING_SECONDS + from_turn * from_turn / TURNING_SECONDS) / 2.0
+    } else {
+        from_turn
+    };
+    let at_the_last_key = turns % 2.0 == 1.0;
+    if at_the_last_key { 1.0 - away / KEYED_SECONDS } else { away / KEYED_SECONDS }
 }
 
 /// One value for each key.
@@ -128,7 +157,7 @@ fn closure(channels: &[Keys]) -> Vec<f64> {
 }
 
 /// The first twelve orthonormal DCT-II terms of the keys, starting from 0.
-fn smooth(keys: &Keys, duration: f64) -> Keys {
+fn smooth(keys: &Keys) -> Keys {
     let basis = |term: usize, key: usize| {
         let norm = if term == 0 { (1.0 / KEYS as f64).sqrt() } else { (2.0 / KEYS as f64).sqrt() };
         norm * libm::cos(PI * (key as f64 + 0.5) * term as f64 / KEYS as f64)
@@ -142,7 +171,7 @@ fn smooth(keys: &Keys, duration: f64) -> Keys {
     }
     let start = smooth[0];
     for (key, value) in smooth.iter_mut().enumerate() {
-        let seconds = key as f64 * duration / (KEYS - 1) as f64;
+        let seconds = key as f64 * KEYED_SECONDS / (KEYS - 1) as f64;
         *value -= start * libm::exp(-seconds / START_DECAY_SECONDS);
     }
     smooth
@@ -212,10 +241,10 @@ mod tests {
         let wave = |term: usize| -> Keys {
             std::array::from_fn(|key| libm::cos(PI * (key as f64 + 0.5) * term as f64 / KEYS as f64))
         };
-        let (slow, fast) = (smooth(&wave(3), 6.0), smooth(&wave(24), 6.0));
+        let (slow, fast) = (smooth(&wave(3)), smooth(&wave(24)));
         let start = wave(3)[0];
         for key in 0..KEYS {
-            let rest = start * libm::exp(-(key as f64) * 0.25 / START_DECAY_SECONDS);
+            let rest = start * libm::exp(-(key as f64) * KEYED_SECONDS / 24.0 / START_DECAY_SECONDS);
             assert!((slow[key] - (wave(3)[key] - rest)).abs() < 1e-12 && fast[key].abs() < 1e-12);
         }
     }
@@ -228,16 +257,35 @@ mod tests {
         let still = Tensor::zeros((1, 25, 7), DType::F32, &Device::Cpu).unwrap();
         let control = latents.parts["control"].slice_assign(&[0..1, 0..25, CAMERA], &still).unwrap();
         latents.parts.insert("control", control);
-        let clip = Clip { width: 64, height: 64, frames: PixelFrames(37), fps: Fps(12.0) };
+        let clip = Clip { width: 64, height: 64, frames: PixelFrames(72), fps: Fps(12.0) };
         let motion = Motion::decode(&latents, &clip).unwrap();
         let frames: Vec<MotionFrame> = motion.frames().collect();
-        assert_eq!(frames.len(), 37);
+        assert_eq!(frames.len(), 72);
         let magnitude = |frame: &MotionFrame| {
             let field: f32 =
                 frame.hair_field.iter().chain(&frame.cloth_field).flatten().flatten().map(|v| v.abs()).sum();
             field + frame.control.breath.abs() + frame.control.blink_left + frame.control.pan_x.abs()
         };
         assert!(magnitude(&frames[0]) < 1e-5, "{:?}", frames[0]);
-        assert!((frames[36].control.breath - 1.0).abs() < 0.01 && frames[36].control.blink_right == 0.5);
+        assert!((frames[71].control.breath - 1.0).abs() < 0.01 && frames[71].control.blink_right == 0.5);
+    }
+
+    #[test]
+    fn motion_keeps_its_pace_in_clips_of_any_length() {
+        let share = |time: f64, end: f64| keyed_share(Seconds(time), Seconds(end));
+        // The clip of 150 frames at 25 fps shows all keys, once and evenly; a shorter one their beginning.
+        for index in 0..150 {
+            assert!((share(index as f64 / 25.0, 149.0 / 25.0) - index as f64 / 149.0).abs() < 1e-12);
+        }
+        assert!((share(2.0, 2.0) - 2.0 / KEYED_SECONDS).abs() < 1e-12);
+        // A longer one turns back and is at the start again after twice the time, without a jump in place or speed.
+        let steps: Vec<f64> = (0..2000).map(|index| share(index as f64 / 100.0, 20.0)).collect();
+        assert!(steps.iter().all(|share| (0.0..=1.0).contains(share)));
+        let turned = steps[(2.0 * KEYED_SECONDS * 100.0) as usize];
+        assert!(turned * KEYED_SECONDS < TURNING_SECONDS, "{turned}");
+        for three in steps.windows(3) {
+            assert!((three[1] - three[0]).abs() < 0.011 / KEYED_SECONDS);
+            assert!((three[2] - 2.0 * three[1] + three[0]).abs() < 0.0003 / KEYED_SECONDS, "{three:?}");
+        }
     }
 }
