@@ -1,7 +1,8 @@
 //! What several test binaries need: running the program, and folders that clean up after themselves.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 /// What the program did.
 pub struct Outcome {
@@ -19,11 +20,23 @@ impl Outcome {
     }
 }
 
-/// Runs `stir` with these arguments and without a terminal.
-pub fn stir(arguments: &[&str]) -> Outcome {
-    let output = Command::new(env!("CARGO_BIN_EXE_stir")).args(arguments).env("COLUMNS", "100").output().unwrap();
+/// The program, ready to be given arguments and run without a terminal.
+pub fn command() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_stir"));
+    command.env("COLUMNS", "100").stdin(Stdio::null());
+    command
+}
+
+/// Runs a command to its end.
+pub fn run(command: &mut Command) -> Outcome {
+    let output = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the program prints UTF-8");
     Outcome { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// Runs `stir` with these arguments.
+pub fn stir(arguments: &[impl AsRef<OsStr>]) -> Outcome {
+    run(command().args(arguments))
 }
 
 /// A folder that is removed at the end of the test.
@@ -35,6 +48,20 @@ impl Scratch {
         let folder = std::env::temp_dir().join(format!("stir-test-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         Self(folder)
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.0
+    }
+
+    /// The names of what is in the folder, sorted.
+    pub fn names(&self) -> Vec<String> {
+        let entries = std::fs::read_dir(&self.0).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
     }
 
     /// A path in the folder.

@@ -1,6 +1,7 @@
 //! Talk on stderr, for people: plain lines in a log, a progress bar below them on a terminal.
 
 use std::borrow::Cow;
+use std::ffi::OsStr;
 use std::io::{IsTerminal, Write};
 
 use indicatif::ProgressBar;
@@ -11,7 +12,7 @@ use crate::error::Error;
 use crate::pipeline::observer::{Level, Stage};
 
 /// How much is said.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Verbosity {
     /// Nothing at all: another program listens to the events instead.
     Silent,
@@ -42,9 +43,9 @@ pub(super) enum Color {
 impl Talk {
     /// `plain`: neither colours nor a bar, whatever stderr is.
     pub fn new(verbosity: Verbosity, plain: bool) -> Self {
-        let terminal =
-            !plain && std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        let colored = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+        let [no_color, term] = ["NO_COLOR", "TERM"].map(std::env::var_os);
+        let terminal = !plain && std::io::stderr().is_terminal() && term.as_deref() != Some(OsStr::new("dumb"));
+        let colored = terminal && allows_color(no_color.as_deref());
         let bar = (terminal && verbosity >= Verbosity::Normal).then(|| bar::new(colored));
         Self { verbosity, colored, bar }
     }
@@ -132,8 +133,25 @@ impl Talk {
     }
 }
 
-impl PartialOrd for Verbosity {
-    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
-        (*self as u8).partial_cmp(&(*other as u8))
+/// NO_COLOR, set to anything at all, asks for none.
+fn allows_color(no_color: Option<&OsStr>) -> bool {
+    no_color.is_none_or(OsStr::is_empty)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_color_is_heeded() {
+        assert!(allows_color(None) && allows_color(Some(OsStr::new(""))));
+        assert!(!allows_color(Some(OsStr::new("1"))) && !allows_color(Some(OsStr::new("0"))));
+    }
+
+    #[test]
+    fn colours_surround_text_where_they_are_wanted() {
+        let talk = |colored| Talk { verbosity: Verbosity::Normal, colored, bar: None };
+        assert_eq!(talk(true).painted(Color::Error, "error:"), "\u{1b}[31merror:\u{1b}[0m");
+        assert_eq!(talk(false).painted(Color::Error, "error:"), "error:");
     }
 }

@@ -1,0 +1,38 @@
+//! The command line as a user meets it: help, refusals, exit codes, what is printed, and whole runs at a small size.
+
+mod config;
+mod events;
+mod refusals;
+mod runs;
+mod schema;
+#[path = "../support/mod.rs"]
+mod support;
+mod talk;
+mod texts;
+
+use std::ffi::OsString;
+
+use support::Scratch;
+
+/// Arguments of a run that takes as little time as one can, writing `output` into the folder.
+fn small_run(scratch: &Scratch, output: &str, options: &[&str]) -> Vec<OsString> {
+    let picture = scratch.picture("picture.png", 96, 64);
+    let mut arguments: Vec<OsString> = vec!["generate".into(), "-i".into(), picture.into()];
+    arguments.extend(["-o".into(), scratch.path(output).into()]);
+    if !options.contains(&"-p") {
+        arguments.extend(["-p", "hair flowing"].map(OsString::from));
+    }
+    for (option, value) in [("--steps", "2"), ("--num-frames", "5")] {
+        let replaced =
+            options.iter().any(|given| *given == option || option == "--num-frames" && *given == "--duration");
+        if !replaced {
+            arguments.extend([option, value].map(OsString::from));
+        }
+    }
+    if !options.iter().any(|given| ["-W", "-H", "--resolution"].contains(given)) {
+        arguments.extend(["-W", "64"].map(OsString::from));
+    }
+    arguments.push("--allow-any-image".into());
+    arguments.extend(options.iter().map(OsString::from));
+    arguments
+}
