@@ -63,6 +63,22 @@ impl Clip {
     }
 }
 
+/// The sizes and lengths that a model can make: sides are multiples of `side` pixels, and frames one more than a multiple of `frames`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Grid {
+    /// 1 for any side.
+    pub side: usize,
+    /// 1 for any number of frames.
+    pub frames: usize,
+}
+
+impl Grid {
+    /// The smallest number of frames on the grid that is not less than `wanted`, at least 1.
+    pub fn cover(self, wanted: PixelFrames) -> PixelFrames {
+        PixelFrames(wanted.0.saturating_sub(1).next_multiple_of(self.frames) + 1)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -71,6 +87,15 @@ mod tests {
     fn six_seconds_at_25_are_150_frames() {
         assert_eq!(Seconds(6.0).frames(Fps(25.0)), PixelFrames(150));
         assert_eq!(PixelFrames(150).duration(Fps(25.0)), Seconds(6.0));
+    }
+
+    #[test]
+    fn a_grid_covers_what_is_wanted() {
+        let grid = Grid { side: 32, frames: 8 };
+        for (wanted, covered) in [(150, 153), (153, 153), (1, 1), (2, 9)] {
+            assert_eq!(grid.cover(PixelFrames(wanted)), PixelFrames(covered));
+        }
+        assert_eq!(Grid { side: 1, frames: 1 }.cover(PixelFrames(150)), PixelFrames(150));
     }
 
     #[test]

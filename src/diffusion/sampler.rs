@@ -34,6 +34,19 @@ pub fn euler(
     Ok(x)
 }
 
+/// The clean clip that a step expects to reach: `x - sigma * velocity`, under the constraints.
+///
+/// # Errors
+/// A failed tensor operation.
+pub fn expected(x: &Latents, velocity: &Latents, sigma: f64, constraints: &[Constraint]) -> Result<Latents> {
+    let mut clean = x.clone();
+    for (name, part) in &mut clean.parts {
+        *part = (&*part - (&velocity.parts[name] * sigma)?)?;
+    }
+    hold(&mut clean, constraints)?;
+    Ok(clean)
+}
+
 /// Sets the constrained values: a selection, not a blend, so that they are exact.
 fn hold(x: &mut Latents, constraints: &[Constraint]) -> Result<()> {
     for constraint in constraints {
@@ -83,6 +96,17 @@ mod tests {
             });
             assert_eq!(values(&result.unwrap()), [0.25, -2.0]);
         }
+    }
+
+    #[test]
+    fn with_the_true_velocity_every_step_expects_the_clean_values() {
+        let (x, velocity) = (latents(&[1.0, 2.0]), latents(&[1.5, 8.0]));
+        let constraint = Constraint {
+            part: "latents",
+            mask: Tensor::new(&[0f32, 1.0], &Device::Cpu).unwrap(),
+            value: Tensor::new(&[9f32, 5.0], &Device::Cpu).unwrap(),
+        };
+        assert_eq!(values(&expected(&x, &velocity, 0.5, &[constraint]).unwrap()), [0.25, 5.0]);
     }
 
     /// By hand: x = 1, velocity = x, levels 1, 0.5, 0: 1 - 0.5 * 1 = 0.5, then 0.5 - 0.5 * 0.5 = 0.25.

@@ -17,7 +17,7 @@ use crate::camera::CameraCommand;
 use crate::error::Result;
 use crate::latents::{Constraint, Latents};
 use crate::picture::{Picture, PixelBox};
-use crate::units::Clip;
+use crate::units::{Clip, Grid};
 
 /// What should move, as the user put it.
 #[derive(Debug, Clone, PartialEq)]
@@ -124,6 +124,19 @@ pub trait Decoder {
         picture: &Picture,
         clip: &Clip,
     ) -> Result<Box<dyn DecodeState>>;
+
+    /// The same for a quick look: `picture` and `clip` are small versions of those that the latents were made for, the clip with
+    /// fewer frames a second too.
+    ///
+    /// # Errors
+    /// A failed tensor operation.
+    fn start_preview(
+        &self,
+        latents: &Latents,
+        conditioning: &Conditioning,
+        picture: &Picture,
+        clip: &Clip,
+    ) -> Result<Box<dyn DecodeState>>;
 }
 
 /// A decode under way; its state is apart from the weights.
@@ -141,6 +154,8 @@ pub trait Family {
     fn name(&self) -> &'static str;
     /// The family's recommended settings.
     fn defaults(&self) -> Defaults;
+    /// The sizes and lengths that it can make; every [`Clip`] that it gets lies on this grid.
+    fn grid(&self) -> Grid;
     /// The shape of every part of the latents for this clip.
     fn latent_shapes(&self, clip: &Clip) -> BTreeMap<&'static str, Vec<usize>>;
     /// # Errors

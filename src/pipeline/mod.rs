@@ -2,17 +2,21 @@
 
 pub mod latent_file;
 pub mod observer;
+mod preview;
 pub mod request;
+#[cfg(test)]
+mod tests;
 
 use crate::diffusion::{guidance, noise, sampler, schedule};
 use crate::error::Result;
 use crate::latents::Latents;
-use crate::media::framing::{Framing, FramingRequest};
+use crate::media::framing::Framing;
 use crate::media::{self, ClipWriter, WrittenClip};
 use crate::models::{self, Branch, Conditioning, Decoder, Denoiser, Family, PictureHints};
 use crate::picture::Picture;
 use crate::units::Clip;
 use observer::{Level, Observer, Stage};
+use preview::Preview;
 use request::Request;
 
 /// A clip that a run made.
@@ -31,18 +35,46 @@ pub struct Outcome {
 /// # Errors
 /// Bad input before anything is loaded; afterwards whatever failed. No unfinished file is left under a final name.
 pub fn generate(request: &Request, observer: &mut dyn Observer) -> Result<()> {
-    let run = Run::prepare(request, observer)?;
+    observer.begin(Stage::Prepare, 1);
+    let picture = check(request, observer)?;
+    let family = models::open(&request.model, &request.device.open()?)?;
+    run(request, picture, family, observer)
+}
+
+/// Checks all that can be checked before anything is loaded, says what there is to say before a run, and gives the picture.
+///
+/// # Errors
+/// Bad input, or a place that cannot be written to.
+pub fn check(request: &Request, observer: &mut dyn Observer) -> Result<Picture> {
+    request.remarks.iter().for_each(|(level, line)| observer.say(*level, line));
+    request.check_targets()?;
+    let opened = media::image::open(&request.image, &request.read)?;
+    opened.notes.iter().for_each(|note| observer.say(Level::Note, note));
+    request.clip(&opened.picture)?;
+    Ok(opened.picture)
+}
+
+/// The run itself. Each network is built when it is first used, and the denoiser is freed before the last decode.
+fn run(request: &Request, picture: Picture, family: Box<dyn Family>, observer: &mut dyn Observer) -> Result<()> {
+    let run = Run::prepare(request, &picture, family, observer)?;
+    drop(picture);
     let conditioning = run.condition(observer)?;
-    let denoiser = run.family.denoiser()?;
+    let mut denoiser = Some(run.family.denoiser()?);
     let decoder = run.family.decoder()?;
     for index in 0..request.count {
-        observer.clip(index, request.count, request.seed(index));
-        let latents = run.denoise(denoiser.as_ref(), index, &conditioning, observer)?;
+        let seed = request.seed(index);
+        observer.clip(index, request.count, seed);
+        let preview = run.preview(index, decoder.as_ref());
+        let denoise = denoiser.as_deref().expect("it is kept until the last clip");
+        let latents = run.denoise(denoise, index, &conditioning, preview.as_ref(), observer)?;
+        if index + 1 == request.count {
+            denoiser = None;
+        }
         if let Some(path) = &request.save_latents {
-            latent_file::save(&request.path(path, index), &latents, run.family.name(), request.seed(index))?;
+            latent_file::save(&request.path(path, index), &latents, run.family.name(), seed)?;
         }
         let written = run.decode(decoder.as_ref(), index, &latents, &conditioning, observer)?;
-        observer.finished(&Outcome { written, clip: run.clip, seed: request.seed(index) });
+        observer.finished(&Outcome { written, clip: run.clip, seed });
     }
     Ok(())
 }
@@ -57,33 +89,28 @@ struct Run<'a> {
     hints: PictureHints,
     /// The clip as it is written.
     clip: Clip,
+    /// The clip as the model makes it: on its grid, so at least as large and as long.
+    generated: Clip,
     noise: Option<Latents>,
 }
 
 impl<'a> Run<'a> {
-    fn prepare(request: &'a Request, observer: &mut dyn Observer) -> Result<Self> {
-        observer.begin(Stage::Prepare, 1);
-        for (level, line) in &request.remarks {
-            observer.say(*level, line);
-        }
-        request.check_targets()?;
-        let opened = media::image::open(&request.image, &request.read)?;
-        opened.notes.iter().for_each(|note| observer.say(Level::Note, note));
-        let original = opened.picture;
-        let clip = request.clip(&original)?;
-        let framing = FramingRequest {
-            written: (clip.width, clip.height),
-            fit: request.fit,
-            background: request.read.background,
-            side_multiple: 1,
-        }
-        .of(&original);
-        let hints = request.hints(&original, &framing)?;
-        let picture = framing.prepare(&original);
-        let family = models::open(&request.model, &request.device.open()?)?;
-        let shapes = family.latent_shapes(&clip);
+    fn prepare(
+        request: &'a Request,
+        picture: &Picture,
+        family: Box<dyn Family>,
+        observer: &mut dyn Observer,
+    ) -> Result<Self> {
+        let clip = request.clip(picture)?;
+        let framing = request.framing(picture, &clip, family.grid());
+        let generated = request::generated(&clip, &framing, family.grid());
+        let level = if generated == clip { Level::Detail } else { Level::Note };
+        observer.say(level, &request::describe(&clip, &generated));
+        let hints = request.hints(picture, &framing)?;
+        let picture = framing.prepare(picture);
+        let shapes = family.latent_shapes(&generated);
         let noise = request.noise.as_deref().map(|path| latent_file::read_noise(path, &shapes)).transpose()?;
-        Ok(Self { request, family, framing, picture, hints, clip, noise })
+        Ok(Self { request, family, framing, picture, hints, clip, generated, noise })
     }
 
     fn condition(&self, observer: &mut dyn Observer) -> Result<Conditioning> {
@@ -97,23 +124,31 @@ impl<'a> Run<'a> {
         Ok(conditioning)
     }
 
+    /// Previews of clip `index`, where they are asked for.
+    fn preview<'b>(&self, index: usize, decoder: &'b dyn Decoder) -> Option<Preview<'b>> {
+        let target = self.request.preview_target(index)?;
+        Some(Preview::new(target, decoder, &self.picture, &self.generated))
+    }
+
     fn denoise(
         &self,
         denoiser: &dyn Denoiser,
         index: usize,
         conditioning: &Conditioning,
+        preview: Option<&Preview>,
         observer: &mut dyn Observer,
     ) -> Result<Latents> {
         let defaults = self.family.defaults();
         let scale = self.request.guidance_scale.unwrap_or(defaults.guidance_scale);
         let sigmas = schedule::linear(self.request.steps.unwrap_or(defaults.steps));
-        observer.begin(Stage::Denoise, sigmas.len() - 1);
-        let constraints = self.family.constraints(conditioning, &self.clip)?;
+        let steps = sigmas.len() - 1;
+        observer.begin(Stage::Denoise, steps);
+        let constraints = self.family.constraints(conditioning, &self.generated)?;
         let noise = match &self.noise {
             Some(noise) => noise.clone(),
-            None => noise::initial(self.request.seed(index), &self.family.latent_shapes(&self.clip))?,
+            None => noise::initial(self.request.seed(index), &self.family.latent_shapes(&self.generated))?,
         };
-        sampler::euler(noise, &sigmas, &constraints, |x, sigma, step| {
+        let latents = sampler::euler(noise, &sigmas, &constraints, |x, sigma, step| {
             let prompted = denoiser.velocity(x, sigma, conditioning, Branch::Prompt)?;
             let velocity = if scale == 1.0 {
                 prompted
@@ -122,8 +157,15 @@ impl<'a> Run<'a> {
                 guidance::classifier_free(&prompted, &unconditional, scale)?
             };
             observer.advance(step + 1);
+            if let Some(preview) = preview.filter(|_| step + 1 == steps / 2) {
+                preview.write(&sampler::expected(x, &velocity, sigma, &constraints)?, conditioning, observer)?;
+            }
             Ok(velocity)
-        })
+        })?;
+        if let Some(preview) = preview {
+            preview.write(&latents, conditioning, observer)?;
+        }
+        Ok(latents)
     }
 
     /// Frames go from the decoder into the file one by one; they are never all in memory.
@@ -135,8 +177,9 @@ impl<'a> Run<'a> {
         conditioning: &Conditioning,
         observer: &mut dyn Observer,
     ) -> Result<WrittenClip> {
-        observer.begin(Stage::Decode, self.clip.frames.0);
-        let mut frames = decoder.start(latents, conditioning, &self.picture, &self.clip)?;
+        let count = self.clip.frames.0;
+        observer.begin(Stage::Decode, count);
+        let mut frames = decoder.start(latents, conditioning, &self.picture, &self.generated)?;
         let request = self.request;
         let mut clip_writer = media::create(&request.target(index), &self.clip)?;
         let mut frame_writer: Option<Box<dyn ClipWriter>> = request
@@ -144,14 +187,14 @@ impl<'a> Run<'a> {
             .as_deref()
             .map(|folder| media::create_png_folder(&request.path(folder, index), &self.clip))
             .transpose()?;
-        let mut done = 0;
-        while let Some(frame) = frames.next()? {
+        // The tail that only fills the model's grid is not asked for.
+        for done in 1..=count {
+            let Some(frame) = frames.next()? else { break };
             let frame = self.framing.finish(frame);
             clip_writer.write(&frame)?;
             if let Some(writer) = &mut frame_writer {
                 writer.write(&frame)?;
             }
-            done += 1;
             observer.advance(done);
         }
         if let Some(writer) = frame_writer {

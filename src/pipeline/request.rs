@@ -6,13 +6,13 @@ use super::observer::Level;
 use crate::camera::{self, CameraCommand};
 use crate::device::DeviceChoice;
 use crate::error::{Error, Result};
-use crate::media::framing::{Fit, Framing};
+use crate::media::framing::{Fit, Framing, FramingRequest};
 use crate::media::image::{ImageSource, ReadOptions};
 use crate::media::watermark::Watermark;
 use crate::media::{self, Target};
 use crate::models::{MotionPrompt, PictureHints};
 use crate::picture::{Picture, PixelBox};
-use crate::units::{Clip, Fps, PixelFrames, Seconds};
+use crate::units::{Clip, Fps, Grid, PixelFrames, Seconds};
 
 /// Shortest and longest side of a clip in pixels.
 pub const SIDES: std::ops::RangeInclusive<usize> = 32..=4096;
@@ -120,18 +120,37 @@ impl Request {
         Target { path: self.path(&self.output.path, index), ..self.output.clone() }
     }
 
+    /// Where the previews of clip `index` go, where they are asked for.
+    pub fn preview_target(&self, index: usize) -> Option<Target> {
+        let preview = self.preview.as_ref()?;
+        Some(Target { path: self.path(&preview.path, index), ..preview.clone() })
+    }
+
     /// Checks every place that the run will write to.
     ///
     /// # Errors
-    /// A place that cannot be written to, or that must not be replaced.
+    /// A place that cannot be written to, that must not be replaced, or that two outputs share.
     pub fn check_targets(&self) -> Result<()> {
         let input = self.image.path();
+        let mut taken: Vec<PathBuf> = Vec::new();
         for index in 0..self.count {
-            media::check_target(&self.target(index), input)?;
-            let file = |file: &PathBuf| media::check_file(&self.path(file, index), input);
-            self.save_latents.as_ref().map_or(Ok(()), file)?;
-            let folder = |folder: &PathBuf| media::check_png_folder(&self.path(folder, index), input);
-            self.save_frames.as_ref().map_or(Ok(()), folder)?;
+            let target = self.target(index);
+            media::check_target(&target, input)?;
+            taken.push(target.path);
+            if let Some(preview) = self.preview_target(index) {
+                media::check_target(&preview, input)?;
+                take(&mut taken, preview.path)?;
+            }
+            if let Some(file) = &self.save_latents {
+                let file = self.path(file, index);
+                media::check_file(&file, input)?;
+                take(&mut taken, file)?;
+            }
+            if let Some(folder) = &self.save_frames {
+                let folder = self.path(folder, index);
+                media::check_png_folder(&folder, input)?;
+                take(&mut taken, folder)?;
+            }
         }
         Ok(())
     }
@@ -147,6 +166,12 @@ impl Request {
             Length::Frames(frames) => frames,
         };
         Ok(Clip { width, height, frames, fps: self.fps })
+    }
+
+    /// How `picture`, the frames that a model makes on its grid, and the clip lie on each other.
+    pub fn framing(&self, picture: &Picture, clip: &Clip, grid: Grid) -> Framing {
+        let (fit, background) = (self.fit, self.read.background);
+        FramingRequest { written: (clip.width, clip.height), fit, background, side_multiple: grid.side }.of(picture)
     }
 
     /// What the user says about `picture`, in pixels of the frames that the model makes.
@@ -169,6 +194,32 @@ impl Request {
         };
         Ok(PictureHints { eyes: self.eyes.iter().map(place).collect::<Result<_>>()? })
     }
+}
+
+/// Refuses a path that another output has already.
+fn take(taken: &mut Vec<PathBuf>, path: PathBuf) -> Result<()> {
+    if taken.contains(&path) {
+        let found = format!("{} twice", path.display());
+        return Err(Error::input("outputs", "a name of its own for each", found, "give one of them another name"));
+    }
+    taken.push(path);
+    Ok(())
+}
+
+/// The clip that a model makes so that `written` can be cut out of it.
+pub fn generated(written: &Clip, framing: &Framing, grid: Grid) -> Clip {
+    let (width, height) = framing.generated();
+    Clip { width, height, frames: grid.cover(written.frames), fps: written.fps }
+}
+
+/// The clip that is written; and, where it differs, what the model makes for it.
+pub fn describe(written: &Clip, generated: &Clip) -> String {
+    let shape = |clip: &Clip| format!("{}x{}, {} frames", clip.width, clip.height, clip.frames.0);
+    let mut line = format!("the clip is {} at {} fps", shape(written), written.fps.0);
+    if generated != written {
+        line += &format!("; it is cut out of what the model makes, {}", shape(generated));
+    }
+    line
 }
 
 impl Size {

@@ -29,10 +29,21 @@ impl Decoder for MotionDecoder {
         let motion: Vec<MotionFrame> = Motion::decode(latents, clip)?.frames().collect();
         let control: Vec<ControlFrame> = motion.iter().map(|frame| frame.control).collect();
         let covers = cover_zooms(&control, clip.width, clip.height);
-        let eyes = given_eyes::from_tensors(&conditioning.image.tensors)?;
+        let eyes = given_eyes::from_tensors(&conditioning.image.tensors, picture.width(), picture.height())?;
         let parts = Parts::with_eyes(&probabilities, &eyes, picture.width(), picture.height());
         let renderer = FrameRenderer::with_parts(picture.clone(), &probabilities, parts);
         Ok(Box::new(Rendering { renderer, frames: motion.into_iter().zip(covers).collect::<Vec<_>>().into_iter() }))
+    }
+
+    /// Motion has no size: the small picture is moved as the large one.
+    fn start_preview(
+        &self,
+        latents: &Latents,
+        conditioning: &Conditioning,
+        picture: &Picture,
+        clip: &Clip,
+    ) -> Result<Box<dyn DecodeState>> {
+        self.start(latents, conditioning, picture, clip)
     }
 }
 

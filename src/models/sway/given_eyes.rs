@@ -11,30 +11,38 @@ use crate::picture::PixelBox;
 use crate::shape;
 
 /// Name, among the tensors of the image condition, of the boxes around the eyes that the user pointed out: `[n, 4]` (left, top, width, height), float64,
-/// in pixels of the picture. Absent where the user pointed out none.
+/// as shares of the picture's width and height. Absent where the user pointed out none.
 pub const EYES: &str = "eyes";
 
 /// Radius, in widths of the wider eye, of the face that is assumed around eyes where the encoder sees none.
 const FACE_RADIUS: f64 = 2.2;
 
-/// The boxes as the tensor [`EYES`].
+/// Boxes in a picture of `width` x `height` pixels as the tensor [`EYES`].
 ///
 /// # Errors
 /// A failed tensor operation.
-pub fn to_tensor(eyes: &[PixelBox]) -> Result<Tensor> {
-    let values: Vec<f64> = eyes.iter().flat_map(|eye| [eye.left, eye.top, eye.width, eye.height]).collect();
-    Ok(Tensor::from_vec(values, (eyes.len(), 4), &Device::Cpu)?)
+pub fn to_tensor(eyes: &[PixelBox], width: usize, height: usize) -> Result<Tensor> {
+    let (width, height) = (width as f64, height as f64);
+    let shares = |eye: &PixelBox| [eye.left / width, eye.top / height, eye.width / width, eye.height / height];
+    Ok(Tensor::from_vec(eyes.iter().flat_map(shares).collect::<Vec<f64>>(), (eyes.len(), 4), &Device::Cpu)?)
 }
 
-/// The boxes that the tensor [`EYES`] of an image condition holds; none where it is absent.
+/// The boxes that the tensor [`EYES`] of an image condition holds, in a picture of `width` x `height` pixels; none where it is absent.
 ///
 /// # Errors
 /// Another shape.
-pub fn from_tensors(tensors: &Tensors) -> Result<Vec<PixelBox>> {
+pub fn from_tensors(tensors: &Tensors, width: usize, height: usize) -> Result<Vec<PixelBox>> {
     let Some(eyes) = tensors.get(EYES) else { return Ok(Vec::new()) };
     shape::expect(EYES, eyes, &[eyes.dims().first().copied().unwrap_or(0), 4], "encode with the same version")?;
     let rows = eyes.to_dtype(DType::F64)?.to_vec2::<f64>()?;
-    Ok(rows.iter().map(|row| PixelBox { left: row[0], top: row[1], width: row[2], height: row[3] }).collect())
+    let (across, down) = (width as f64, height as f64);
+    let place = |row: &Vec<f64>| PixelBox {
+        left: row[0] * across,
+        top: row[1] * down,
+        width: row[2] * across,
+        height: row[3] * down,
+    };
+    Ok(rows.iter().map(place).collect())
 }
 
 /// The head that holds the middle of the given eyes, the largest first in `heads`.

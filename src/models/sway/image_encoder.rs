@@ -95,7 +95,7 @@ impl models::ImageEncoder for ImageEncoder {
         }
         let mut tensors: Tensors = [(PROBABILITIES, map.to_tensor()?), (FEATURES, features(&map, figure)?)].into();
         if !hints.eyes.is_empty() {
-            tensors.insert(EYES, given_eyes::to_tensor(&hints.eyes)?);
+            tensors.insert(EYES, given_eyes::to_tensor(&hints.eyes, width, height)?);
         }
         Ok(ImageCondition { tensors, notes: parts.notes })
     }

@@ -28,7 +28,7 @@ use candle_core::Device;
 use crate::error::Result;
 use crate::latents::Constraint;
 use crate::models::{self, Conditioning, Defaults, Family, Location};
-use crate::units::Clip;
+use crate::units::{Clip, Grid};
 use class_map::class;
 use text::channel;
 use weights::Weights;
@@ -99,6 +99,10 @@ impl Family for Sway {
 
     fn defaults(&self) -> Defaults {
         self.weights.defaults()
+    }
+
+    fn grid(&self) -> Grid {
+        Grid { side: 1, frames: 1 }
     }
 
     fn latent_shapes(&self, _clip: &Clip) -> BTreeMap<&'static str, Vec<usize>> {

@@ -1,0 +1,269 @@
+//! The run with a model whose grid is coarser than the clip: what is made must be cut to what was asked.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+
+use super::request::{Length, Request, Size};
+use super::{Level, Observer, Outcome, Stage};
+use crate::device::DeviceChoice;
+use crate::error::Result;
+use crate::latents::{Constraint, Latents};
+use crate::media::framing::Fit;
+use crate::media::image::{ImageSource, ReadOptions};
+use crate::media::{OutputFormat, Target};
+use crate::models::{
+    Branch, Conditioning, DecodeState, Decoder, Defaults, Denoiser, Family, ImageCondition, ImageEncoder, MotionPrompt,
+    PictureHints, TextCondition, TextEncoder,
+};
+use crate::picture::{Color, Picture};
+use crate::units::{Clip, Fps, Grid, PixelFrames};
+
+/// A model on a grid of 32 pixels and 8 frames. It keeps the picture still and darkens the blue of frame `n` to `n`.
+struct Coarse;
+
+const GRID: Grid = Grid { side: 32, frames: 8 };
+
+impl Family for Coarse {
+    fn name(&self) -> &'static str {
+        "coarse"
+    }
+
+    fn defaults(&self) -> Defaults {
+        Defaults { steps: 2, guidance_scale: 1.0 }
+    }
+
+    fn grid(&self) -> Grid {
+        GRID
+    }
+
+    fn latent_shapes(&self, clip: &Clip) -> BTreeMap<&'static str, Vec<usize>> {
+        assert_on_grid(clip);
+        [("latents", vec![1, 1, (clip.frames.0 - 1) / GRID.frames + 1])].into()
+    }
+
+    fn image_encoder(&self) -> Result<Box<dyn ImageEncoder>> {
+        Ok(Box::new(Self))
+    }
+
+    fn text_encoder(&self) -> Result<Box<dyn TextEncoder>> {
+        Ok(Box::new(Self))
+    }
+
+    fn denoiser(&self) -> Result<Box<dyn Denoiser>> {
+        Ok(Box::new(Self))
+    }
+
+    fn decoder(&self) -> Result<Box<dyn Decoder>> {
+        Ok(Box::new(Self))
+    }
+
+    fn notes(&self, _conditioning: &Conditioning) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    fn constraints(&self, _conditioning: &Conditioning, _clip: &Clip) -> Result<Vec<Constraint>> {
+        Ok(Vec::new())
+    }
+}
+
+impl ImageEncoder for Coarse {
+    fn encode(&self, _picture: &Picture, _hints: &PictureHints) -> Result<ImageCondition> {
+        Ok(ImageCondition::default())
+    }
+}
+
+impl TextEncoder for Coarse {
+    fn encode(&self, _prompt: &MotionPrompt) -> Result<TextCondition> {
+        Ok(TextCondition::default())
+    }
+}
+
+impl Denoiser for Coarse {
+    fn velocity(&self, x: &Latents, _sigma: f64, _: &Conditioning, _branch: Branch) -> Result<Latents> {
+        let still = Tensor::zeros(x.parts["latents"].shape(), DType::F32, &Device::Cpu)?;
+        Ok(Latents { parts: [("latents", still)].into() })
+    }
+}
+
+impl Decoder for Coarse {
+    fn start(
+        &self,
+        _latents: &Latents,
+        _conditioning: &Conditioning,
+        picture: &Picture,
+        clip: &Clip,
+    ) -> Result<Box<dyn DecodeState>> {
+        assert_on_grid(clip);
+        assert_eq!((picture.width(), picture.height()), (clip.width, clip.height));
+        Ok(Box::new(Frames { picture: picture.clone(), next: 0, count: clip.frames.0 }))
+    }
+
+    fn start_preview(
+        &self,
+        _latents: &Latents,
+        _conditioning: &Conditioning,
+        picture: &Picture,
+        clip: &Clip,
+    ) -> Result<Box<dyn DecodeState>> {
+        Ok(Box::new(Frames { picture: picture.clone(), next: 0, count: clip.frames.0 }))
+    }
+}
+
+struct Frames {
+    picture: Picture,
+    next: usize,
+    count: usize,
+}
+
+impl DecodeState for Frames {
+    fn next(&mut self) -> Result<Option<Picture>> {
+        if self.next == self.count {
+            return Ok(None);
+        }
+        self.picture.pixels_mut().chunks_exact_mut(3).for_each(|pixel| pixel[2] = self.next as u8);
+        self.next += 1;
+        Ok(Some(self.picture.clone()))
+    }
+}
+
+fn assert_on_grid(clip: &Clip) {
+    assert!(clip.width.is_multiple_of(GRID.side) && clip.height.is_multiple_of(GRID.side), "{clip:?}");
+    assert_eq!(clip.frames.0 % GRID.frames, 1, "{clip:?}");
+}
+
+/// Remembers what it hears.
+#[derive(Default)]
+struct Heard {
+    lines: Vec<(Level, String)>,
+    seeds: Vec<u64>,
+    previews: usize,
+    finished: Vec<Outcome>,
+}
+
+impl Observer for Heard {
+    fn clip(&mut self, _index: usize, _count: usize, seed: u64) {
+        self.seeds.push(seed);
+    }
+
+    fn begin(&mut self, _stage: Stage, _total: usize) {}
+
+    fn advance(&mut self, _done: usize) {}
+
+    fn say(&mut self, level: Level, line: &str) {
+        self.lines.push((level, line.to_owned()));
+    }
+
+    fn preview(&mut self, path: &Path) {
+        assert!(path.is_file());
+        self.previews += 1;
+    }
+
+    fn finished(&mut self, outcome: &Outcome) {
+        self.finished.push(outcome.clone());
+    }
+}
+
+/// A folder of a test's own, removed at its end.
+struct Folder(std::path::PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Self {
+        let folder = std::env::temp_dir().join(format!("stir-pipeline-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        Self(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        std::fs::remove_dir_all(&self.0).ok();
+    }
+}
+
+fn target(path: std::path::PathBuf) -> Target {
+    Target { format: OutputFormat::of(&path).unwrap(), path, quality: 95, replace: true }
+}
+
+/// Ten frames of 80x60 as PNGs.
+fn request(output: std::path::PathBuf) -> Request {
+    Request {
+        image: ImageSource::Stdin,
+        read: ReadOptions { background: Color::WHITE, any_image: true },
+        output: target(output),
+        prompt: MotionPrompt { words: "hair flowing".to_owned(), camera: Vec::new(), intensity: 1.0 },
+        remarks: Vec::new(),
+        eyes: Vec::new(),
+        model: "coarse".to_owned(),
+        size: Size::Exact { width: 80, height: 60 },
+        fit: Fit::Cover,
+        length: Length::Frames(PixelFrames(10)),
+        fps: Fps(25.0),
+        seed: 7,
+        count: 1,
+        steps: None,
+        guidance_scale: None,
+        device: DeviceChoice::Cpu,
+        noise: None,
+        save_latents: None,
+        save_frames: None,
+        preview: None,
+        watermark: None,
+    }
+}
+
+fn picture() -> Picture {
+    let pixels = (0..60).flat_map(|y| (0..80).flat_map(move |x| [x as u8 * 3, y as u8 * 4, 0])).collect();
+    Picture::new(80, 60, pixels)
+}
+
+#[test]
+fn what_a_coarse_grid_makes_is_cut_to_what_was_asked() {
+    let folder = Folder::new("grid");
+    let mut heard = Heard::default();
+    super::run(&request(folder.0.join("frames")), picture(), Box::new(Coarse), &mut heard).unwrap();
+
+    let line = "the clip is 80x60, 10 frames at 25 fps; it is cut out of what the model makes, 96x64, 17 frames";
+    assert_eq!(heard.lines, [(Level::Note, line.to_owned())]);
+    assert_eq!(std::fs::read_dir(folder.0.join("frames")).unwrap().count(), 10);
+    for index in 0..10 {
+        let frame = image::open(folder.0.join(format!("frames/{index:06}.png"))).unwrap().to_rgb8();
+        let mut wanted = picture();
+        wanted.pixels_mut().chunks_exact_mut(3).for_each(|pixel| pixel[2] = index);
+        assert!(frame.as_raw() == wanted.pixels(), "frame {index} is not the picture's own pixels");
+    }
+}
+
+#[test]
+fn several_clips_are_named_by_their_seeds() {
+    let folder = Folder::new("count");
+    let mut heard = Heard::default();
+    let several = Request {
+        count: 3,
+        save_latents: Some(folder.0.join("latents.safetensors")),
+        preview: Some(target(folder.0.join("look.gif"))),
+        ..request(folder.0.join("clip.y4m"))
+    };
+    several.check_targets().unwrap();
+    super::run(&several, picture(), Box::new(Coarse), &mut heard).unwrap();
+    assert_eq!(heard.seeds, [7, 8, 9]);
+    assert_eq!(heard.finished.iter().map(|outcome| outcome.seed).collect::<Vec<_>>(), [7, 8, 9]);
+    // One after half of the steps, one of the final latents.
+    assert_eq!(heard.previews, 6);
+    let mut names: Vec<_> =
+        std::fs::read_dir(&folder.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    let wanted = [7, 8, 9].map(|seed| [format!("clip-{seed}.y4m"), format!("latents-{seed}.safetensors")]).concat();
+    let mut wanted: Vec<String> = wanted.into_iter().chain([7, 8, 9].map(|seed| format!("look-{seed}.gif"))).collect();
+    wanted.sort();
+    assert_eq!(names, wanted);
+}
+
+#[test]
+fn two_outputs_of_one_name_are_refused() {
+    let folder = Folder::new("shared");
+    let clip = folder.0.join("clip.y4m");
+    let shared = Request { save_latents: Some(clip.clone()), ..request(clip) };
+    assert!(shared.check_targets().unwrap_err().to_string().contains("clip.y4m twice"));
+}
