@@ -106,7 +106,10 @@ fn read(path: &Path, thing: &str) -> Result<Vec<u8>> {
 }
 
 /// The picture that a file's bytes hold. `thing` names it in errors.
-fn decode(bytes: &[u8], thing: &str) -> Result<Picture> {
+///
+/// # Errors
+/// As [`open`].
+pub fn decode(bytes: &[u8], thing: &str) -> Result<Picture> {
     let (format, name) = format_of(bytes, thing)?;
     let damaged = |found: String| {
         Error::input(thing, format!("a complete {name} picture"), found, "copy, download or export the picture again")
