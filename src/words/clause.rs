@@ -24,7 +24,7 @@ impl Token {
 
     /// Whether it makes something move.
     pub fn moves(&self) -> bool {
-        self.is_any(&[Role::Verb, Role::MotionNoun]) || self.entry.violent.is_some()
+        self.is_any(&[Role::Verb, Role::MotionNoun, Role::LooseCamera]) || self.entry.violent.is_some()
     }
 
     pub fn word_count(&self) -> usize {
@@ -198,7 +198,20 @@ fn tokens(lexicon: &Lexicon, run: &[String]) -> Vec<Token> {
             }
         }
     }
+    promote_verbs(&mut tokens);
     tokens
+}
+
+/// "eyes slowly open", "lids close gently": an adverb shows that the plain word is a movement.
+fn promote_verbs(tokens: &mut [Token]) {
+    let adverb = |token: &Token| token.text.ends_with("ly");
+    for at in 1..tokens.len() {
+        let before = &tokens[at - 1];
+        let after = tokens.get(at + 1).is_some_and(adverb) && before.entry.thing.is_some();
+        if tokens[at].is(Role::InflectedVerb) && !tokens[at].moves() && (adverb(before) || after) {
+            tokens[at].entry.roles.insert(Role::Verb);
+        }
+    }
 }
 
 /// A word that is in no list. Its ending, and what stands before it, say whether it may be a movement: one that is missed costs more than one
@@ -345,8 +358,8 @@ fn classify(tokens: &[Token]) -> Class {
     let first = tokens.iter().find_map(thing);
     let solid = tokens.iter().filter_map(thing).any(|thing| !thing.ambient) || has(Role::Place);
     match first {
-        Some(thing) if thing.name == "wind" => return Class::Wind,
         Some(thing) if thing.name == "air" => return Class::Atmosphere,
+        _ if tokens.iter().filter_map(thing).any(|thing| thing.name == "wind") => return Class::Wind,
         _ => {}
     }
     let looks = tokens.iter().filter(|token| token.is_any(&[Role::Looks, Role::Praise])).count();

@@ -174,6 +174,12 @@ impl Lexicon {
         }
     }
 
+    /// All words and phrases.
+    #[cfg(test)]
+    pub fn words(&self) -> impl Iterator<Item = String> {
+        self.phrases.values().flatten().map(|(phrase, _)| phrase.join(" "))
+    }
+
     /// What a single word is, in all the forms that it may be.
     fn word(&self, forms: &[(String, Ending)]) -> Option<Entry> {
         let mut all: Option<Entry> = None;
@@ -212,7 +218,7 @@ fn span(phrase: &[String], words: &[&str]) -> Option<usize> {
     let mut at = 0;
     for (index, wanted) in phrase.iter().enumerate() {
         let is_wanted = |word: &str| word == wanted || forms(word).iter().any(|(form, _)| form == wanted);
-        while index > 0 && words.get(at).is_some_and(|word| PASSED_OVER.contains(word) && word != wanted) {
+        if index > 0 && words.get(at).is_some_and(|word| PASSED_OVER.contains(word) && word != wanted) {
             at += 1;
         }
         if !words.get(at).is_some_and(|word| is_wanted(word)) {

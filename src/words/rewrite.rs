@@ -48,10 +48,12 @@ pub fn asks(clause: &Clause) -> bool {
 
 // ---- violent action ----
 
-/// Whether `clause` asks for what the word at `at` says, and it is violent.
+/// Whether `clause` asks for what the word at `at` says, and it is violent. Fireworks may explode, and battle armour is worn.
 pub fn is_violent(clause: &Clause, at: usize) -> bool {
-    let denied = clause.tokens[..at].iter().any(|token| token.is(Role::Negation));
-    clause.tokens[at].entry.violent.is_some() && !denied
+    let in_air = |token: &Token| token.entry.thing.is_some_and(|thing| Lexicon::built_in().things[thing].name == "air");
+    let harmless = clause.tokens[..at].iter().any(|token| token.is(Role::Negation) || in_air(token));
+    let describes = clause.tokens.get(at + 1).is_some_and(|next| next.is(Role::Looks));
+    clause.tokens[at].entry.violent.is_some() && !harmless && !describes
 }
 
 /// Puts something calm in the place of each clause of violence; of the same kind of violence once.
@@ -104,12 +106,7 @@ pub fn make_visible(clauses: Vec<Clause>) -> Vec<Clause> {
                 found.push(idea);
             }
         }
-        let mut at = 0;
-        let mut tokens = clause.tokens.clone();
-        tokens.retain(|_| {
-            at += 1;
-            !ideas.contains(&(at - 1))
-        });
+        let mut tokens = without(clause, |at| ideas.contains(&at));
         trim(&mut tokens);
         let says_more = tokens.iter().any(|token| token.entry.thing.is_some());
         Some(if says_more { vec![Clause::new(tokens)] } else { Vec::new() })
@@ -127,18 +124,22 @@ pub fn is_style(clause: &Clause, at: usize) -> bool {
     !token.moves() && token.entry.thing.is_none() && token.is(Role::Style)
 }
 
+/// Whether the word at `at` praises or classes the thing that it stands before.
+fn is_decoration(clause: &Clause, at: usize) -> bool {
+    let token = &clause.tokens[at];
+    let adjective =
+        |next: &Token| next.entry.thing.is_some() || next.is_any(&[Role::Looks, Role::Praise, Role::SoftStyle]);
+    let before_thing = clause.tokens.get(at + 1).is_some_and(adjective);
+    let only = token.entry.roles.len() == 1 && token.entry.thing.is_none() && clause.class != Class::Camera;
+    only && (token.is(Role::Praise) || (token.is(Role::SoftStyle) && before_thing))
+}
+
 /// Drops what the picture shows. Where no motion is left, the things that are named suggest some.
 pub fn without_content(clauses: Vec<Clause>) -> Vec<Clause> {
     let suggested = suggestions(&clauses);
     let asked = clauses.iter().any(asks);
     let kept = rebuild(clauses, |clause| {
-        let mut at = 0;
-        let mut tokens = clause.tokens.clone();
-        tokens.retain(|token| {
-            at += 1;
-            let soft = token.is_any(&[Role::Praise, Role::SoftStyle]) && token.entry.roles.len() == 1;
-            !is_style(clause, at - 1) && !(soft && token.entry.thing.is_none() && clause.class != Class::Camera)
-        });
+        let mut tokens = without(clause, |at| is_style(clause, at) || is_decoration(clause, at));
         if tokens.len() == clause.tokens.len() {
             return (clause.class == Class::Content).then(Vec::new);
         }
@@ -172,12 +173,7 @@ pub fn without_repeats(clauses: Vec<Clause>) -> Vec<Clause> {
     let mut said: Vec<Vec<String>> = Vec::new();
     rebuild(clauses, |clause| {
         let repeats = repeats_in(clause);
-        let mut at = 0;
-        let mut tokens = clause.tokens.clone();
-        tokens.retain(|_| {
-            at += 1;
-            !repeats.contains(&(at - 1))
-        });
+        let mut tokens = without(clause, |at| repeats.contains(&at));
         trim(&mut tokens);
         let mut telling: Vec<String> =
             tokens.iter().filter(|token| !token.is(Role::Determiner)).map(|token| token.text.clone()).collect();
@@ -332,6 +328,12 @@ pub fn shorten(mut clauses: Vec<Clause>) -> Vec<Clause> {
 /// Puts what `change` gives in the place of a clause, or keeps it where that is nothing.
 fn rebuild(clauses: Vec<Clause>, mut change: impl FnMut(&Clause) -> Option<Vec<Clause>>) -> Vec<Clause> {
     clauses.into_iter().flat_map(|clause| change(&clause).unwrap_or_else(|| vec![clause])).collect()
+}
+
+/// The words of a clause but those that `drops` names by where they stand.
+fn without(clause: &Clause, drops: impl Fn(usize) -> bool) -> Vec<Token> {
+    let kept = clause.tokens.iter().enumerate().filter(|(at, _)| !drops(*at));
+    kept.map(|(_, token)| token.clone()).collect()
 }
 
 /// The clauses of words that are our own.
