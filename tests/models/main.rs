@@ -12,5 +12,6 @@ mod sway_family;
 mod sway_features;
 mod sway_gates;
 mod sway_manifest;
+mod sway_rewrite;
 mod sway_text;
 mod sway_threads;
