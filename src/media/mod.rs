@@ -10,14 +10,13 @@ use crate::error::{Error, Result};
 use crate::picture::Picture;
 use crate::units::Clip;
 
-mod color_profile;
 mod frame_count;
 pub mod framing;
 pub mod image;
 mod png_folder;
 mod rate;
+mod resize;
 mod staging;
-mod truncation;
 #[cfg(feature = "ffmpeg")]
 mod video;
 pub mod watermark;
