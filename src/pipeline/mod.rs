@@ -71,6 +71,7 @@ impl<'a> Run<'a> {
         opened.notes.iter().for_each(|note| observer.say(Level::Note, note));
         let original = opened.picture;
         let clip = request.clip(&original)?;
+        media::check_clip(&request.output, &clip)?;
         let framing = FramingRequest {
             written: (clip.width, clip.height),
             fit: request.fit,
