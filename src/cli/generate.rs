@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::options::Options;
 use super::report::{Console, Report, Verbosity, stdout};
 use super::settings::Settings;
+use super::signals::EndingSignal;
 use super::{dry_run, values};
 use crate::error::{Error, Result};
 use crate::pipeline;
@@ -28,6 +29,13 @@ impl Options {
     /// # Errors
     /// Whatever stopped it.
     pub(super) fn run(&self, console: Arc<Console>) -> Result<()> {
+        let ending = EndingSignal::watch(console.clone())?;
+        let outcome = self.make(console);
+        ending.wait_for_end();
+        outcome
+    }
+
+    fn make(&self, console: Arc<Console>) -> Result<()> {
         let request = self.request()?;
         if let Some(threads) = &self.threads {
             let hint = "leave it out for all cores";

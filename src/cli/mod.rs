@@ -9,6 +9,7 @@ mod output;
 pub mod report;
 mod resolve;
 pub mod settings;
+mod signals;
 mod values;
 
 use std::ffi::OsString;
@@ -39,8 +40,17 @@ enum Command {
     Schema(completions::Schema),
 }
 
-/// Runs `stir` with these arguments, the program's name first, and says how it ends: 0 done, 1 failed, 2 bad arguments or input.
+/// Runs `stir` with these arguments, the program's name first, and says how it ends: 0 done, 1 failed, 2 bad arguments or input. A signal
+/// ends the program from within: see [`signals`].
 pub fn run(arguments: Vec<OsString>) -> u8 {
+    // Unfinished files are gone once the panic has unwound; what it was about stands on stderr.
+    std::panic::catch_unwind(|| run_command(arguments)).unwrap_or_else(|_| {
+        report::defect();
+        1
+    })
+}
+
+fn run_command(arguments: Vec<OsString>) -> u8 {
     let json = arguments.iter().any(|argument| argument == "--json");
     let matches = match Cli::command().try_get_matches_from(&arguments) {
         Ok(matches) => matches,

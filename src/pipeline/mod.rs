@@ -11,6 +11,7 @@ use crate::diffusion::{guidance, noise, sampler, schedule};
 use crate::error::Result;
 use crate::latents::Latents;
 use crate::media::framing::Framing;
+use crate::media::watermark::PreparedWatermark;
 use crate::media::{self, ClipWriter, WrittenClip};
 use crate::models::{self, Branch, Conditioning, Decoder, Denoiser, Family, PictureHints};
 use crate::picture::Picture;
@@ -47,10 +48,13 @@ pub fn generate(request: &Request, observer: &mut dyn Observer) -> Result<()> {
 /// Bad input, or a place that cannot be written to.
 pub fn check(request: &Request, observer: &mut dyn Observer) -> Result<Picture> {
     request.remarks.iter().for_each(|(level, line)| observer.say(*level, line));
+    models::check(&request.model)?;
     request.check_targets()?;
     let opened = media::image::open(&request.image, &request.read)?;
     opened.notes.iter().for_each(|note| observer.say(Level::Note, note));
-    request.clip(&opened.picture)?;
+    let clip = request.clip(&opened.picture)?;
+    media::check_clip(&request.output, &clip)?;
+    request.watermark(&clip)?;
     Ok(opened.picture)
 }
 
@@ -91,6 +95,7 @@ struct Run<'a> {
     clip: Clip,
     /// The clip as the model makes it: on its grid, so at least as large and as long.
     generated: Clip,
+    watermark: Option<PreparedWatermark>,
     noise: Option<Latents>,
 }
 
@@ -110,7 +115,8 @@ impl<'a> Run<'a> {
         let picture = framing.prepare(picture);
         let shapes = family.latent_shapes(&generated);
         let noise = request.noise.as_deref().map(|path| latent_file::read_noise(path, &shapes)).transpose()?;
-        Ok(Self { request, family, framing, picture, hints, clip, generated, noise })
+        let watermark = request.watermark(&clip)?;
+        Ok(Self { request, family, framing, picture, hints, clip, generated, watermark, noise })
     }
 
     fn condition(&self, observer: &mut dyn Observer) -> Result<Conditioning> {
@@ -190,7 +196,10 @@ impl<'a> Run<'a> {
         // The tail that only fills the model's grid is not asked for.
         for done in 1..=count {
             let Some(frame) = frames.next()? else { break };
-            let frame = self.framing.finish(frame);
+            let mut frame = self.framing.finish(frame);
+            if let Some(watermark) = &self.watermark {
+                watermark.draw(&mut frame);
+            }
             clip_writer.write(&frame)?;
             if let Some(writer) = &mut frame_writer {
                 writer.write(&frame)?;

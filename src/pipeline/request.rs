@@ -8,7 +8,7 @@ use crate::device::DeviceChoice;
 use crate::error::{Error, Result};
 use crate::media::framing::{Fit, Framing, FramingRequest};
 use crate::media::image::{ImageSource, ReadOptions};
-use crate::media::watermark::Watermark;
+use crate::media::watermark::{PreparedWatermark, Watermark};
 use crate::media::{self, Target};
 use crate::models::{MotionPrompt, PictureHints};
 use crate::picture::{Picture, PixelBox};
@@ -166,6 +166,14 @@ impl Request {
             Length::Frames(frames) => frames,
         };
         Ok(Clip { width, height, frames, fps: self.fps })
+    }
+
+    /// The mark that is drawn into every frame of the clip.
+    ///
+    /// # Errors
+    /// Words or a picture that cannot be drawn.
+    pub fn watermark(&self, clip: &Clip) -> Result<Option<PreparedWatermark>> {
+        self.watermark.as_ref().map(|watermark| watermark.prepare(clip.width, clip.height)).transpose()
     }
 
     /// How `picture`, the frames that a model makes on its grid, and the clip lie on each other.

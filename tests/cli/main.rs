@@ -5,6 +5,8 @@ mod events;
 mod refusals;
 mod runs;
 mod schema;
+#[cfg(unix)]
+mod signals;
 #[path = "../support/mod.rs"]
 mod support;
 mod talk;

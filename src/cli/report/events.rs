@@ -90,8 +90,8 @@ impl Events {
         stdout::write(&text);
     }
 
-    /// An error in its parts, as far as it has them.
-    pub fn error(&self, error: &Error) {
+    /// An error in its parts, as far as it has them, that ends the program with this exit code.
+    pub fn error(&self, error: &Error, exit_code: u8) {
         let message = error.to_string();
         let (thing, wanted, found) = match error {
             Error::Input(Problem { thing, wanted, found, .. }) | Error::Run(Problem { thing, wanted, found, .. }) => {
@@ -106,7 +106,7 @@ impl Events {
             found: &found,
             hint: error.hint(),
             message: &message,
-            exit_code: error.exit_code(),
+            exit_code,
         });
     }
 }

@@ -46,7 +46,21 @@ impl Console {
     pub fn error(&self, error: &Error) {
         self.talk.error(error);
         if let Some(events) = &self.events {
-            events.error(error);
+            events.error(error, error.exit_code());
+        }
+    }
+
+    /// Prints that a signal ends the program, and with which exit code.
+    pub fn interrupted(&self, signal: &str, exit_code: u8) {
+        let error = Error::run(
+            "the run",
+            "it to finish",
+            signal,
+            "unfinished files are removed, finished ones are kept; the same command makes the same clip",
+        );
+        self.talk.error(&error);
+        if let Some(events) = &self.events {
+            events.error(&error, exit_code);
         }
     }
 
@@ -57,7 +71,8 @@ impl Console {
         let first = lines.first().map_or("", |line| line.strip_prefix("error: ").unwrap_or(line));
         if let Some(events) = &self.events {
             let wanted = "arguments that stir knows";
-            events.error(&Error::input("the command line", wanted, first, "`stir generate --help` lists them"));
+            let error = Error::input("the command line", wanted, first, "`stir generate --help` lists them");
+            events.error(&error, error.exit_code());
         }
     }
 
@@ -82,6 +97,13 @@ impl Console {
         let made = format!("# makes {width}x{height}, {} frames, {}\n", frames.0, frames.duration(*fps));
         stdout::write((settings.to_toml() + &made).as_bytes());
     }
+}
+
+/// Says what to do about a panic, whose message has been printed.
+pub(super) fn defect() {
+    let error =
+        Error::run("stir", "to work or to say why not", "a defect, named above", "report it with the exact command");
+    Console::new(Verbosity::Normal, false).error(&error);
 }
 
 /// Shows a run to whoever watches it.

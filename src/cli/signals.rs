@@ -1,0 +1,65 @@
+//! What happens on Ctrl-C and on a polite kill: unfinished output is removed, and the program ends at once.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
+use signal_hook::iterator::Signals;
+use signal_hook::low_level::signal_name;
+
+use super::report::Console;
+use crate::error::{Error, Result};
+use crate::media;
+
+/// Signals that ask the program to end; a closed terminal is one of them.
+#[cfg(unix)]
+const ENDING: [i32; 3] = [SIGINT, SIGTERM, signal_hook::consts::SIGHUP];
+#[cfg(not(unix))]
+const ENDING: [i32; 2] = [SIGINT, SIGTERM];
+
+/// Knows whether the program was asked to end.
+#[derive(Debug, Clone)]
+pub(super) struct EndingSignal {
+    arrived: Arc<AtomicBool>,
+}
+
+impl EndingSignal {
+    /// From now on, a signal removes unfinished output and ends the program with exit code 128 and the signal's number: 130 for SIGINT, 143 for
+    /// SIGTERM.
+    ///
+    /// # Errors
+    /// The system does not let signals be handled.
+    pub fn watch(console: Arc<Console>) -> Result<Self> {
+        let refused = |error: std::io::Error| {
+            Error::run(
+                "signals",
+                "to hear of SIGINT and SIGTERM",
+                error.to_string(),
+                "report it with the exact command",
+            )
+        };
+        let arrived = Arc::new(AtomicBool::new(false));
+        for signal in ENDING {
+            flag::register(signal, Arc::clone(&arrived)).map_err(refused)?;
+        }
+        let mut signals = Signals::new(ENDING).map_err(refused)?;
+        std::thread::spawn(move || {
+            if let Some(signal) = signals.forever().next() {
+                media::abandon_unfinished();
+                let code = 128 + signal;
+                console.interrupted(signal_name(signal).unwrap_or("a signal"), code as u8);
+                std::process::exit(code);
+            }
+        });
+        Ok(Self { arrived })
+    }
+
+    /// Returns at once where no signal came, and otherwise never: the program is about to end, and that something failed because its files are gone is
+    /// no news.
+    pub fn wait_for_end(&self) {
+        while self.arrived.load(Ordering::SeqCst) {
+            std::thread::park();
+        }
+    }
+}
