@@ -1,11 +1,16 @@
 //! From the colour space that a picture names by an ICC profile to sRGB. Phones write Display P3; taken for sRGB it looks pale.
 
-use moxcms::{CmsError, ColorProfile, DataColorSpace, Layout, TransformExecutor, TransformOptions};
+use std::borrow::Cow;
+
+use moxcms::{CmsError, ColorProfile, DataColorSpace, Layout, TransformOptions};
+use rayon::prelude::*;
 
 use super::samples::Color;
 
 /// Levels by which colours may differ for a profile to count as sRGB: the many profiles by that name differ by rounding.
 const SAME: u8 = 2;
+/// Pixels that are converted at a time.
+const PART: usize = 1 << 16;
 
 /// Converts samples from the colour space of the profile `icc` to sRGB (`[N, 3]`, uint8), relative colorimetric. `None` for a variant
 /// of sRGB, which changes nothing.
@@ -19,7 +24,7 @@ pub(super) fn to_srgb(color: Color, values: &[u8], icc: &[u8]) -> Result<Option<
         // A grey picture with the profile of the coloured one that it was made from.
         (DataColorSpace::Rgb, Color::Grey) => (Layout::Rgb, values.iter().flat_map(|value| [*value; 3]).collect()),
         (DataColorSpace::Gray, Color::Grey) => (Layout::Gray, values.into()),
-        (DataColorSpace::Cmyk, Color::Inks) => (Layout::Rgba, std::borrow::Cow::Borrowed(values)),
+        (DataColorSpace::Cmyk, Color::Inks) => (Layout::Rgba, Cow::Borrowed(values)),
         (space, _) => return Err(format!("it is for {space:?}, the picture is not")),
     };
     convert(&profile, layout, &values).map_err(|error| error.to_string())
@@ -28,43 +33,25 @@ pub(super) fn to_srgb(color: Color, values: &[u8], icc: &[u8]) -> Result<Option<
 fn convert(profile: &ColorProfile, layout: Layout, values: &[u8]) -> Result<Option<Vec<u8>>, CmsError> {
     let srgb = ColorProfile::new_srgb();
     let transform = profile.create_transform_8bit(layout, &srgb, Layout::Rgb, TransformOptions::default())?;
-    let changes_nothing = match layout {
-        Layout::Rgb => {
-            let probes: Vec<u8> = (0..16 * 16 * 16)
-                .flat_map(|i| [i / 256 * 17, i / 16 % 16 * 17, i % 16 * 17])
-                .map(|v| v as u8)
-                .collect();
-            is_close(&applied(transform.as_ref(), &probes, 3)?, &probes)
-        }
-        _ => false,
+    let apply = |values: &[u8]| {
+        let mut converted = vec![0; values.len() / layout.channels() * 3];
+        let parts = values.par_chunks(layout.channels() * PART).zip(converted.par_chunks_mut(3 * PART));
+        parts.try_for_each(|(values, converted)| transform.transform(values, converted))?;
+        Ok(converted)
     };
-    if changes_nothing { Ok(None) } else { applied(transform.as_ref(), values, layout.channels()).map(Some) }
-}
-
-fn is_close(a: &[u8], b: &[u8]) -> bool {
-    a.iter().zip(b).all(|(a, b)| a.abs_diff(*b) <= SAME)
-}
-
-/// Values of this many channels as RGB.
-fn applied(
-    transform: &(dyn TransformExecutor<u8> + Send + Sync),
-    values: &[u8],
-    channels: usize,
-) -> Result<Vec<u8>, CmsError> {
-    let mut converted = vec![0; values.len() / channels * 3];
-    transform.transform(values, &mut converted)?;
-    Ok(converted)
+    if layout == Layout::Rgb {
+        let levels = |index: u32| [index / 256, index / 16 % 16, index % 16].map(|level| level as u8 * 17);
+        let probes: Vec<u8> = (0..16 * 16 * 16).flat_map(levels).collect();
+        if apply(&probes)?.iter().zip(&probes).all(|(found, probe)| found.abs_diff(*probe) <= SAME) {
+            return Ok(None);
+        }
+    }
+    apply(values).map(Some)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn converted(pixels: &[u8], icc: &[u8]) -> Vec<u8> {
-        let mut pixels = pixels.to_vec();
-        to_srgb(&mut pixels, icc).unwrap();
-        pixels
-    }
 
     /// Display P3 to sRGB by their definitions: both have sRGB's curve and the white D65.
     ///
@@ -87,7 +74,7 @@ mod tests {
     fn display_p3_becomes_srgb() {
         let icc = ColorProfile::new_display_p3().encode().unwrap();
         for color in [[200, 100, 50], [90, 160, 120], [128, 128, 128], [255, 255, 255], [0, 0, 0], [20, 30, 200]] {
-            let found = converted(&color, &icc);
+            let found = to_srgb(Color::Rgb, &color, &icc).unwrap().expect("another space");
             for (found, exact) in found.iter().zip(exact(color)) {
                 assert!((f64::from(*found) - exact).abs() <= 1.6, "{color:?}: {found}, {exact}");
             }
@@ -95,17 +82,31 @@ mod tests {
     }
 
     #[test]
-    fn srgb_and_grey_profiles_change_nothing() {
-        let pixels: Vec<u8> = (0..=254).collect();
-        for profile in [ColorProfile::new_srgb(), ColorProfile::new_gray_with_gamma(1.0)] {
-            assert_eq!(converted(&pixels, &profile.encode().unwrap()), pixels);
-        }
+    fn variants_of_srgb_change_nothing() {
+        let icc = ColorProfile::new_srgb().encode().unwrap();
+        let values: Vec<u8> = (0..=254).collect();
+        assert_eq!(to_srgb(Color::Rgb, &values, &icc).unwrap(), None);
+        assert_eq!(to_srgb(Color::Grey, &values, &icc).unwrap(), None);
     }
 
     #[test]
-    fn a_damaged_profile_is_an_error() {
-        let mut pixels = vec![1, 2, 3];
-        assert!(to_srgb(&mut pixels, b"no profile").is_err());
-        assert_eq!(pixels, [1, 2, 3]);
+    fn grey_becomes_srgb() {
+        let linear = ColorProfile::new_gray_with_gamma(1.0).encode().unwrap();
+        let found = to_srgb(Color::Grey, &[0, 55, 255], &linear).unwrap().expect("another curve");
+        // 55/255 by sRGB's curve: 0.216^(1/2.4) 1.055 - 0.055 of 255.
+        for (found, exact) in found.iter().zip([0, 0, 0, 128, 128, 128, 255, 255, 255_u8]) {
+            assert!(found.abs_diff(exact) <= 1, "{found}, {exact}");
+        }
+        // A grey picture may carry the profile of the coloured one that it was made from.
+        let wide = ColorProfile::new_adobe_rgb().encode().unwrap();
+        assert!(to_srgb(Color::Grey, &[0, 55, 255], &wide).unwrap().is_some());
+    }
+
+    #[test]
+    fn a_damaged_profile_and_one_of_another_colour_are_errors() {
+        let grey = ColorProfile::new_gray_with_gamma(1.0).encode().unwrap();
+        assert!(to_srgb(Color::Rgb, &[1, 2, 3], b"no profile").is_err());
+        assert!(to_srgb(Color::Rgb, &[1, 2, 3], &grey).is_err());
+        assert!(to_srgb(Color::Inks, &[1, 2, 3, 4], &grey).is_err());
     }
 }

@@ -23,7 +23,7 @@ pub use limits::{ASPECTS, LARGEST_FILE, MOST_PIXELS, SHORTEST_SIDE};
 use samples::Samples;
 
 /// What a decoder may take besides the pixels: for texts and profiles, which a few bytes can unpack to.
-const MOST_MEMORY: u64 = 256 << 20;
+const MOST_MEMORY: u64 = 64 << 20;
 
 /// Where the picture comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
