@@ -7,7 +7,7 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use stir::diffusion::noise;
 use stir::models::sway::denoiser::Known;
 use stir::models::sway::image_encoder::ImageEncoder;
-use stir::models::sway::weights;
+use stir::models::sway::weights::Weights;
 use stir::models::{ImageEncoder as _, PictureHints};
 use stir::picture::Picture;
 
@@ -15,7 +15,7 @@ fn networks(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("sway");
     group.sample_size(10);
 
-    let network = weights::encoder(&Device::Cpu).unwrap();
+    let network = Weights::embedded().unwrap().encoder(&Device::Cpu).unwrap();
     let pair = Tensor::zeros((2, 3, 192, 192), DType::F32, &Device::Cpu).unwrap();
     group.bench_function("encoder, a picture of 192x192 and its mirror image", |bench| {
         bench.iter(|| network.forward(black_box(&pair)).unwrap());
@@ -28,7 +28,7 @@ fn networks(criterion: &mut Criterion) {
         bench.iter(|| encoder.encode(black_box(&picture), &PictureHints::default()).unwrap());
     });
 
-    let denoiser = weights::denoiser(&Device::Cpu).unwrap();
+    let denoiser = Weights::embedded().unwrap().denoiser(&Device::Cpu).unwrap();
     let shapes = [("latents", vec![1, 4, 25, 6, 6]), ("control", vec![1, 25, 26])].into();
     let x = noise::initial(1, &shapes).unwrap();
     let features = Tensor::zeros((1, 6, 6, 16), DType::F32, &Device::Cpu).unwrap();

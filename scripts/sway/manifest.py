@@ -1,6 +1,9 @@
-"""Renew what models/sway says of its weights: the hashes in manifest.toml and the tensors in tensors.txt.
+"""Renew what a folder says of its weights: the checksums in manifest.toml and the tensors in tensors.txt.
 
-    python -m scripts.sway.manifest
+    python -m scripts.sway.manifest [--models FOLDER]
+
+A folder without a manifest gets one, with the defaults of the model that ships with stir; they may be edited, the
+checksums are renewed. `stir generate --model FOLDER` runs it.
 """
 
 import argparse
@@ -8,9 +11,22 @@ import hashlib
 import json
 import re
 import struct
+import tomllib
 from pathlib import Path
 
 MODELS = Path(__file__).resolve().parents[2] / "models" / "sway"
+
+
+WEIGHTS = ("denoiser.safetensors", "encoder.safetensors")
+
+
+def new_manifest():
+    """The text of a manifest with the shipped model's defaults, and with checksums still to be filled in."""
+    shipped = tomllib.loads((MODELS / "manifest.toml").read_text())
+    lines = [f'family = "{shipped["family"]}"', "", "[defaults]"]
+    lines += [f"{name} = {value}" for name, value in shipped["defaults"].items()]
+    lines += ["", "[sha256]"] + [f'"{name}" = ""' for name in WEIGHTS]
+    return "\n".join(lines) + "\n"
 
 
 def tensor_lines(path):
@@ -24,10 +40,10 @@ def tensor_lines(path):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", type=Path, default=MODELS, help="the directory of the weights")
+    parser.add_argument("--models", type=Path, default=MODELS, help="the folder of the weights")
     models = parser.parse_args().models
     manifest = models / "manifest.toml"
-    text = manifest.read_text()
+    text = manifest.read_text() if manifest.exists() else new_manifest()
     lines = []
     for name in re.findall(r'^"(.+\.safetensors)" = ', text, re.MULTILINE):
         path = models / name

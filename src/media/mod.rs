@@ -3,26 +3,41 @@
 //! [`image`] reads the picture. [`create`] starts a clip in the format that the output's name asks for, after
 //! [`check_target`] has said, before anything else runs, that it can.
 
-use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
+#[cfg(not(feature = "ffmpeg"))]
+use crate::error::Error;
+use crate::error::Result;
 use crate::picture::Picture;
 use crate::units::Clip;
 
-mod color_profile;
+#[cfg(feature = "ffmpeg")]
+mod container;
+mod disk_space;
+#[cfg(feature = "ffmpeg")]
+mod encoding;
 mod frame_count;
 pub mod framing;
+mod gif;
 pub mod image;
+mod output_format;
+mod palette;
 mod png_folder;
 mod rate;
+mod resize;
 mod staging;
-mod truncation;
+mod target;
+mod unfinished;
 #[cfg(feature = "ffmpeg")]
 mod video;
 pub mod watermark;
 mod y4m;
 mod yuv420;
+
+pub use output_format::OutputFormat;
+pub use target::{Target, check_clip, check_file, check_png_folder, check_target};
+pub use unfinished::abandon_unfinished;
 
 /// Writes a clip frame by frame. Until [`finish`](Self::finish) nothing stands under the final name; dropping a writer before leaves nothing behind.
 pub trait ClipWriter {
@@ -48,141 +63,16 @@ pub struct WrittenClip {
     pub bytes: u64,
 }
 
-/// A file format of clips.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OutputFormat {
-    /// H.264 in MP4.
-    Mp4,
-    /// H.264 in QuickTime.
-    Mov,
-    /// VP9 in WebM.
-    Webm,
-    /// Animated GIF.
-    Gif,
-    /// Animated WebP.
-    Webp,
-    /// Uncompressed YUV 4:2:0.
-    Y4m,
-    /// A folder of numbered PNG pictures.
-    PngFolder,
-}
-
-impl OutputFormat {
-    /// The format for a name: by its extension; a folder of PNGs if it ends in `/`, has no extension or is an existing folder.
-    ///
-    /// # Errors
-    /// An unknown extension.
-    pub fn of(target: &Path) -> Result<Self> {
-        let ends_in_separator = target.as_os_str().to_str().is_some_and(|text| text.ends_with(std::path::is_separator));
-        if ends_in_separator {
-            return Ok(Self::PngFolder);
-        }
-        let extension = target.extension().map(|extension| extension.to_string_lossy().to_lowercase());
-        match extension.as_deref() {
-            Some("mp4") => Ok(Self::Mp4),
-            Some("y4m") => Ok(Self::Y4m),
-            None => Ok(Self::PngFolder),
-            Some(_) if target.is_dir() => Ok(Self::PngFolder),
-            Some(other) => Err(Error::input(
-                format!("output {}", target.display()),
-                "a name that ends in .mp4 or .y4m, or a folder for PNG frames",
-                format!(".{other}"),
-                "end the name in .mp4; for a folder, end it in /",
-            )),
-        }
-    }
-}
-
-impl std::str::FromStr for OutputFormat {
-    type Err = Error;
-
-    fn from_str(text: &str) -> Result<Self> {
-        match text {
-            "mp4" => Ok(Self::Mp4),
-            "mov" => Ok(Self::Mov),
-            "webm" => Ok(Self::Webm),
-            "gif" => Ok(Self::Gif),
-            "webp" => Ok(Self::Webp),
-            "y4m" => Ok(Self::Y4m),
-            "png" => Ok(Self::PngFolder),
-            _ => {
-                let found = format!("\"{text}\"");
-                Err(Error::input("--format", "mp4, mov, webm, gif, webp, y4m or png", found, "mp4 is the default"))
-            }
-        }
-    }
-}
-
-/// Where a clip goes, and as what.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Target {
-    /// The file, or the folder of PNGs.
-    pub path: PathBuf,
-    /// What is written there.
-    pub format: OutputFormat,
-    /// Quality of a lossy format, 20 to 99.
-    pub quality: u8,
-    /// Whether what stands there is replaced, or refused.
-    pub replace: bool,
-}
-
-/// Checks, in milliseconds, that a clip can be written to `target`: a format that this build can write, a folder that can be
-/// written to, nothing there that must not be replaced, and not the picture itself, `input`.
-///
-/// # Errors
-/// What is in the way.
-pub fn check_target(target: &Target, input: Option<&Path>) -> Result<()> {
-    match target.format {
-        OutputFormat::Y4m => check_file(&target.path, input),
-        OutputFormat::PngFolder => check_png_folder(&target.path, input),
-        _ => {
-            check_mp4()?;
-            check_file(&target.path, input)
-        }
-    }
-}
-
-/// Like [`check_target`], for a folder of PNG frames.
-///
-/// # Errors
-/// What is in the way.
-pub fn check_png_folder(target: &Path, input: Option<&Path>) -> Result<()> {
-    check_not_input(target, input)?;
-    png_folder::check_replaceable(target)?;
-    staging::Staged::folder(target).map(drop)
-}
-
-/// Like [`check_target`], for any other file.
-///
-/// # Errors
-/// What is in the way.
-pub fn check_file(target: &Path, input: Option<&Path>) -> Result<()> {
-    check_not_input(target, input)?;
-    check_not_folder(target)?;
-    staging::Staged::file(target).map(drop)
-}
-
-fn check_not_input(target: &Path, input: Option<&Path>) -> Result<()> {
-    let Some(input) = input else { return Ok(()) };
-    match (target.canonicalize(), input.canonicalize()) {
-        (Ok(target_path), Ok(input_path)) if input_path.starts_with(&target_path) => Err(Error::input(
-            format!("output {}", target.display()),
-            "another file than the input picture, and not the folder that holds it",
-            format!("the input {}", input.display()),
-            "choose another output: this one would replace the picture",
-        )),
-        _ => Ok(()),
-    }
-}
-
 /// Writes a whole file; until it is complete nothing stands under its name.
 ///
 /// # Errors
 /// A failed file operation; what stood there before is then still there.
 pub fn write_atomically(target: &Path, bytes: &[u8]) -> Result<()> {
-    let staged = staging::Staged::file(target)?;
-    fs::write(staged.temporary(), bytes)
-        .map_err(|source| Error::io("writing", target, source, "check the disk's free space"))?;
+    let staged = staging::Staged::file(target, true)?;
+    staged
+        .open()
+        .and_then(|mut file| file.write_all(bytes))
+        .map_err(|source| disk_space::write_failed(target, source))?;
     staged.finish()
 }
 
@@ -191,59 +81,60 @@ pub fn write_atomically(target: &Path, bytes: &[u8]) -> Result<()> {
 /// # Errors
 /// Like [`check_png_folder`].
 pub fn create_png_folder(target: &Path, clip: &Clip) -> Result<Box<dyn ClipWriter>> {
-    Ok(Box::new(png_folder::PngFolderWriter::create(target, clip)?))
+    Ok(Box::new(png_folder::PngFolderWriter::create(target, true, clip)?))
 }
 
-/// Starts a clip: `.mp4` with the given quality of 20 to 99, `.y4m`, or a folder of PNGs (both lossless in 8 bits, the quality does not matter).
+/// Starts a clip: a video or animated picture of the given quality of 20 to 99, or Y4M or a folder of PNGs, whose quality is the highest.
 ///
 /// # Errors
-/// Like [`check_target`]; also an odd size (but for PNGs), a frame rate that no file can hold, or a quality out of range.
+/// Like [`check_target`] and [`check_clip`]; also a quality out of range.
 pub fn create(target: &Target, clip: &Clip) -> Result<Box<dyn ClipWriter>> {
+    check_clip(target, clip)?;
+    if !target.replace {
+        target::check_free(&target.path)?;
+    }
+    if target.format == OutputFormat::PngFolder {
+        return Ok(Box::new(png_folder::PngFolderWriter::create(&target.path, target.replace, clip)?));
+    }
+    target::check_not_folder(&target.path)?;
     match target.format {
-        OutputFormat::Y4m => {
-            check_not_folder(&target.path)?;
-            Ok(Box::new(y4m::Y4mWriter::create(&target.path, clip)?))
-        }
-        OutputFormat::PngFolder => create_png_folder(&target.path, clip),
-        _ => create_mp4(&target.path, clip, target.quality),
+        OutputFormat::Y4m => Ok(Box::new(y4m::Y4mWriter::create(target, clip)?)),
+        OutputFormat::Gif => Ok(Box::new(gif::GifWriter::create(target, clip)?)),
+        _ => create_video(target, clip),
     }
 }
 
 #[cfg(feature = "ffmpeg")]
-fn create_mp4(target: &Path, clip: &Clip, quality: u8) -> Result<Box<dyn ClipWriter>> {
-    check_not_folder(target)?;
-    Ok(Box::new(video::Mp4Writer::create(target, clip, quality)?))
+fn create_video(target: &Target, clip: &Clip) -> Result<Box<dyn ClipWriter>> {
+    let encoding = encoding::Encoding::of(target.format).expect("the other formats have been dealt with");
+    Ok(Box::new(video::VideoWriter::create(target, encoding, clip)?))
 }
 
 #[cfg(not(feature = "ffmpeg"))]
-fn create_mp4(_target: &Path, _clip: &Clip, _quality: u8) -> Result<Box<dyn ClipWriter>> {
-    check_mp4().map(|()| unreachable!("without FFmpeg there is no MP4"))
+fn create_video(target: &Target, _clip: &Clip) -> Result<Box<dyn ClipWriter>> {
+    Err(without_ffmpeg(target.format))
 }
 
+/// Checks that this build, with these libraries, can write `target`'s format.
 #[cfg(feature = "ffmpeg")]
-fn check_mp4() -> Result<()> {
-    video::check_encoder()
+fn check_encoder(target: &Target) -> Result<()> {
+    encoding::Encoding::of(target.format).map_or(Ok(()), |encoding| video::check(&target.path, encoding))
 }
 
 #[cfg(not(feature = "ffmpeg"))]
-fn check_mp4() -> Result<()> {
-    Err(Error::input(
-        "MP4 output",
+fn check_encoder(target: &Target) -> Result<()> {
+    match target.format {
+        OutputFormat::Gif | OutputFormat::Y4m | OutputFormat::PngFolder => Ok(()),
+        format => Err(without_ffmpeg(format)),
+    }
+}
+
+#[cfg(not(feature = "ffmpeg"))]
+fn without_ffmpeg(format: OutputFormat) -> Error {
+    Error::input(
+        format!("{format} output"),
         "a stir with FFmpeg",
         "one that was built without it",
-        "build it with: cargo build --release --features ffmpeg; or write .y4m or a folder of PNG frames",
-    ))
-}
-
-/// A file cannot replace a folder.
-fn check_not_folder(target: &Path) -> Result<()> {
-    match fs::metadata(target) {
-        Ok(metadata) if !metadata.is_file() => Err(Error::input(
-            format!("output {}", target.display()),
-            "a file's name",
-            if metadata.is_dir() { "an existing folder" } else { "a device or a pipe" },
-            "choose another name",
-        )),
-        _ => Ok(()),
-    }
+        "build it with: cargo build --release --features ffmpeg; or write .gif, .y4m or a folder of PNG frames",
+    )
 }

@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::picture::Picture;
 use crate::units::Clip;
 
+use super::disk_space::write_failed;
 use super::frame_count::FrameCount;
 use super::staging::Staged;
 use super::{ClipWriter, WrittenClip};
@@ -27,10 +28,10 @@ impl PngFolderWriter {
     ///
     /// # Errors
     /// A target that cannot be written, or that holds anything but earlier frames.
-    pub fn create(target: &Path, clip: &Clip) -> Result<Self> {
+    pub fn create(target: &Path, replace: bool, clip: &Clip) -> Result<Self> {
         let count = FrameCount::new(clip)?;
         check_replaceable(target)?;
-        Ok(Self { staged: Staged::folder(target)?, count, bytes: 0 })
+        Ok(Self { staged: Staged::folder(target, replace)?, count, bytes: 0 })
     }
 }
 
@@ -38,9 +39,9 @@ impl ClipWriter for PngFolderWriter {
     fn write(&mut self, frame: &Picture) -> Result<()> {
         let index = self.count.accept(frame)?;
         let path = self.staged.temporary().join(format!("{index:06}.png"));
-        self.bytes += write_png(&path, frame).map_err(|source| {
-            Error::io("writing", &path, source, "check the disk's free space: PNG frames are large; .mp4 is small")
-        })?;
+        // Named by where it would be found at the end.
+        self.bytes += write_png(&path, frame)
+            .map_err(|source| write_failed(&self.staged.target().join(format!("{index:06}.png")), source))?;
         Ok(())
     }
 
@@ -53,6 +54,11 @@ impl ClipWriter for PngFolderWriter {
         staged.finish()?;
         Ok(WrittenClip { path, bytes })
     }
+}
+
+/// What a clip takes at least, in bytes: Deflate shrinks nothing to less than a 1032nd.
+pub(super) fn least_size(clip: &Clip) -> u64 {
+    clip.frames.0 as u64 * (clip.width as u64 * clip.height as u64 * 3 / 1032)
 }
 
 /// Writes one picture, on disk when this returns, and says its size in bytes.

@@ -3,6 +3,8 @@
 use crate::error::{Error, Result};
 use crate::units::Fps;
 
+use super::OutputFormat;
+
 /// Frames a second as a reduced ratio.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct FrameRate {
@@ -36,6 +38,32 @@ impl FrameRate {
     }
 }
 
+impl FrameRate {
+    /// Like [`from_fps`](Self::from_fps), for a clip in `format`. Animated pictures hold the time of each frame in hundredths (GIF) or
+    /// thousandths (WebP) of a second, and browsers show frames of less than 20 or 11 ms for 100 ms instead.
+    ///
+    /// # Errors
+    /// Another rate than the format has.
+    pub fn for_format(fps: Fps, format: OutputFormat) -> Result<Self> {
+        let rate = Self::from_fps(fps)?;
+        let (least, most) = match format {
+            // A frame's time in a GIF has 16 bits.
+            OutputFormat::Gif => (0.002, 50.0),
+            OutputFormat::Webp => (0.001, 90.0),
+            _ => return Ok(rate),
+        };
+        if (least..=most).contains(&fps.0) {
+            return Ok(rate);
+        }
+        Err(Error::input(
+            "--fps",
+            format!("{least} to {most} frames a second for {format}: browsers slow faster ones down"),
+            fps.0.to_string(),
+            "leave it out for 25 frames a second, or write .mp4",
+        ))
+    }
+}
+
 fn greatest_common_divisor(a: u32, b: u32) -> u32 {
     if b == 0 { a } else { greatest_common_divisor(b, a % b) }
 }
@@ -64,6 +92,16 @@ mod tests {
         assert_eq!(ratio(29.97), (30000, 1001));
         assert_eq!(ratio(30000.0 / 1001.0), (30000, 1001));
         assert_eq!(ratio(59.94), (60000, 1001));
+    }
+
+    #[test]
+    fn animated_pictures_have_rates_of_their_own() {
+        let fits = |fps: f64, format: OutputFormat| FrameRate::for_format(Fps(fps), format).is_ok();
+        assert!(fits(50.0, OutputFormat::Gif) && !fits(50.1, OutputFormat::Gif) && !fits(0.001, OutputFormat::Gif));
+        assert!(fits(60.0, OutputFormat::Webp) && !fits(120.0, OutputFormat::Webp));
+        assert!(fits(120.0, OutputFormat::Mp4));
+        let error = FrameRate::for_format(Fps(60.0), OutputFormat::Gif).unwrap_err();
+        assert!(error.to_string().starts_with("--fps: wanted 0.002 to 50 frames a second for GIF"), "{error}");
     }
 
     #[test]

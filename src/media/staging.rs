@@ -1,14 +1,18 @@
 //! Nothing appears under its final name before it is complete: output grows in a hidden sibling and is renamed at the end.
 
-use std::ffi::OsString;
 use std::fs::{self, File};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::error::{Error, Result};
 
+use super::unfinished;
+
 /// Tells apart several unfinished outputs of one process for the same target.
 static COUNTER: AtomicUsize = AtomicUsize::new(0);
+/// File systems take names of at most this many bytes.
+const LONGEST_NAME: usize = 255;
 
 /// What is being written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +28,10 @@ pub(super) struct Staged {
     temporary: PathBuf,
     target: PathBuf,
     kind: Kind,
-    finished: bool,
+    /// Whether what stands under the final name is replaced.
+    replace: bool,
+    /// Whether the temporary has become the target.
+    moved: bool,
 }
 
 impl Staged {
@@ -32,25 +39,41 @@ impl Staged {
     ///
     /// # Errors
     /// A target without a name, a missing parent folder, or one that cannot be written to.
-    pub fn file(target: &Path) -> Result<Self> {
-        let temporary = sibling(target, "part")?;
-        File::create_new(&temporary).map_err(|source| refused(target, source))?;
-        Ok(Self { temporary, target: target.to_owned(), kind: Kind::File, finished: false })
+    pub fn file(target: &Path, replace: bool) -> Result<Self> {
+        Self::create(target, replace, Kind::File)
     }
 
     /// Creates an empty temporary folder beside `target`.
     ///
     /// # Errors
     /// Like [`file`](Self::file).
-    pub fn folder(target: &Path) -> Result<Self> {
-        let temporary = sibling(target, "part")?;
-        fs::create_dir(&temporary).map_err(|source| refused(target, source))?;
-        Ok(Self { temporary, target: target.to_owned(), kind: Kind::Folder, finished: false })
+    pub fn folder(target: &Path, replace: bool) -> Result<Self> {
+        Self::create(target, replace, Kind::Folder)
     }
 
-    /// The path to write to.
+    fn create(target: &Path, replace: bool, kind: Kind) -> Result<Self> {
+        let temporary = sibling(target, "part")?;
+        let mut unfinished = unfinished::lock();
+        match kind {
+            Kind::File => File::create_new(&temporary).map(drop),
+            Kind::Folder => fs::create_dir(&temporary),
+        }
+        .map_err(|source| refused(target, source))?;
+        unfinished.insert(temporary.clone());
+        Ok(Self { temporary, target: target.to_owned(), kind, replace, moved: false })
+    }
+
+    /// The path to write to. It must not be created again: it may have been removed because the process is about to exit.
     pub fn temporary(&self) -> &Path {
         &self.temporary
+    }
+
+    /// Opens the temporary file for reading and writing.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn open(&self) -> io::Result<File> {
+        File::options().read(true).write(true).open(&self.temporary)
     }
 
     /// The final path.
@@ -58,24 +81,53 @@ impl Staged {
         &self.target
     }
 
-    /// Puts the complete output on disk under its final name, replacing what stood there.
+    /// Puts the complete output on disk under its final name, replacing what stood there unless that is to be kept.
     ///
     /// # Errors
-    /// A failed file operation; what stood under the final name is then still there.
+    /// A failed file operation, or something under the final name that is to be kept; it is then still there.
     pub fn finish(mut self) -> Result<()> {
         synchronise(&self.temporary)?;
-        match self.kind {
-            Kind::File => self.rename()?,
-            Kind::Folder => self.replace_folder()?,
+        let mut unfinished = unfinished::lock();
+        match (self.kind, self.replace) {
+            (Kind::File, true) => self.rename()?,
+            (Kind::File, false) => self.place_file()?,
+            (Kind::Folder, true) => self.replace_folder()?,
+            (Kind::Folder, false) => self.place_folder()?,
         }
-        self.finished = true;
+        unfinished.remove(&self.temporary);
+        self.moved = true;
+        drop(unfinished);
         synchronise(folder_of(&self.target))
     }
 
     fn rename(&self) -> Result<()> {
-        fs::rename(&self.temporary, &self.target).map_err(|source| {
-            Error::io("renaming the finished output to", &self.target, source, "check what stands under that name")
-        })
+        fs::rename(&self.temporary, &self.target).map_err(|source| self.misplaced(source))
+    }
+
+    /// Gives the file its final name only if nothing has that name: making a hard link checks and acts at once.
+    fn place_file(&self) -> Result<()> {
+        match fs::hard_link(&self.temporary, &self.target) {
+            Ok(()) => fs::remove_file(&self.temporary),
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Err(error),
+            // A file system without hard links: an empty file claims the name.
+            Err(_) => File::create_new(&self.target).and_then(|_| {
+                fs::rename(&self.temporary, &self.target).inspect_err(|_| _ = fs::remove_file(&self.target))
+            }),
+        }
+        .map_err(|source| self.misplaced(source))
+    }
+
+    /// Gives the folder its final name only if nothing has that name: an empty folder claims it, and a rename replaces nothing else.
+    fn place_folder(&self) -> Result<()> {
+        fs::create_dir(&self.target)
+            .and_then(|()| {
+                if cfg!(not(unix)) {
+                    // Only Unix renames over an empty folder.
+                    fs::remove_dir(&self.target)?;
+                }
+                fs::rename(&self.temporary, &self.target).inspect_err(|_| _ = fs::remove_dir(&self.target))
+            })
+            .map_err(|source| self.misplaced(source))
     }
 
     /// A folder with contents cannot be renamed over: the old one steps aside first, and back if the rename fails.
@@ -98,17 +150,32 @@ impl Staged {
             Error::io("removing the replaced frames in", &old, source, "the new frames are complete; remove it by hand")
         })
     }
+
+    /// The final name could not be given.
+    fn misplaced(&self, source: io::Error) -> Error {
+        if source.kind() == ErrorKind::AlreadyExists {
+            return Error::run(
+                format!("output {}", self.target.display()),
+                "a name that is still free at the end, as --no-clobber asks",
+                "something that has appeared there meanwhile",
+                "run it again with another name; the same seed makes the same clip",
+            );
+        }
+        Error::io("renaming the finished output to", &self.target, source, "check what stands under that name")
+    }
 }
 
 impl Drop for Staged {
     fn drop(&mut self) {
-        if self.finished {
+        if self.moved {
             return;
         }
+        let mut unfinished = unfinished::lock();
         let removed = match self.kind {
             Kind::File => fs::remove_file(&self.temporary),
             Kind::Folder => fs::remove_dir_all(&self.temporary),
         };
+        unfinished.remove(&self.temporary);
         if let Err(error) = removed {
             tracing::warn!("could not remove the unfinished {}: {error}", self.temporary.display());
         }
@@ -123,7 +190,26 @@ pub(super) fn folder_of(path: &Path) -> &Path {
     }
 }
 
-/// `.NAME.LABEL-PID-N` in the folder of `target`.
+/// What killed runs have left of this target: nobody removes a `.NAME.part-PID-N` if its process is killed outright.
+///
+/// Only where processes can be looked up by number. They are named and not removed: the process may live on another machine or in another
+/// container that shares the folder.
+pub(super) fn leftovers(target: &Path) -> Vec<PathBuf> {
+    let (Some(name), true) = (target.file_name(), Path::new("/proc/self").exists()) else { return Vec::new() };
+    let prefix = format!(".{}.part-", name.to_string_lossy());
+    let is_dead = |name: &str| {
+        let process = name.strip_prefix(&prefix).and_then(|rest| rest.split_once('-')).map(|(process, _)| process);
+        process.is_some_and(|process| process.parse::<u32>().is_ok() && !Path::new("/proc").join(process).exists())
+    };
+    let Ok(entries) = fs::read_dir(folder_of(target)) else { return Vec::new() };
+    let mut found: Vec<PathBuf> =
+        entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(is_dead)).map(|e| e.path()).collect();
+    found.sort();
+    found
+}
+
+/// `.NAME.LABEL-PID-N` in the folder of `target`, the name shortened where it would become too long, and in Unicode whatever the
+/// target's is.
 fn sibling(target: &Path, label: &str) -> Result<PathBuf> {
     let Some(name) = target.file_name() else {
         return Err(Error::input(
@@ -133,20 +219,21 @@ fn sibling(target: &Path, label: &str) -> Result<PathBuf> {
             "name a file such as clip.mp4, or a folder such as frames/",
         ));
     };
-    let mut hidden = OsString::from(".");
-    hidden.push(name);
-    hidden.push(format!(".{label}-{}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed)));
-    Ok(folder_of(target).join(hidden))
+    let suffix = format!(".{label}-{}-{}", std::process::id(), COUNTER.fetch_add(1, Ordering::Relaxed));
+    let name = name.to_string_lossy();
+    let kept = (0..=name.len().min(LONGEST_NAME - 1 - suffix.len())).rev().find(|&end| name.is_char_boundary(end));
+    Ok(folder_of(target).join(format!(".{}{suffix}", &name[..kept.unwrap_or(0)])))
 }
 
 /// Why nothing can be made beside `target`: a matter of the command line, not of the run.
-fn refused(target: &Path, source: std::io::Error) -> Error {
+fn refused(target: &Path, source: io::Error) -> Error {
     let folder = folder_of(target);
     let (found, hint) = match source.kind() {
-        std::io::ErrorKind::NotFound => {
+        // The system says so too of folders that hold no files at all, such as /proc.
+        ErrorKind::NotFound if !folder.exists() => {
             (format!("no folder {}", folder.display()), format!("create it: mkdir -p {}", folder.display()))
         }
-        std::io::ErrorKind::NotADirectory => {
+        ErrorKind::NotADirectory => {
             (format!("{}, which is not a folder", folder.display()), "choose another folder".to_owned())
         }
         _ => (format!("{} ({source})", folder.display()), "choose a folder that you may write to".to_owned()),
@@ -179,8 +266,19 @@ mod tests {
     }
 
     #[test]
+    fn the_temporary_of_a_long_name_is_no_longer() {
+        for letter in ["x", "é", "語"] {
+            let name = format!("{}.mp4", letter.repeat(251 / letter.len()));
+            let path = sibling(Path::new(&name), "part").unwrap();
+            let hidden = path.file_name().unwrap().to_str().unwrap();
+            assert!((250..=255).contains(&hidden.len()), "{} bytes", hidden.len());
+            assert!(hidden.contains(".part-"), "{hidden}");
+        }
+    }
+
+    #[test]
     fn a_target_needs_a_name() {
-        let error = Staged::file(Path::new("/")).unwrap_err();
+        let error = Staged::file(Path::new("/"), true).unwrap_err();
         assert_eq!(error.to_string(), "output /: wanted a path that ends in a name, found one that ends in none");
     }
 }

@@ -1,4 +1,4 @@
-//! Clips as MP4 with H.264, through the system's FFmpeg libraries. The only file that knows FFmpeg's types.
+//! Clips as MP4, MOV, WebM and WebP through the system's FFmpeg libraries. The only file that knows FFmpeg's types.
 
 use std::path::Path;
 use std::sync::Once;
@@ -11,87 +11,79 @@ use crate::error::{Error, Result};
 use crate::picture::Picture;
 use crate::units::Clip;
 
+use super::encoding::{Encoding, Samples, Settings};
 use super::frame_count::FrameCount;
 use super::rate::FrameRate;
 use super::staging::Staged;
 use super::yuv420::Yuv420;
-use super::{ClipWriter, WrittenClip};
-
-/// FFmpeg's name of the encoder. Others make different bytes, and few reach its quality.
-const ENCODER: &str = "libx264";
-/// Encoder threads. x264's output depends on their number, so it must not depend on the machine.
-const THREADS: &str = "2";
-/// What x264 needs for the same bytes every time. `cpu-independent`: the vector code that weighs frames by their future otherwise reads
-/// memory that nothing has written, where rows are no multiple of 16 blocks, and differs from processor to processor.
-/// `sync-lookahead=0`: up to core 164, the thread that looks ahead uses as many frames as it happens to have. Neither costs
-/// measurable time.
-const REPRODUCIBLE: &str = "cpu-independent=1:sync-lookahead=0";
-/// x264's speed setting: on illustrations `slow` is no smaller at the same quality, `fast` saves about a third of the time.
-const PRESET: &str = "medium";
-/// Ticks a second of the file's time base are at least this many; some players handle coarse ones badly.
-const LEAST_TICKS: u32 = 10_000;
-
-/// x264's constant rate factor for a quality of 20 to 99: `46.4 - 0.32 quality`, so 95 is CRF 16 (no visible loss), 60 is CRF
-/// 27 (small) and 20 is CRF 40 (a rough preview); 6 CRF less double the file.
-///
-/// # Errors
-/// Another quality.
-fn rate_factor(quality: u8) -> Result<f64> {
-    if !(20..=99).contains(&quality) {
-        return Err(Error::input("--quality", "20 to 99", quality.to_string(), "leave it out for 95"));
-    }
-    Ok(46.4 - 0.32 * f64::from(quality))
-}
+use super::{ClipWriter, OutputFormat, Target, WrittenClip, container, disk_space, unfinished};
 
 /// Encodes and multiplexes frame by frame.
 ///
-/// H.264 High, yuv420p, BT.709 in limited range and tagged so, one video track from 0 s, the index in front of the data ("faststart").
-/// The file depends on the frames, the quality and the FFmpeg and x264 versions only: no dates, no machine.
-pub(super) struct Mp4Writer {
+/// One video track from 0 s. Videos are yuv420p, BT.709 in limited range and tagged so; H.264 is of the High profile. The file depends on
+/// the frames, the quality and the versions of FFmpeg and its encoders only: no dates, no machine.
+pub(super) struct VideoWriter {
     encoder: encoder::Video,
     // Before `staged`: the file is closed before it is removed.
     output: Output,
     staged: Staged,
-    planes: Yuv420,
+    format: OutputFormat,
+    frames: FrameSource,
     count: FrameCount,
-    /// Duration of a frame in the encoder's time base, and the time base itself: one tick a frame.
-    frame_time: Rational,
-    /// The time base that the multiplexer chose.
-    stream_time: Rational,
+    times: Times,
 }
 
-impl Mp4Writer {
-    /// Starts a clip at `target` with a quality of 20 to 99.
+/// Units of time.
+#[derive(Clone, Copy)]
+struct Times {
+    /// Duration of a frame.
+    frame: Rational,
+    /// Tick of the encoder: a frame, or a millisecond.
+    encoder: Rational,
+    /// Tick that the multiplexer chose.
+    stream: Rational,
+}
+
+impl VideoWriter {
+    /// Starts a clip.
     ///
     /// # Errors
-    /// A target that cannot be written, an odd size, or an FFmpeg without x264.
-    pub fn create(target: &Path, clip: &Clip, quality: u8) -> Result<Self> {
-        let count = FrameCount::new_even(clip)?;
-        let rate = FrameRate::from_fps(clip.fps)?;
-        let factor = rate_factor(quality)?;
-        let codec = find_encoder(ENCODER)?;
-        let frame_time = Rational::new(rate.denominator as i32, rate.numerator as i32);
+    /// A target that cannot be written, an odd size, a quality out of range, or an FFmpeg without the encoder.
+    pub fn create(target: &Target, encoding: Encoding, clip: &Clip) -> Result<Self> {
+        let count = match encoding.samples {
+            Samples::Yuv420 => FrameCount::new_even(clip)?,
+            Samples::Bgra => FrameCount::new(clip)?,
+        };
+        let rate = FrameRate::for_format(clip.fps, target.format)?;
+        let settings = encoding.encoder_settings(target.quality)?;
+        let codec = find_encoder(encoding)?;
+        let frame = Rational::new(rate.denominator as i32, rate.numerator as i32);
+        let time = match encoding.samples {
+            Samples::Yuv420 => frame,
+            Samples::Bgra => Rational::new(1, 1000),
+        };
 
-        let staged = Staged::file(target)?;
-        let mut output =
-            format::output_as(&file_url(staged.temporary())?, "mp4").map_err(failed("opening the file"))?;
-        let encoder = open_encoder(codec, clip, rate, factor).map_err(failed("opening the encoder"))?;
+        let staged = Staged::file(&target.path, target.replace)?;
+        let url = file_url(staged.temporary())?;
+        // FFmpeg creates the file again. That must not happen after clean-up.
+        let opened = unfinished::while_it_lasts(|| format::output_as(&url, encoding.container));
+        let mut output = opened.map_err(|error| write_failed(&target.path, error))?;
+        let encoder = open_encoder(codec, clip, encoding.samples, time, settings)
+            .map_err(|error| encoding_failed(target.format, "opening the encoder", error))?;
 
-        let mut stream = output.add_stream_with(&encoder).map_err(failed("adding the video track"))?;
-        stream.set_time_base(frame_time);
-        stream.set_avg_frame_rate(frame_time.invert());
-        let ticks = (rate.numerator * LEAST_TICKS.div_ceil(rate.numerator)).to_string();
-        let mut options = Dictionary::new();
-        options.set("movflags", "+faststart");
-        options.set("fflags", "+bitexact");
-        // With whole ticks a frame in the track and in the file, all durations are exact.
-        options.set("video_track_timescale", &ticks);
-        options.set("movie_timescale", &ticks);
-        output.write_header_with(options).map_err(failed("writing the header"))?;
+        let mut stream = output
+            .add_stream_with(&encoder)
+            .map_err(|error| encoding_failed(target.format, "adding the video track", error))?;
+        stream.set_time_base(time);
+        stream.set_avg_frame_rate(frame.invert());
+        output
+            .write_header_with(dictionary(encoding.container_settings(rate)))
+            .map_err(|error| write_failed(&target.path, error))?;
         let stream_time = output.stream(0).expect("the track was just added").time_base();
 
-        let planes = Yuv420::new(clip.width, clip.height);
-        Ok(Self { encoder, output, staged, planes, count, frame_time, stream_time })
+        let frames = FrameSource::new(encoding.samples, clip);
+        let times = Times { frame, encoder: time, stream: stream_time };
+        Ok(Self { encoder, output, staged, format: target.format, frames, count, times })
     }
 
     /// Moves what the encoder has ready into the file.
@@ -101,45 +93,39 @@ impl Mp4Writer {
             match self.encoder.receive_packet(&mut packet) {
                 Ok(()) => {
                     packet.set_stream(0);
-                    // The encoder leaves the duration open, and the last frame's would be guessed.
-                    packet.set_duration(1);
-                    packet.rescale_ts(self.frame_time, self.stream_time);
-                    packet.write_interleaved(&mut self.output).map_err(failed("writing the file"))?;
+                    // Encoders leave the duration open, and the last frame's would be guessed.
+                    packet.set_duration(ticks(1, self.times.frame, self.times.encoder));
+                    packet.rescale_ts(self.times.encoder, self.times.stream);
+                    packet
+                        .write_interleaved(&mut self.output)
+                        .map_err(|error| write_failed(self.staged.target(), error))?;
                 }
                 Err(ffmpeg_next::Error::Eof) => return Ok(()),
                 Err(ffmpeg_next::Error::Other { errno: ffmpeg_next::error::EAGAIN }) => return Ok(()),
-                Err(error) => return Err(failed("encoding")(error)),
+                Err(error) => return Err(encoding_failed(self.format, "encoding", error)),
             }
         }
     }
 }
 
-impl ClipWriter for Mp4Writer {
+impl ClipWriter for VideoWriter {
     fn write(&mut self, picture: &Picture) -> Result<()> {
         let index = self.count.accept(picture)?;
-        self.planes.fill(picture);
-        // A new frame each time: the encoder may still hold the last one.
-        let mut frame = frame::Video::new(Pixel::YUV420P, picture.width() as u32, picture.height() as u32);
-        for plane in 0..3 {
-            let stride = frame.stride(plane);
-            let (samples, row) = self.planes.plane(plane);
-            for (target, source) in frame.data_mut(plane).chunks_mut(stride).zip(samples.chunks_exact(row)) {
-                target[..row].copy_from_slice(source);
-            }
-        }
-        frame.set_pts(Some(index as i64));
-        self.encoder.send_frame(&frame).map_err(failed("encoding"))?;
+        let mut frame = self.frames.frame(picture);
+        frame.set_pts(Some(ticks(index, self.times.frame, self.times.encoder)));
+        self.encoder.send_frame(&frame).map_err(|error| encoding_failed(self.format, "encoding", error))?;
         self.drain()
     }
 
     fn finish(mut self: Box<Self>) -> Result<WrittenClip> {
         self.count.complete()?;
-        self.encoder.send_eof().map_err(failed("completing the encoding"))?;
+        self.encoder.send_eof().map_err(|error| encoding_failed(self.format, "completing the encoding", error))?;
         self.drain()?;
-        self.output.write_trailer().map_err(failed("completing the file"))?;
-        let Self { output, staged, .. } = *self;
+        let path = self.staged.target().to_owned();
+        self.output.write_trailer().map_err(|error| write_failed(&path, error))?;
+        let Self { output, staged, format, .. } = *self;
         drop(output);
-        let path = staged.target().to_owned();
+        check_complete(&staged, format)?;
         let bytes = std::fs::metadata(staged.temporary())
             .map_err(|source| Error::io("measuring", staged.temporary(), source, "check the disk"))?
             .len();
@@ -148,67 +134,140 @@ impl ClipWriter for Mp4Writer {
     }
 }
 
-/// Checks that MP4 can be written at all.
-///
-/// # Errors
-/// An FFmpeg without x264.
-pub(super) fn check_encoder() -> Result<()> {
-    find_encoder(ENCODER).map(|_| ())
+/// FFmpeg has said that all is well; closing the file, it says nothing.
+fn check_complete(staged: &Staged, format: OutputFormat) -> Result<()> {
+    let complete = container::is_complete(staged.temporary(), format)
+        .map_err(|source| disk_space::write_failed(staged.target(), source))?;
+    if complete {
+        return Ok(());
+    }
+    Err(Error::run(
+        format!("output {}", staged.target().display()),
+        format!("a whole {format} file"),
+        "one that breaks off",
+        "check the disk's free space and health",
+    ))
 }
 
-fn find_encoder(name: &str) -> Result<ffmpeg_next::Codec> {
+/// Turns pictures into an encoder's frames.
+enum FrameSource {
+    Yuv420(Yuv420),
+    Bgra,
+}
+
+impl FrameSource {
+    fn new(samples: Samples, clip: &Clip) -> Self {
+        match samples {
+            Samples::Yuv420 => Self::Yuv420(Yuv420::new(clip.width, clip.height)),
+            Samples::Bgra => Self::Bgra,
+        }
+    }
+
+    /// A new frame each time: the encoder may still hold the last one.
+    fn frame(&mut self, picture: &Picture) -> frame::Video {
+        let (width, height) = (picture.width(), picture.height());
+        match self {
+            Self::Yuv420(planes) => {
+                planes.fill(picture);
+                let mut frame = frame::Video::new(Pixel::YUV420P, width as u32, height as u32);
+                for plane in 0..3 {
+                    let stride = frame.stride(plane);
+                    let (samples, row) = planes.plane(plane);
+                    for (target, source) in frame.data_mut(plane).chunks_mut(stride).zip(samples.chunks_exact(row)) {
+                        target[..row].copy_from_slice(source);
+                    }
+                }
+                frame
+            }
+            Self::Bgra => {
+                let mut frame = frame::Video::new(Pixel::BGRA, width as u32, height as u32);
+                let stride = frame.stride(0);
+                let rows = picture.pixels().chunks_exact(width * 3);
+                for (target, source) in frame.data_mut(0).chunks_mut(stride).zip(rows) {
+                    for (target, pixel) in target.chunks_exact_mut(4).zip(source.chunks_exact(3)) {
+                        target.copy_from_slice(&[pixel[2], pixel[1], pixel[0], u8::MAX]);
+                    }
+                }
+                frame
+            }
+        }
+    }
+}
+
+/// Time of frame `index` in ticks, to the nearest.
+fn ticks(index: usize, frame: Rational, tick: Rational) -> i64 {
+    let numerator = index as i128 * i128::from(frame.numerator()) * i128::from(tick.denominator());
+    let denominator = i128::from(frame.denominator()) * i128::from(tick.numerator());
+    ((2 * numerator + denominator) / (2 * denominator)) as i64
+}
+
+/// Checks that such clips can be written at all.
+///
+/// # Errors
+/// An FFmpeg without the encoder, or a path that FFmpeg does not take.
+pub(super) fn check(target: &Path, encoding: Encoding) -> Result<()> {
+    find_encoder(encoding)?;
+    file_url(super::staging::folder_of(target)).map(drop)
+}
+
+fn find_encoder(encoding: Encoding) -> Result<ffmpeg_next::Codec> {
     static QUIET: Once = Once::new();
-    // Warnings of FFmpeg's are about details that are set on purpose; errors come back as values, but say more on stderr.
-    QUIET.call_once(|| log::set_level(log::Level::Error));
-    encoder::find_by_name(name).ok_or_else(|| {
+    // Warnings of FFmpeg's are about details that are set on purpose, and errors come back as values.
+    QUIET.call_once(|| log::set_level(log::Level::Fatal));
+    encoder::find_by_name(encoding.encoder).ok_or_else(|| {
         let version = codec::version();
         Error::run(
-            "the H.264 encoder",
-            format!("FFmpeg libraries with {name}"),
+            format!("the {} encoder for .{} output", encoding.codec, encoding.container),
+            format!("FFmpeg libraries with {}", encoding.encoder),
             format!("libavcodec {}.{}.{} without it", version >> 16, version >> 8 & 255, version & 255),
             "install the full FFmpeg (Debian and Ubuntu: apt install libavcodec-extra; Fedora: RPM Fusion's ffmpeg; macOS: brew \
-             install ffmpeg), or write .y4m or a folder of PNG frames",
+             install ffmpeg), or write .gif, .y4m or a folder of PNG frames",
         )
     })
 }
 
-/// An encoder whose frames are timed `0, 1, 2, ...` in units of one frame.
 fn open_encoder(
     codec: ffmpeg_next::Codec,
     clip: &Clip,
-    rate: FrameRate,
-    factor: f64,
+    samples: Samples,
+    time: Rational,
+    settings: Settings,
 ) -> Result<encoder::Video, ffmpeg_next::Error> {
-    let ratio = Rational::new(rate.numerator as i32, rate.denominator as i32);
-    let mut settings = codec::Context::new_with_codec(codec).encoder().video()?;
-    settings.set_width(clip.width as u32);
-    settings.set_height(clip.height as u32);
-    settings.set_aspect_ratio((1, 1));
-    settings.set_format(Pixel::YUV420P);
-    settings.set_time_base(ratio.invert());
-    settings.set_frame_rate(Some(ratio));
-    settings.set_colorspace(color::Space::BT709);
-    settings.set_color_range(color::Range::MPEG);
-    settings.set_color_primaries(color::Primaries::BT709);
-    settings.set_color_transfer_characteristic(color::TransferCharacteristic::BT709);
-    // MP4 keeps the parameter sets in its header, not in the stream.
-    settings.set_flags(codec::Flags::GLOBAL_HEADER | codec::Flags::BITEXACT);
-    let mut options = Dictionary::new();
-    options.set("preset", PRESET);
-    options.set("profile", "high");
-    options.set("chroma_sample_location", "center");
-    options.set("crf", &format!("{factor:.2}"));
-    options.set("threads", THREADS);
-    options.set("x264-params", REPRODUCIBLE);
-    settings.open_as_with(codec, options)
+    let mut video = codec::Context::new_with_codec(codec).encoder().video()?;
+    video.set_width(clip.width as u32);
+    video.set_height(clip.height as u32);
+    video.set_aspect_ratio((1, 1));
+    video.set_time_base(time);
+    // Containers with a header keep the parameter sets there, not in the stream.
+    video.set_flags(codec::Flags::GLOBAL_HEADER | codec::Flags::BITEXACT);
+    let mut options = dictionary(settings);
+    match samples {
+        Samples::Yuv420 => {
+            video.set_frame_rate(Some(time.invert()));
+            video.set_format(Pixel::YUV420P);
+            video.set_colorspace(color::Space::BT709);
+            video.set_color_range(color::Range::MPEG);
+            video.set_color_primaries(color::Primaries::BT709);
+            video.set_color_transfer_characteristic(color::TransferCharacteristic::BT709);
+            options.set("chroma_sample_location", "center");
+        }
+        Samples::Bgra => video.set_format(Pixel::BGRA),
+    }
+    video.open_as_with(codec, options)
+}
+
+fn dictionary(settings: Settings) -> Dictionary<'static> {
+    let mut dictionary = Dictionary::new();
+    settings.iter().for_each(|(name, value)| dictionary.set(name, value));
+    dictionary
 }
 
 /// The path as FFmpeg's `file:` URL, without which a colon in a name would be taken for a protocol.
 fn file_url(path: &Path) -> Result<String> {
     let Some(text) = path.to_str() else {
         return Err(Error::input(
-            format!("output {}", path.display()),
-            "a path in UTF-8, which is what FFmpeg takes",
+            format!("output in {}", path.display()),
+            "a folder whose path is in UTF-8, which is what FFmpeg takes",
             "one in another encoding",
             "write to a folder with a plain name",
         ));
@@ -216,16 +275,23 @@ fn file_url(path: &Path) -> Result<String> {
     Ok(format!("file:{text}"))
 }
 
-/// An FFmpeg error while doing `action`.
-fn failed(action: &'static str) -> impl Fn(ffmpeg_next::Error) -> Error {
-    move |error| {
-        Error::run(
-            format!("the MP4 encoder, {action}"),
-            "success",
-            error.to_string(),
-            "check the disk's free space; a .y4m output shows whether FFmpeg is at fault",
-        )
-    }
+/// FFmpeg could not write to the file.
+fn write_failed(target: &Path, error: ffmpeg_next::Error) -> Error {
+    let source = match error {
+        ffmpeg_next::Error::Other { errno } => std::io::Error::from_raw_os_error(errno),
+        other => std::io::Error::other(other),
+    };
+    disk_space::write_failed(target, source)
+}
+
+/// FFmpeg could not encode, while doing `action`.
+fn encoding_failed(format: OutputFormat, action: &str, error: ffmpeg_next::Error) -> Error {
+    Error::run(
+        format!("the {format} encoder, {action}"),
+        "success",
+        error.to_string(),
+        "a .y4m output shows whether FFmpeg is at fault; update FFmpeg, or choose another format",
+    )
 }
 
 #[cfg(test)]
@@ -233,18 +299,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn quality_maps_to_the_rate_factor() {
-        assert!((rate_factor(95).unwrap() - 16.0).abs() < 1e-9);
-        assert!((rate_factor(20).unwrap() - 40.0).abs() < 1e-9);
-        assert!(rate_factor(99).unwrap() < rate_factor(98).unwrap());
-        assert_eq!(rate_factor(19).unwrap_err().to_string(), "--quality: wanted 20 to 99, found 19");
-        assert!(rate_factor(100).is_err());
+    fn a_missing_encoder_is_named_with_the_next_step() {
+        let encoding = Encoding { encoder: "libnothing", ..Encoding::of(OutputFormat::Webm).unwrap() };
+        let Err(error) = find_encoder(encoding) else { panic!("there is no such encoder") };
+        assert_eq!(error.exit_code(), 1);
+        let message = error.to_string();
+        assert!(message.starts_with(
+            "the VP9 encoder for .webm output: wanted FFmpeg libraries with libnothing, found libavcodec"
+        ));
+        assert!(error.hint().contains("libavcodec-extra"));
     }
 
     #[test]
-    fn a_missing_encoder_is_named_with_the_next_step() {
-        let Err(error) = find_encoder("libnothing") else { panic!("there is no such encoder") };
-        assert!(error.to_string().contains("wanted FFmpeg libraries with libnothing, found libavcodec"), "{error}");
-        assert!(error.hint().contains("libavcodec-extra"));
+    fn times_are_to_the_nearest_tick() {
+        let millisecond = Rational::new(1, 1000);
+        let times = |frame: Rational| [0, 1, 2, 3, 143].map(|index| ticks(index, frame, millisecond));
+        assert_eq!(times(Rational::new(1, 24)), [0, 42, 83, 125, 5958]);
+        assert_eq!(times(Rational::new(1, 25)), [0, 40, 80, 120, 5720]);
+        assert_eq!(times(Rational::new(1001, 30000)), [0, 33, 67, 100, 4771]);
+        assert_eq!(ticks(7, Rational::new(1, 25), Rational::new(1, 25)), 7);
     }
 }

@@ -2,14 +2,19 @@
 //!
 //! A family is one folder here and its data twin in `models/`. Families never import each other; what two of them share lives in [`crate::nn`].
 
+mod location;
+pub mod manifest;
 pub mod sway;
+
+pub use location::Location;
 
 use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor};
+use serde::Deserialize;
 
 use crate::camera::CameraCommand;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::latents::{Constraint, Latents};
 use crate::picture::{Picture, PixelBox};
 use crate::units::{Clip, Grid};
@@ -72,7 +77,8 @@ pub enum Branch {
 }
 
 /// What a family recommends where the user says nothing.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Defaults {
     /// Denoising steps.
     pub steps: usize,
@@ -176,25 +182,25 @@ pub trait Family {
     fn constraints(&self, conditioning: &Conditioning, clip: &Clip) -> Result<Vec<Constraint>>;
 }
 
-/// Opens the weights of a family on a device.
-pub type OpenFamily = fn(&Device) -> Result<Box<dyn Family>>;
+/// Opens a model of a family on a device.
+pub type OpenFamily = fn(&Location, &Device) -> Result<Box<dyn Family>>;
 
-/// Every family that can be named, the one that ships with stir first.
+/// Every family, by the name of its model that ships with stir; the default comes first.
 pub const FAMILIES: [(&str, OpenFamily); 1] = [("sway", sway::open)];
 
-/// Opens a family by name.
+/// Says within milliseconds, before anything is read, whether `model`, a name or a path, leads to a model.
 ///
 /// # Errors
-/// An unknown name, or weights that cannot be used.
-pub fn open(name: &str, device: &Device) -> Result<Box<dyn Family>> {
-    let known = FAMILIES.iter().find(|(family, _)| *family == name).ok_or_else(|| {
-        let names = FAMILIES.map(|(family, _)| family).join(", ");
-        Error::input(
-            "--model",
-            format!("one of: {names}"),
-            format!("\"{name}\""),
-            "leave it out for the model that ships with stir",
-        )
-    })?;
-    known.1(device)
+/// An unknown name, a path that leads to no model, a manifest that cannot be used, and files that are not there.
+pub fn check(model: &str) -> Result<()> {
+    location::locate(model).map(drop)
+}
+
+/// Opens a model by its name or path, with all of its weights checked against its manifest.
+///
+/// # Errors
+/// As [`check`], and weights that are damaged, or belong to another model or version.
+pub fn open(model: &str, device: &Device) -> Result<Box<dyn Family>> {
+    let located = location::locate(model)?;
+    (located.open)(&located.location, device)
 }

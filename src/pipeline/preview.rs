@@ -25,7 +25,7 @@ impl<'a> Preview<'a> {
     /// `picture` and `clip`: as the model gets them.
     pub fn new(target: Target, decoder: &'a dyn Decoder, picture: &Picture, clip: &Clip) -> Self {
         let small = small(clip);
-        let picture = media::image::cover(picture, small.width, small.height);
+        let picture = media::framing::cover(picture, small.width, small.height);
         Self { target, decoder, picture, clip: small }
     }
 

@@ -1,4 +1,5 @@
 //! Weight files: opened, checked and named.
 
+pub mod checkpoint;
 pub mod keymap;
 pub mod store;

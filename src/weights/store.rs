@@ -25,14 +25,21 @@ impl MappedFile {
     /// Maps the file at `path`.
     ///
     /// # Errors
-    /// The file cannot be opened or mapped.
+    /// No regular file, or one that cannot be opened or mapped.
     pub fn open(path: &Path) -> Result<Self> {
-        let hint = "check the path and that you may read the file";
-        let file = File::open(path).map_err(|source| Error::io("opening weights", path, source, hint))?;
+        let refused = |found: String| {
+            let thing = format!("weights {}", path.display());
+            Error::input(thing, "a file that can be read", found, "check the path and that you may read the file")
+        };
+        // Before opening: to open a pipe waits for whoever writes to it.
+        if !path.metadata().map_err(|error| refused(error.to_string()))?.is_file() {
+            return Err(refused("no regular file".to_owned()));
+        }
+        let file = File::open(path).map_err(|error| refused(error.to_string()))?;
         // SAFETY: the map is read-only and lives as long as `self`. The one obligation that the type system cannot check is that no other
         // process truncates the file meanwhile; every program that maps checkpoints relies on it, and copying gigabytes is the alternative.
         #[allow(unsafe_code)]
-        let map = unsafe { Mmap::map(&file) }.map_err(|source| Error::io("mapping weights", path, source, hint))?;
+        let map = unsafe { Mmap::map(&file) }.map_err(|error| refused(error.to_string()))?;
         Ok(Self { map })
     }
 
@@ -232,6 +239,8 @@ mod tests {
         std::fs::write(&path, &bytes).unwrap();
         assert_eq!(MappedFile::open(&path).unwrap().bytes(), bytes);
         std::fs::remove_file(&path).unwrap();
-        assert_eq!(MappedFile::open(&path).unwrap_err().exit_code(), 1);
+        assert_eq!(MappedFile::open(&path).unwrap_err().exit_code(), 2);
+        let folder = MappedFile::open(&std::env::temp_dir()).unwrap_err();
+        assert!(folder.to_string().ends_with("found no regular file"), "{folder}");
     }
 }

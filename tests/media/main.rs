@@ -13,6 +13,7 @@ mod fitting;
 #[cfg(feature = "ffmpeg")]
 mod mp4;
 mod reading;
+mod refusals;
 mod targets;
 mod writing;
 

@@ -3,6 +3,7 @@
 #[path = "../support/fixture.rs"]
 mod fixture;
 
+mod model_paths;
 mod sway_codec;
 mod sway_decoder;
 mod sway_denoiser;
@@ -11,5 +12,6 @@ mod sway_family;
 mod sway_features;
 mod sway_gates;
 mod sway_manifest;
+mod sway_rewrite;
 mod sway_text;
 mod sway_threads;

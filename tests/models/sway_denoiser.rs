@@ -3,9 +3,10 @@
 use candle_core::Device;
 use stir::diffusion::{guidance, sampler, schedule};
 use stir::latents::{Constraint, Latents};
+use stir::models::sway::FEATURES;
 use stir::models::sway::denoiser::Known;
 use stir::models::sway::text::names::{PLAN, UNCONDITIONAL_PLAN};
-use stir::models::sway::{FEATURES, weights};
+use stir::models::sway::weights::Weights;
 use stir::models::{Branch, Conditioning, Denoiser as _};
 
 use crate::fixture::{Fixture, assert_close, fixture, values};
@@ -22,7 +23,7 @@ fn noise(reference: &Fixture) -> Latents {
 #[test]
 fn clean_predictions_are_those_of_the_reference() {
     let reference = fixture("sway/denoiser.safetensors");
-    let network = weights::denoiser(&Device::Cpu).unwrap();
+    let network = Weights::embedded().unwrap().denoiser(&Device::Cpu).unwrap();
     let (features, plan) = (reference.get("features"), reference.get("plan"));
     for (index, sigma) in reference.values("sigma").into_iter().enumerate() {
         let clean = network.clean(&noise(&reference), &Known { features: &features, plan: &plan, sigma }).unwrap();
@@ -36,7 +37,7 @@ fn clean_predictions_are_those_of_the_reference() {
 #[test]
 fn four_guided_steps_end_where_the_reference_ends() {
     let reference = fixture("sway/denoiser.safetensors");
-    let network = weights::denoiser(&Device::Cpu).unwrap();
+    let network = Weights::embedded().unwrap().denoiser(&Device::Cpu).unwrap();
     let mut conditioning = Conditioning::default();
     conditioning.image.tensors.insert(FEATURES, reference.get("features"));
     conditioning.text.tensors.insert(PLAN, reference.get("plan"));

@@ -4,8 +4,7 @@ use candle_core::{Device, IndexOp};
 use stir::camera::CameraCommand;
 use stir::diffusion::{noise, sampler, schedule};
 use stir::latents::Latents;
-use stir::models::sway::Sway;
-use stir::models::{Branch, Conditioning, Family as _, MotionPrompt, PictureHints};
+use stir::models::{self, Branch, Conditioning, MotionPrompt, PictureHints};
 use stir::picture::{Picture, PixelBox};
 use stir::units::{Clip, Fps, PixelFrames};
 
@@ -34,7 +33,7 @@ fn make(words: &str, camera: &[CameraCommand], seed: u64) -> Made {
 }
 
 fn make_with(eyes: &[PixelBox], clip: &Clip, words: &str, camera: &[CameraCommand], seed: u64) -> Made {
-    let family = Sway::new(Device::Cpu);
+    let family = models::open("sway", &Device::Cpu).unwrap();
     let prompt = MotionPrompt { words: words.into(), camera: camera.to_vec(), intensity: 1.0 };
     let picture = scenery();
     let conditioning = Conditioning {
@@ -126,7 +125,7 @@ fn eyes_that_the_user_points_out_blink_and_nothing_else_does() {
 
 #[test]
 fn where_there_is_no_hair_the_user_learns_that_it_cannot_move() {
-    let family = Sway::new(Device::Cpu);
+    let family = models::open("sway", &Device::Cpu).unwrap();
     let prompt = MotionPrompt { words: "hair and dress flutter".into(), camera: Vec::new(), intensity: 1.0 };
     let text = family.text_encoder().unwrap().encode(&prompt).unwrap();
     let mut image = family.image_encoder().unwrap().encode(&scenery(), &PictureHints::default()).unwrap();

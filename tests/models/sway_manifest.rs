@@ -4,40 +4,23 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use candle_core::Device;
-use serde::Deserialize;
 use sha2::{Digest, Sha256};
-use stir::models::Family as _;
-use stir::models::sway::Sway;
+use stir::models;
+use stir::models::manifest::Manifest;
 
 use crate::fixture::repository;
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Manifest {
-    name: String,
-    licence: String,
-    defaults: ManifestDefaults,
-    sha256: BTreeMap<String, String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct ManifestDefaults {
-    steps: usize,
-    guidance_scale: f64,
-}
-
 fn manifest() -> Manifest {
-    toml::from_str(&std::fs::read_to_string(repository("models/sway/manifest.toml")).unwrap()).unwrap()
+    let text = std::fs::read_to_string(repository("models/sway/manifest.toml")).unwrap();
+    Manifest::parse(&text, "models/sway/manifest.toml").unwrap()
 }
 
 #[test]
-fn name_licence_and_defaults_are_the_program_s() {
-    let (manifest, family) = (manifest(), Sway::new(Device::Cpu));
-    assert_eq!(manifest.name, family.name());
-    assert_eq!(manifest.licence, env!("CARGO_PKG_LICENSE"));
-    assert_eq!(manifest.defaults.steps, family.defaults().steps);
-    assert_eq!(manifest.defaults.guidance_scale, family.defaults().guidance_scale);
+fn family_and_licence_are_the_program_s_and_defaults_are_the_manifest_s() {
+    let (manifest, model) = (manifest(), models::open("sway", &Device::Cpu).unwrap());
+    assert_eq!(manifest.family, model.name());
+    assert_eq!(manifest.licence.as_deref(), Some(env!("CARGO_PKG_LICENSE")));
+    assert_eq!(manifest.defaults, model.defaults());
 }
 
 /// The very files that are embedded: those beside the manifest, all of them.

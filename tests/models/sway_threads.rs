@@ -6,7 +6,7 @@ use candle_core::Device;
 use stir::diffusion::noise;
 use stir::models::sway::denoiser::Known;
 use stir::models::sway::image_encoder::ImageEncoder;
-use stir::models::sway::weights;
+use stir::models::sway::weights::Weights;
 use stir::models::{ImageEncoder as _, PictureHints};
 use stir::picture::Picture;
 
@@ -16,12 +16,17 @@ use crate::fixture::{fixture, values};
 fn digest() -> u64 {
     let width = 416;
     let pixels = (0..width * 304 * 3).map(|index: usize| (index / 3 % width / 4 + index / 5000) as u8).collect();
-    let encoder = ImageEncoder::new(weights::encoder(&Device::Cpu).unwrap(), Device::Cpu);
+    let encoder = ImageEncoder::new(Weights::embedded().unwrap().encoder(&Device::Cpu).unwrap(), Device::Cpu);
     let image = encoder.encode(&Picture::new(width, 304, pixels), &PictureHints::default()).unwrap();
     let shapes = [("latents", vec![1, 4, 25, 6, 6]), ("control", vec![1, 25, 26])].into();
     let reference = fixture("sway/denoiser.safetensors");
     let known = Known { features: &image.tensors["features"], plan: &reference.get("plan"), sigma: 0.75 };
-    let clean = weights::denoiser(&Device::Cpu).unwrap().clean(&noise::initial(1, &shapes).unwrap(), &known).unwrap();
+    let clean = Weights::embedded()
+        .unwrap()
+        .denoiser(&Device::Cpu)
+        .unwrap()
+        .clean(&noise::initial(1, &shapes).unwrap(), &known)
+        .unwrap();
     let all = image.tensors.values().chain(clean.parts.values()).flat_map(values);
     all.fold(0xcbf2_9ce4_8422_2325, |hash, value| (hash ^ value.to_bits()).wrapping_mul(0x0100_0000_01b3))
 }

@@ -27,10 +27,11 @@ use candle_core::Device;
 
 use crate::error::Result;
 use crate::latents::Constraint;
-use crate::models::{self, Conditioning, Defaults, Family};
+use crate::models::{self, Conditioning, Defaults, Family, Location};
 use crate::units::{Clip, Grid};
 use class_map::class;
 use text::channel;
+use weights::Weights;
 
 /// Latent frames of a clip, whatever its length: the keys of its splines.
 pub const KEYS: usize = 25;
@@ -63,23 +64,31 @@ const FACE_ENTRIES: [usize; 7] = [
 /// Hair or cloth that covers less of the picture has moved less than asked in training, down to not at all: `FULL_SHARE` in `scripts/sway/motion.py`.
 const FULL_SHARE: f32 = 0.006;
 
-/// Opens the weights that ship with stir.
+/// Opens a `sway` model.
 ///
 /// # Errors
-/// None: they are a part of the program, and read when a component is built.
-pub fn open(device: &Device) -> Result<Box<dyn Family>> {
-    Ok(Box::new(Sway::new(device.clone())))
+/// As [`Sway::open`].
+pub fn open(location: &Location, device: &Device) -> Result<Box<dyn Family>> {
+    Ok(Box::new(Sway::open(location, device)?))
 }
 
 /// The family, with its networks on one device.
 pub struct Sway {
+    weights: Weights,
     device: Device,
 }
 
 impl Sway {
     /// `device`: where the networks run; frames are always drawn on the CPU.
-    pub fn new(device: Device) -> Self {
-        Self { device }
+    ///
+    /// # Errors
+    /// Weights that are damaged, or belong to another model or version.
+    pub fn open(location: &Location, device: &Device) -> Result<Self> {
+        let weights = Weights::open(location)?;
+        // What does not fit is refused now, not when its turn comes. So small, both are built within milliseconds.
+        weights.encoder(&Device::Cpu)?;
+        weights.denoiser(&Device::Cpu)?;
+        Ok(Self { weights, device: device.clone() })
     }
 }
 
@@ -89,7 +98,7 @@ impl Family for Sway {
     }
 
     fn defaults(&self) -> Defaults {
-        Defaults { steps: 16, guidance_scale: 1.5 }
+        self.weights.defaults()
     }
 
     fn grid(&self) -> Grid {
@@ -101,7 +110,7 @@ impl Family for Sway {
     }
 
     fn image_encoder(&self) -> Result<Box<dyn models::ImageEncoder>> {
-        Ok(Box::new(image_encoder::ImageEncoder::new(weights::encoder(&self.device)?, self.device.clone())))
+        Ok(Box::new(image_encoder::ImageEncoder::new(self.weights.encoder(&self.device)?, self.device.clone())))
     }
 
     fn text_encoder(&self) -> Result<Box<dyn models::TextEncoder>> {
@@ -109,7 +118,7 @@ impl Family for Sway {
     }
 
     fn denoiser(&self) -> Result<Box<dyn models::Denoiser>> {
-        Ok(Box::new(weights::denoiser(&self.device)?))
+        Ok(Box::new(self.weights.denoiser(&self.device)?))
     }
 
     fn decoder(&self) -> Result<Box<dyn models::Decoder>> {

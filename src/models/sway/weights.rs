@@ -1,36 +1,97 @@
-//! The weights that ship with stir.
+//! The weights of a `sway` model: those that ship with stir, or those in a folder that `scripts/sway/train` left.
 
 use candle_core::{DType, Device};
 
 use super::denoiser::Denoiser;
 use super::encoder::Encoder;
 use super::keys;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::models::manifest::Manifest;
+use crate::models::{Defaults, Location};
+use crate::weights::checkpoint::Checkpoint;
 use crate::weights::store::{Placement, Store};
 
-static ENCODER: &[u8] = include_bytes!("../../../models/sway/encoder.safetensors");
-static DENOISER: &[u8] = include_bytes!("../../../models/sway/denoiser.safetensors");
+const MANIFEST: &str = include_str!("../../../models/sway/manifest.toml");
+const ENCODER: &str = "encoder.safetensors";
+static EMBEDDED_ENCODER: &[u8] = include_bytes!("../../../models/sway/encoder.safetensors");
+const DENOISER: &str = "denoiser.safetensors";
+static EMBEDDED_DENOISER: &[u8] = include_bytes!("../../../models/sway/denoiser.safetensors");
 
-/// The image encoder's network, float32, on the device.
-///
-/// # Errors
-/// Weights that do not fit this version of the network.
-pub fn encoder(device: &Device) -> Result<Encoder> {
-    let store = Store::new("models/sway/encoder.safetensors", ENCODER, keys::ENCODER, &placement(device))?;
-    let network = Encoder::load(&store.root())?;
-    store.finish()?;
-    Ok(network)
+/// Both weight files of one model, their content verified, and what its makers recommend.
+#[derive(Debug)]
+pub struct Weights {
+    defaults: Defaults,
+    encoder: Checkpoint,
+    denoiser: Checkpoint,
 }
 
-/// The denoiser's network, float32, on the device.
-///
-/// # Errors
-/// Weights that do not fit this version of the network.
-pub fn denoiser(device: &Device) -> Result<Denoiser> {
-    let store = Store::new("models/sway/denoiser.safetensors", DENOISER, keys::DENOISER, &placement(device))?;
-    let network = Denoiser::load(&store.root())?;
-    store.finish()?;
-    Ok(network)
+impl Weights {
+    /// The weights that ship with stir.
+    ///
+    /// # Errors
+    /// A manifest or a file in `models/sway` that was changed before the program was built.
+    pub fn embedded() -> Result<Self> {
+        Self::open(&Location::Embedded)
+    }
+
+    /// Finds both files and verifies their content.
+    ///
+    /// # Errors
+    /// A manifest that lists other files, and files that cannot be read or are not those that it lists.
+    pub fn open(location: &Location) -> Result<Self> {
+        match location {
+            Location::Embedded => {
+                let thing = "models/sway/manifest.toml";
+                Self::of(&Manifest::parse(MANIFEST, thing)?, thing, |file, sha256| {
+                    let bytes = if file == ENCODER { EMBEDDED_ENCODER } else { EMBEDDED_DENOISER };
+                    Checkpoint::embedded(&format!("models/sway/{file}"), bytes, sha256)
+                })
+            }
+            Location::Folder { path, manifest } => {
+                let thing = path.join("manifest.toml").display().to_string();
+                Self::of(manifest, &thing, |file, sha256| Checkpoint::open(&path.join(file), sha256))
+            }
+        }
+    }
+
+    /// The files that `manifest` lists, each opened by its name and checksum.
+    fn of(manifest: &Manifest, thing: &str, open: impl Fn(&str, &str) -> Result<Checkpoint>) -> Result<Self> {
+        let sums = &manifest.sha256;
+        let (Some(encoder), Some(denoiser), 2) = (sums.get(ENCODER), sums.get(DENOISER), sums.len()) else {
+            let found =
+                if sums.is_empty() { "none".to_owned() } else { sums.keys().cloned().collect::<Vec<_>>().join(", ") };
+            let hint = "have the manifest written again: python -m scripts.sway.manifest --models FOLDER";
+            return Err(Error::input(thing, format!("checksums of {ENCODER} and {DENOISER}"), found, hint));
+        };
+        Ok(Self { defaults: manifest.defaults, encoder: open(ENCODER, encoder)?, denoiser: open(DENOISER, denoiser)? })
+    }
+
+    /// What the manifest recommends.
+    pub fn defaults(&self) -> Defaults {
+        self.defaults
+    }
+
+    /// The image encoder's network, float32, on the device.
+    ///
+    /// # Errors
+    /// Weights that do not fit this version of the network.
+    pub fn encoder(&self, device: &Device) -> Result<Encoder> {
+        let store = Store::new(self.encoder.name(), self.encoder.bytes(), keys::ENCODER, &placement(device))?;
+        let network = Encoder::load(&store.root())?;
+        store.finish()?;
+        Ok(network)
+    }
+
+    /// The denoiser's network, float32, on the device.
+    ///
+    /// # Errors
+    /// Weights that do not fit this version of the network.
+    pub fn denoiser(&self, device: &Device) -> Result<Denoiser> {
+        let store = Store::new(self.denoiser.name(), self.denoiser.bytes(), keys::DENOISER, &placement(device))?;
+        let network = Denoiser::load(&store.root())?;
+        store.finish()?;
+        Ok(network)
+    }
 }
 
 /// The networks are so small that float32 costs nothing, and exactness is worth more than speed.

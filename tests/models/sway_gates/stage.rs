@@ -114,5 +114,5 @@ fn prepare(path: &Path) -> (Picture, Clip) {
     let side = |side: usize| (side as f64 * scale / 2.0).round() as usize * 2;
     let (width, height) = (side(original.width()), side(original.height()));
     let clip = Clip { width, height, frames: PixelFrames(150), fps: Fps(25.0) };
-    (stir::media::image::cover(&original, width, height), clip)
+    (stir::media::framing::cover(&original, width, height), clip)
 }

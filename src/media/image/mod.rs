@@ -1,0 +1,149 @@
+//! The picture that starts a clip: from a JPEG, PNG or WebP file to 8-bit sRGB.
+
+use std::borrow::Cow;
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+
+use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
+
+use crate::error::{Error, Result};
+use crate::picture::{Color, Picture};
+
+mod bytes;
+mod color_profile;
+mod containers;
+mod format;
+mod jpeg;
+mod limits;
+mod samples;
+mod truncation;
+
+use format::Format;
+pub use limits::{ASPECTS, LARGEST_FILE, MOST_PIXELS, SHORTEST_SIDE};
+use samples::Samples;
+
+/// What a decoder may take besides the pixels: for texts and profiles, which a few bytes can unpack to.
+const MOST_MEMORY: u64 = 256 << 20;
+
+/// Where the picture comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ImageSource {
+    /// A file.
+    File(PathBuf),
+    /// Standard input.
+    Stdin,
+}
+
+impl ImageSource {
+    /// The source that `-i` names: `-` is standard input.
+    pub fn named(path: PathBuf) -> Self {
+        if path.as_os_str() == "-" { Self::Stdin } else { Self::File(path) }
+    }
+
+    /// The file, if it is one: no output may replace it.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Stdin => None,
+        }
+    }
+}
+
+impl std::fmt::Display for ImageSource {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::File(path) => write!(f, "image {}", path.display()),
+            Self::Stdin => f.write_str("the image from standard input"),
+        }
+    }
+}
+
+/// What is refused of a picture, and how it is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ReadOptions {
+    /// What shows through where the picture is transparent.
+    pub background: Color,
+    /// Take pictures beyond the limits that only guard quality: [`LARGEST_FILE`], [`SHORTEST_SIDE`] and [`ASPECTS`].
+    pub any_image: bool,
+}
+
+/// A picture as it was read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OpenedPicture {
+    /// The pixels.
+    pub picture: Picture,
+    /// Lines for the user: for instance that of an animation the first frame is taken.
+    pub notes: Vec<String>,
+}
+
+/// Reads a JPEG, PNG or WebP picture: `[height, width, 3]`, uint8, sRGB.
+///
+/// The contents decide the format, not the name. The picture is turned as its EXIF orientation says; palettes, grey, inks and
+/// 16 bits become 8-bit RGB; colours in another space than sRGB are converted by their ICC profile (a PNG's `gAMA`, `cHRM` and
+/// `cICP` chunks are left aside); transparent parts are laid over the background; of an animation the first frame is taken.
+///
+/// # Errors
+/// A source that is no readable file, and contents that are empty, no such picture, incomplete, damaged, or beyond a limit:
+/// [`MOST_PIXELS`] always, the others unless [`ReadOptions::any_image`] is set.
+pub fn open(source: &ImageSource, options: &ReadOptions) -> Result<OpenedPicture> {
+    let thing = source.to_string();
+    let bytes = match source {
+        ImageSource::File(path) => bytes::of_file(path, &thing, options.any_image)?,
+        ImageSource::Stdin => bytes::of_stdin(&thing, options.any_image)?,
+    };
+    decode(&bytes, &thing, options)
+}
+
+/// Like [`open`], from the bytes of a file. `thing` names it in errors.
+///
+/// # Errors
+/// Like [`open`].
+pub fn decode(bytes: &[u8], thing: &str, options: &ReadOptions) -> Result<OpenedPicture> {
+    let format = format::of(bytes, thing)?;
+    limits::check_bytes(bytes.len() as u64, thing, options.any_image)?;
+    let damaged = |found: String| {
+        let wanted = format!("a complete {} picture", format.name());
+        Error::input(thing, wanted, found, "copy, download or export the picture again")
+    };
+    let complete = match format {
+        Format::Jpeg => truncation::jpeg_is_complete(bytes),
+        Format::Png => truncation::png_is_complete(bytes),
+        Format::WebP => truncation::webp_is_complete(bytes),
+    };
+    if !complete {
+        return Err(damaged(format!("one that breaks off after {} bytes", bytes.len())));
+    }
+    let undecodable = |error: image::ImageError| damaged(format!("one that cannot be decoded ({error})"));
+
+    let mut notes = Vec::new();
+    let (frames, bytes) = match format {
+        Format::Jpeg => (1, Cow::Borrowed(bytes)),
+        Format::Png => (containers::png_frames(bytes), Cow::Borrowed(bytes)),
+        Format::WebP => (containers::webp_frames(bytes), containers::with_free_canvas(bytes)),
+    };
+    if frames > 1 {
+        notes.push(format!("{thing} is an animation of {frames} frames; its first one is taken"));
+    }
+
+    let mut reader = ImageReader::with_format(Cursor::new(&*bytes), format.decoder());
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(MOST_MEMORY);
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().map_err(undecodable)?;
+    let (width, height) = decoder.dimensions();
+    let orientation = decoder.orientation().map_err(undecodable)?;
+    limits::check_size(limits::turned(width, height, orientation), thing, options.any_image)?;
+    let profile = decoder.icc_profile().map_err(undecodable)?;
+    let samples = match format {
+        Format::Jpeg => jpeg::read(&bytes).map_err(|error| damaged(format!("one that cannot be decoded ({error})")))?,
+        _ => Samples::of(DynamicImage::from_decoder(decoder).map_err(undecodable)?),
+    };
+    let (pixels, note) = samples.into_srgb(profile.as_deref(), options.background);
+    notes.extend(note.map(|note| format!("{thing}: {note}")));
+
+    let image = RgbImage::from_raw(width, height, pixels).expect("three bytes a pixel");
+    let mut image = DynamicImage::from(image);
+    image.apply_orientation(orientation);
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    Ok(OpenedPicture { picture: Picture::new(width, height, image.into_rgb8().into_raw()), notes })
+}
