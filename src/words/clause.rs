@@ -143,7 +143,7 @@ fn runs(words: &str) -> Vec<Vec<String>> {
                     end_word(&mut word, &mut runs);
                 }
                 let joins = character.is_whitespace()
-                    || matches!(character, '"' | '\u{201c}' | '\u{201d}' | '*' | '_' | '&' | '+' | '#' | '~');
+                    || matches!(character, ':' | '"' | '\u{201c}' | '\u{201d}' | '*' | '_' | '&' | '+' | '#' | '~');
                 if character == '\n' || !joins {
                     runs.push(Vec::new());
                 }
@@ -239,7 +239,7 @@ fn split(tokens: Vec<Token>) -> Vec<Vec<Token>> {
         if token.is(Role::Join) && begins_clause(&token.text, &clause, right) {
             clauses.push(std::mem::take(&mut clause));
             // What comes later is said to.
-            clause.extend((token.text == "then").then(|| token.clone()));
+            clause.extend(token.text.ends_with("then").then(|| Token { text: "then".into(), ..token.clone() }));
         } else {
             clause.push(token.clone());
         }
@@ -298,14 +298,16 @@ fn is_still(tokens: &[Token], at: usize) -> bool {
     if !token.is(Role::Still) {
         return false;
     }
-    if token.text != "still" && token.text != "steady" && token.text != "fixed" && token.text != "stable" {
-        return true;
-    }
     let next = tokens.get(at + 1);
     let goes_on =
         next.is_some_and(|next| next.moves() || next.is_any(&[Role::Manner, Role::Slow, Role::Fast, Role::Posture]));
     let kept = tokens[..at].iter().any(|before| before.is_any(&[Role::Keeps, Role::Manner, Role::Except]));
-    !goes_on && (kept || next.is_none() || next.is_some_and(|next| next.entry.thing.is_some()))
+    let before_thing = next.is_some_and(|next| next.entry.thing.is_some());
+    match token.text.as_str() {
+        "still" => !goes_on && (kept || next.is_none() || before_thing),
+        "steady" | "stable" | "fixed" | "locked" | "rigid" => !goes_on && kept,
+        _ => kept || !before_thing || token.is(Role::StillAdjective),
+    }
 }
 
 /// The first thing before the verb, the last one where the clause begins with where or how ("in the wind her hair flows"); else the one that
@@ -363,7 +365,7 @@ fn classify(tokens: &[Token]) -> Class {
         _ => {}
     }
     let looks = tokens.iter().filter(|token| token.is_any(&[Role::Looks, Role::Praise])).count();
-    if !solid && looks <= 2 && !has(Role::Style) && (first.is_some() || has(Role::Atmosphere)) {
+    if !solid && looks <= 2 && !has(Role::Style) && !has(Role::Medium) && (first.is_some() || has(Role::Atmosphere)) {
         return Class::Atmosphere;
     }
     let manner = [Role::Manner, Role::Slow, Role::Fast, Role::Direction];
