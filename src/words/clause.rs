@@ -27,6 +27,11 @@ impl Token {
         self.is_any(&[Role::Verb, Role::MotionNoun, Role::LooseCamera]) || self.entry.violent.is_some()
     }
 
+    /// Whether it is a thing of the table of that name.
+    pub fn is_thing(&self, name: &str) -> bool {
+        self.entry.thing.is_some_and(|index| Lexicon::built_in().things[index].name == name)
+    }
+
     pub fn word_count(&self) -> usize {
         self.text.split(' ').count()
     }
@@ -86,6 +91,11 @@ impl Clause {
     /// The thing that moves, as an index into [`Lexicon::things`].
     pub fn subject(&self) -> Option<usize> {
         subject(&self.tokens)
+    }
+
+    /// Whether what moves is a thing of the table of that name.
+    pub fn is_about(&self, name: &str) -> bool {
+        self.subject().is_some_and(|index| Lexicon::built_in().things[index].name == name)
     }
 
     /// Whether the word at `at` says that something is still; in "still smiling" it does not.
@@ -264,32 +274,21 @@ fn begins_clause(word: &str, left: &[Token], right: &[Token]) -> bool {
 
 /// Takes joining words off both ends, and off the end what leads to a word that is no longer there.
 pub fn trim(tokens: &mut Vec<Token>) {
-    let leads = |token: &Token| {
-        token.is(Role::Join)
-            || token.is(Role::Determiner)
-            || matches!(
-                token.text.as_str(),
-                "with" | "of" | "or" | "in the style of" | "at" | "on" | "by" | "for" | "from" | "into" | "full of"
-            )
-    };
-    // "her", "on" and the like may end a clause by themselves ("follows her"), so only a tail of several is taken off, or a join.
+    const LEADING: [&str; 10] = ["with", "of", "or", "at", "on", "by", "for", "from", "into", "full of"];
+    // These end no clause; "follows her" and "moves on" do.
+    const NEVER_LAST: [&str; 7] = ["a", "an", "the", "with", "of", "or", "full of"];
     while tokens.last().is_some_and(|token| token.is(Role::Join)) {
         tokens.pop();
     }
-    let tail = tokens.iter().rev().take_while(|token| leads(token)).count();
-    if tail >= 2
-        || tokens
-            .last()
-            .is_some_and(|token| matches!(token.text.as_str(), "a" | "an" | "the" | "with" | "of" | "or" | "full of"))
-    {
+    let leads =
+        |token: &&Token| token.is_any(&[Role::Join, Role::Determiner]) || LEADING.contains(&token.text.as_str());
+    let tail = tokens.iter().rev().take_while(leads).count();
+    if tail >= 2 || tokens.last().is_some_and(|token| NEVER_LAST.contains(&token.text.as_str())) {
         tokens.truncate(tokens.len() - tail);
     }
-    let head = tokens
-        .iter()
-        .take_while(|token| {
-            (token.is(Role::Join) && token.text != "then") || matches!(token.text.as_str(), "or" | "of")
-        })
-        .count();
+    let follows =
+        |token: &&Token| (token.is(Role::Join) && token.text != "then") || ["or", "of"].contains(&token.text.as_str());
+    let head = tokens.iter().take_while(follows).count();
     tokens.drain(..head);
 }
 
@@ -316,7 +315,7 @@ fn subject(tokens: &[Token]) -> Option<usize> {
     let verb = tokens.iter().position(Token::moves)?;
     let mut before = tokens[..verb].iter().filter_map(|token| token.entry.thing);
     let inverted = tokens[0].is_any(&[Role::Function, Role::Direction]);
-    let subject = if inverted { before.last() } else { before.next() };
+    let subject = if inverted { before.next_back() } else { before.next() };
     let direct = || tokens[verb..].iter().take_while(|token| token.moves() || !token.is(Role::Function));
     subject.or_else(|| direct().skip(1).find_map(|token| token.entry.thing)).or(tokens[verb].entry.thing)
 }
@@ -361,7 +360,7 @@ fn classify(tokens: &[Token]) -> Class {
     let solid = tokens.iter().filter_map(thing).any(|thing| !thing.ambient) || has(Role::Place);
     match first {
         Some(thing) if thing.name == "air" => return Class::Atmosphere,
-        _ if tokens.iter().filter_map(thing).any(|thing| thing.name == "wind") => return Class::Wind,
+        _ if tokens.iter().any(|token| token.is_thing("wind")) => return Class::Wind,
         _ => {}
     }
     let looks = tokens.iter().filter(|token| token.is_any(&[Role::Looks, Role::Praise])).count();

@@ -113,12 +113,10 @@ fn closed_and_blinking(clauses: &[Clause]) -> Option<Contradiction> {
 
 /// "no wind, hair blowing".
 fn calm_and_windy(clauses: &[Clause]) -> Option<Contradiction> {
-    let is_wind =
-        |token: &Token| token.entry.thing.is_some_and(|thing| Lexicon::built_in().things[thing].name == "wind");
-    let names_wind = |clause: &Clause| clause.tokens.iter().any(is_wind);
+    let names_wind = |clause: &Clause| clause.tokens.iter().any(|token| token.is_thing("wind"));
     let calm = clauses.iter().position(|clause| {
         let no = clause.tokens.iter().position(|token| matches!(token.text.as_str(), "no" | "without"));
-        no.is_some_and(|no| clause.tokens[no + 1..].iter().take(3).any(is_wind))
+        no.is_some_and(|no| clause.tokens[no + 1..].iter().take(3).any(|token| token.is_thing("wind")))
             && !clause.tokens.iter().any(Token::moves)
     })?;
     let windy =
@@ -128,8 +126,7 @@ fn calm_and_windy(clauses: &[Clause]) -> Option<Contradiction> {
 
 /// "the girl stands frozen, dancing".
 fn frozen_and_dancing(clauses: &[Clause]) -> Option<Contradiction> {
-    let is_person =
-        |token: &Token| token.entry.thing.is_some_and(|thing| Lexicon::built_in().things[thing].name == "person");
+    let is_person = |token: &Token| token.is_thing("person");
     let of_all = |clause: &Clause| clause.tokens.iter().all(|token| token.entry.thing.is_none());
     let frozen = clauses.iter().position(|clause| {
         let still = still_at(clause).is_some() && !denied(clause);
@@ -139,8 +136,7 @@ fn frozen_and_dancing(clauses: &[Clause]) -> Option<Contradiction> {
             && (of_all(clause) || clause.tokens.iter().any(is_person))
     })?;
     let dancing = clauses.iter().position(|clause| {
-        let person = |thing: usize| Lexicon::built_in().things[thing].name == "person";
-        let of_figure = clause.subject().is_none_or(person);
+        let of_figure = clause.subject().is_none() || clause.is_about("person");
         clause.class == Class::Motion && moves(clause) && clause.has(Role::LargeVerb) && of_figure
     })?;
     Some(between(clauses, frozen.min(dancing), frozen.max(dancing), frozen))
@@ -155,7 +151,7 @@ fn camera_both_ways(clauses: &[Clause]) -> Option<Contradiction> {
             continue;
         }
         for (index, token) in clause.tokens.iter().enumerate() {
-            let Some(way) = camera_way(token) else { continue };
+            let Some(way) = camera_way(token).filter(|_| !leads_to_noun(&clause.tokens, index)) else { continue };
             if token_is_both(token) {
                 let said = way.map(str::to_owned);
                 return Some(Contradiction { said, without: with_first_way(clauses, at, index, way[0]) });
@@ -174,6 +170,14 @@ fn camera_both_ways(clauses: &[Clause]) -> Option<Contradiction> {
         }
     }
     None
+}
+
+/// "zooms out in the rain", "her left hand": a word of direction that says where something is.
+fn leads_to_noun(tokens: &[Token], at: usize) -> bool {
+    let roles = [Role::Determiner, Role::Looks, Role::Place, Role::When, Role::MotionNoun];
+    let noun = |next: &Token| next.entry.thing.is_some() || next.is_any(&roles) || next.entry.roles.is_empty();
+    let determined = at > 0 && tokens[at - 1].is(Role::Determiner);
+    !tokens[at].is_any(&[Role::Camera, Role::LooseCamera]) && (determined || tokens.get(at + 1).is_some_and(noun))
 }
 
 fn without_tail(clauses: &[Clause], at: usize, token: usize) -> Vec<Clause> {

@@ -45,10 +45,9 @@ fn tidy(words: &str) -> String {
 
 /// Whether a clause asks for motion, of whatever it may be. Light and mood alone do not; what is in the air moves without a word.
 pub fn asks(clause: &Clause) -> bool {
-    let in_air = |token: &Token| token.entry.thing.is_some_and(|thing| Lexicon::built_in().things[thing].name == "air");
     match clause.class {
         Class::Content | Class::Manner => false,
-        Class::Atmosphere => clause.tokens.iter().any(|token| token.moves() || in_air(token)),
+        Class::Atmosphere => clause.tokens.iter().any(|token| token.moves() || token.is_thing("air")),
         Class::Motion | Class::Constraint | Class::Wind | Class::Camera => true,
     }
 }
@@ -305,9 +304,7 @@ fn counted(units: &[Unit]) -> Vec<(usize, bool)> {
     let mut breathes = false;
     let mut all = Vec::new();
     for unit in units {
-        let chest =
-            |clause: &Clause| clause.subject().is_some_and(|thing| Lexicon::built_in().things[thing].name == "chest");
-        let is_breath = unit.clauses.iter().any(|clause| clause.has(Role::Breath) || chest(clause));
+        let is_breath = unit.clauses.iter().any(|clause| clause.has(Role::Breath) || clause.is_about("chest"));
         let counts = unit.class == Class::Motion && !(is_breath && breathes);
         breathes |= is_breath;
         count += usize::from(counts);

@@ -126,6 +126,9 @@ fn words_are_not_taken_for_what_they_only_resemble() {
         "she fights back tears, lips trembling",
         "power lines swaying in the storm",
         "dying flames flicker",
+        "the camera zooms out in the rain",
+        "camera pans left, following her right hand",
+        "the camera moves up, her left eye blinking",
         "Hair: flowing. Eyes: blinking. Camera: static.",
     ] {
         assert_eq!(advise(words), [], "{words}");
