@@ -13,8 +13,9 @@ fn signal_in(stage: &str, signal: &str, code: i32) {
     let picture = scratch.picture("picture.png", 640, 480);
     let mut run = command();
     run.arg("generate").arg("-i").arg(picture).arg("-o").arg(scratch.path("clip.gif"));
-    run.args(["-p", "hair flowing, light shifting [pan left]", "--resolution", "1080p", "--json"]);
-    run.arg("--save-frames").arg(scratch.path("frames")).arg("--preview").arg(scratch.path("preview.gif"));
+    run.args(["-p", "hair flowing, light shifting [pan left]", "--resolution", "720p", "--json"]);
+    run.arg("--save-frames").arg(scratch.path("frames"));
+    run.arg(format!("--preview={}", scratch.path("preview.gif").display()));
     let mut child = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
 
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
