@@ -44,8 +44,8 @@ impl Options {
         let settings = Settings::from(&request);
         let mut report = Report::new(console.clone(), &settings);
         if self.dry_run {
-            let clip = dry_run::check(&request, &mut report)?;
-            console.dry_run(&settings, &clip);
+            let checked = dry_run::check(&request, &mut report)?;
+            console.dry_run(&Settings::from(&checked.request), &checked.clip);
         } else {
             report.start(&settings);
             pipeline::generate(&request, &mut report)?;

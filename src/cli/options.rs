@@ -119,7 +119,7 @@ pub struct Options {
     pub(super) watermark: Option<OsString>,
 
     /// Also write a small .webp or .gif as soon as something can be seen [default FILE: OUT's name with .preview.webp]
-    #[arg(long, value_name = "FILE", num_args = 0..=1, require_equals = true, default_missing_value = "", value_hint = ValueHint::FilePath, help_heading = "Output")]
+    #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "", value_hint = ValueHint::FilePath, help_heading = "Output")]
     pub(super) preview: Option<OsString>,
 
     /// Write exactly the frames of the clip as 000000.png, 000001.png, ... into this folder

@@ -18,7 +18,7 @@ pub(super) fn target(
     match output {
         Some(output) => {
             let path = values::path("--output", output)?;
-            let format = resolve(&path, format)?;
+            let format = OutputFormat::resolve(&path, format)?;
             Ok((path, format))
         }
         None => {
@@ -31,9 +31,9 @@ pub(super) fn target(
 /// The picture's name with the format's extension, `clip` where it has none.
 fn default_name(image: &ImageSource, format: OutputFormat) -> PathBuf {
     let mut name = image.path().and_then(Path::file_stem).unwrap_or(OsStr::new("clip")).to_owned();
-    match format {
-        OutputFormat::PngFolder => name.push("-frames/"),
-        _ => name.push(format!(".{}", format_name(format))),
+    match format.extension() {
+        Some(extension) => name.push(format!(".{extension}")),
+        None => name.push("-frames/"),
     }
     PathBuf::from(name)
 }
@@ -52,33 +52,6 @@ pub(super) fn preview(option: &OsStr, output: &Target) -> Result<Target> {
         }
     };
     Ok(Target { path, format, ..output.clone() })
-}
-
-/// The format for a name and what `--format` says: that wins where the name has no extension or an unknown one.
-fn resolve(path: &Path, explicit: Option<OutputFormat>) -> Result<OutputFormat> {
-    match (explicit, OutputFormat::of(path)) {
-        (Some(explicit), Ok(shown)) if path.extension().is_some() && shown != explicit => Err(Error::input(
-            "--format",
-            format!("{}, which is what the name {} stands for", format_name(shown), path.display()),
-            format_name(explicit),
-            "leave --format out, or change the name",
-        )),
-        (Some(explicit), _) => Ok(explicit),
-        (None, shown) => shown,
-    }
-}
-
-/// The word for a format in `--format` and in reports.
-pub(super) fn format_name(format: OutputFormat) -> &'static str {
-    match format {
-        OutputFormat::Mp4 => "mp4",
-        OutputFormat::Mov => "mov",
-        OutputFormat::Webm => "webm",
-        OutputFormat::Gif => "gif",
-        OutputFormat::Webp => "webp",
-        OutputFormat::Y4m => "y4m",
-        OutputFormat::PngFolder => "png",
-    }
 }
 
 #[cfg(test)]

@@ -125,7 +125,7 @@ impl Options {
         }
         // Of what runs: after a rewriting little is left to say.
         for advice in words::advise(&prompt.words) {
-            remarks.push((Level::Advice, format!("{}; better: \"{}\"", advice.about, advice.better)));
+            remarks.push((Level::Advice, advice.to_string()));
         }
         Ok((prompt, remarks))
     }

@@ -1,8 +1,11 @@
 //! The settings of a run by the names of their options: what `--dry-run` prints, `-v` lists, events carry and `--config` reads.
 
-use serde::Serialize;
+use std::path::Path;
 
-use super::output;
+use serde::{Serialize, Serializer};
+use serde_json::{Value, json};
+
+use super::report::json_text;
 use crate::device::DeviceChoice;
 use crate::media::framing::Fit;
 use crate::media::image::ImageSource;
@@ -10,129 +13,110 @@ use crate::media::watermark::Watermark;
 use crate::models::MotionPrompt;
 use crate::pipeline::request::{Length, PROMPT_CHARACTERS, Request, Size};
 
-/// Every setting that has a value; none where the model or the picture decides. File names that are not UTF-8 are shown as nearly as they can be.
-#[derive(Debug, Serialize)]
+/// Every setting that has a value, in the order of the help; none where the model or the picture decides. File names that are not UTF-8 are
+/// shown as nearly as they can be.
+#[derive(Debug)]
 pub struct Settings {
-    image: String,
-    output: String,
+    /// The name of the clips' format.
     pub(super) format: &'static str,
-    prompt: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    camera: Option<String>,
-    motion: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    resolution: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    width: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    height: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fit: Option<&'static str>,
-    background: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    duration: Option<f64>,
-    fps: f64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    num_frames: Option<usize>,
-    seed: Seed,
-    count: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    steps: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    guidance_scale: Option<f64>,
-    model: String,
-    device: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    eyes: Vec<String>,
-    quality: u8,
-    no_clobber: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    watermark: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    preview: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    save_frames: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    save_latents: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    noise: Option<String>,
-    allow_any_image: bool,
-}
-
-/// A seed; as text where it is larger than TOML's integers.
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-enum Seed {
-    Number(i64),
-    Text(String),
+    entries: Vec<(&'static str, Value)>,
 }
 
 impl From<&Request> for Settings {
     fn from(request: &Request) -> Self {
-        let (prompt, camera) = words_of(&request.prompt);
-        let (resolution, width, height) = match request.size {
-            Size::ShortSide(side) => (Some(format!("{side}p")), None, None),
-            Size::Width(width) => (None, Some(width), None),
-            Size::Height(height) => (None, None, Some(height)),
-            Size::Exact { width, height } => (None, Some(width), Some(height)),
-        };
-        let (duration, num_frames) = match request.length {
-            Length::Duration(duration) => (Some(duration.0), None),
-            Length::Frames(frames) => (None, Some(frames.0)),
-        };
-        let fit = matches!(request.size, Size::Exact { .. }).then_some(match request.fit {
-            Fit::Cover => "cover",
-            Fit::Contain => "contain",
-            Fit::Stretch => "stretch",
-        });
-        let [red, green, blue] = request.read.background.0;
-        let file = |path: &std::path::PathBuf| path.display().to_string();
-        Self {
-            image: match &request.image {
-                ImageSource::File(path) => file(path),
-                ImageSource::Stdin => "-".to_owned(),
-            },
-            output: file(&request.output.path),
-            format: output::format_name(request.output.format),
-            prompt,
-            camera,
-            motion: request.prompt.intensity,
-            resolution,
-            width,
-            height,
-            fit,
-            background: format!("#{red:02x}{green:02x}{blue:02x}"),
-            duration,
-            fps: request.fps.0,
-            num_frames,
-            seed: i64::try_from(request.seed).map_or_else(|_| Seed::Text(request.seed.to_string()), Seed::Number),
-            count: request.count,
-            steps: request.steps,
-            guidance_scale: request.guidance_scale,
-            model: request.model.clone(),
-            device: match request.device {
-                DeviceChoice::Auto => "auto".to_owned(),
-                DeviceChoice::Cpu => "cpu".to_owned(),
-                DeviceChoice::Metal => "metal".to_owned(),
-                DeviceChoice::Cuda(index) => format!("cuda:{index}"),
-            },
-            eyes: request
-                .eyes
-                .iter()
-                .map(|eye| format!("{},{},{},{}", eye.left, eye.top, eye.width, eye.height))
-                .collect(),
-            quality: request.output.quality,
-            no_clobber: !request.output.replace,
-            watermark: request.watermark.as_ref().map(|watermark| match watermark {
-                Watermark::Text(text) => text.clone(),
-                Watermark::Picture(path) => file(path),
-            }),
-            preview: request.preview.as_ref().map(|preview| file(&preview.path)),
-            save_frames: request.save_frames.as_ref().map(file),
-            save_latents: request.save_latents.as_ref().map(file),
-            noise: request.noise.as_ref().map(file),
-            allow_any_image: request.read.any_image,
+        let mut entries = Vec::new();
+        let mut set = |option, value: Value| entries.push((option, value));
+        let file = |path: &Path| json!(path.display().to_string());
+        match &request.image {
+            ImageSource::File(path) => set("image", file(path)),
+            ImageSource::Stdin => set("image", json!("-")),
         }
+        let format = request.output.format.name();
+        set("output", file(&request.output.path));
+        set("format", json!(format));
+        let (prompt, camera) = words_of(&request.prompt);
+        set("prompt", json!(prompt));
+        if let Some(camera) = camera {
+            set("camera", json!(camera));
+        }
+        set("motion", json!(request.prompt.intensity));
+        match request.size {
+            Size::ShortSide(side) => set("resolution", json!(format!("{side}p"))),
+            Size::Width(width) => set("width", json!(width)),
+            Size::Height(height) => set("height", json!(height)),
+            Size::Exact { width, height } => {
+                set("width", json!(width));
+                set("height", json!(height));
+                let fit = match request.fit {
+                    Fit::Cover => "cover",
+                    Fit::Contain => "contain",
+                    Fit::Stretch => "stretch",
+                };
+                set("fit", json!(fit));
+            }
+        }
+        let [red, green, blue] = request.read.background.0;
+        set("background", json!(format!("#{red:02x}{green:02x}{blue:02x}")));
+        match request.length {
+            Length::Duration(duration) => set("duration", json!(duration.0)),
+            Length::Frames(frames) => set("num_frames", json!(frames.0)),
+        }
+        set("fps", json!(request.fps.0));
+        // TOML has no larger whole numbers.
+        let seed = i64::try_from(request.seed).map_or_else(|_| json!(request.seed.to_string()), |seed| json!(seed));
+        set("seed", seed);
+        set("count", json!(request.count));
+        if let Some(steps) = request.steps {
+            set("steps", json!(steps));
+        }
+        if let Some(scale) = request.guidance_scale {
+            set("guidance_scale", json!(scale));
+        }
+        set("model", json!(request.model));
+        let device = match request.device {
+            DeviceChoice::Auto => "auto".to_owned(),
+            DeviceChoice::Cpu => "cpu".to_owned(),
+            DeviceChoice::Metal => "metal".to_owned(),
+            DeviceChoice::Cuda(index) => format!("cuda:{index}"),
+        };
+        set("device", json!(device));
+        if !request.eyes.is_empty() {
+            let eyes = request.eyes.iter();
+            let eyes = eyes.map(|eye| format!("{},{},{},{}", eye.left, eye.top, eye.width, eye.height));
+            set("eyes", json!(eyes.collect::<Vec<_>>()));
+        }
+        set("quality", json!(request.output.quality));
+        set("no_clobber", json!(!request.output.replace));
+        match &request.watermark {
+            Some(Watermark::Text(text)) => set("watermark", json!(text)),
+            Some(Watermark::Picture(path)) => set("watermark", file(path)),
+            None => {}
+        }
+        if let Some(preview) = &request.preview {
+            set("preview", file(&preview.path));
+        }
+        for (option, path) in
+            [("save_frames", &request.save_frames), ("save_latents", &request.save_latents), ("noise", &request.noise)]
+        {
+            if let Some(path) = path {
+                set(option, file(path));
+            }
+        }
+        set("allow_any_image", json!(request.read.any_image));
+        Self { format, entries }
+    }
+}
+
+impl Serialize for Settings {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.entries.iter().map(|(option, value)| (option, value)))
+    }
+}
+
+impl Settings {
+    /// Lines that `--config` reads. JSON's numbers, texts and lists of texts are TOML's too.
+    pub fn to_toml(&self) -> String {
+        self.entries.iter().map(|(option, value)| format!("{option} = {}\n", json_text(value))).collect()
     }
 }
 
@@ -145,12 +129,5 @@ fn words_of(prompt: &MotionPrompt) -> (String, Option<String>) {
         (format!("{} [{commands}]", prompt.words).trim().to_owned(), None)
     } else {
         (prompt.words.clone(), Some(commands))
-    }
-}
-
-impl Settings {
-    /// Lines that `--config` reads.
-    pub fn to_toml(&self) -> String {
-        toml::to_string(self).expect("settings are numbers, texts and lists of texts")
     }
 }

@@ -109,7 +109,7 @@ pub(super) fn side(option: &str, value: &OsStr) -> Result<usize> {
     let text = text(option, value)?;
     let Ok(side) = text.parse() else {
         let wanted = format!("an even number from {} to {}", SIDES.start(), SIDES.end());
-        return Err(Error::input(option, wanted, shown(text), "such as 1280; leave it out for --resolution 720p"));
+        return Err(Error::input(option, wanted, shown(text), "such as 1280; without -W and -H, --resolution decides"));
     };
     check_side(option, side)?;
     Ok(side)

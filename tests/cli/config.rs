@@ -34,7 +34,7 @@ fn a_dry_run_prints_settings_that_give_the_same_settings() {
         "--device",
         "cpu",
     ]);
-    command.args(["--eyes", "1,1.5,4,4", "--eyes", "20,1,4,4", "--quality", "60", "--save-frames", "frames"]);
+    command.args(["--eyes", "17,1.5,4,4", "--eyes", "20,1,4,4", "--quality", "60", "--save-frames", "frames"]);
     command.args(["--save-latents", "latents.safetensors", "--allow-any-image", "--watermark", "stir"]);
     let printed = run(&mut command).expect_code(0).stdout;
     assert!(printed.ends_with("# makes 64x64, 6 frames, 0.480 s\n"), "{printed}");

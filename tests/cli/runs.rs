@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::support::{Scratch, stir};
+use crate::small_run;
+use crate::support::{Scratch, command, run, stir};
 
 /// Files of a folder by name.
 fn contents(folder: &std::path::Path) -> BTreeMap<String, Vec<u8>> {
@@ -83,4 +84,50 @@ fn given_noise_equals_drawn_noise() {
     candle_core::safetensors::save(&tensors, &file).unwrap();
     let (given, _) = saved_run(&scratch, "given", &["--seed", "42", "--noise", file.to_str().unwrap()]);
     assert!(drawn == given, "the same noise gave other latents");
+}
+
+/// A picture through a pipe gives the clip that it gives as a file.
+#[test]
+fn standard_input_is_a_picture_too() {
+    let scratch = Scratch::new("stdin");
+    let picture = scratch.picture("picture.png", 96, 64);
+    assert_eq!(stir(&small_run(&scratch, "file.y4m", &[])).expect_code(0).code, Some(0));
+    let arguments = small_run(&scratch, "stdin.y4m", &["-i", "-"]);
+    let input = std::fs::File::open(&picture).unwrap();
+    run(command().args(arguments).stdin(input)).expect_code(0);
+    let bytes = |name: &str| std::fs::read(scratch.path(name)).unwrap();
+    assert!(bytes("file.y4m") == bytes("stdin.y4m"), "the clips differ");
+    let outcome = stir(&small_run(&scratch, "empty.y4m", &["-i", "-"])).expect_code(2);
+    assert!(outcome.stderr.contains("the image from standard input"), "{}", outcome.stderr);
+}
+
+/// What `--prompt-optimizer` prints is what runs: given as a prompt, it makes the same clip.
+#[test]
+fn the_optimizer_prints_what_it_runs() {
+    let scratch = Scratch::new("optimizer");
+    let prompt = "a beautiful masterpiece of a girl, soft light shifting, hair flowing flowing in the wind";
+    let options = ["-p", prompt, "--prompt-optimizer"];
+    let outcome = stir(&small_run(&scratch, "first.y4m", &options)).expect_code(0);
+    let rewritten =
+        outcome.stderr.lines().find_map(|line| line.strip_prefix("prompt: ")).expect("the rewritten prompt");
+    assert_ne!(rewritten, prompt);
+    stir(&small_run(&scratch, "second.y4m", &["-p", rewritten])).expect_code(0);
+    let bytes = |name: &str| std::fs::read(scratch.path(name)).unwrap();
+    assert!(bytes("first.y4m") == bytes("second.y4m"), "the clips differ");
+    // Without it the words stay, and advice is given.
+    let outcome = stir(&small_run(&scratch, "third.y4m", &["-p", prompt])).expect_code(0);
+    assert!(outcome.stderr.lines().any(|line| line.starts_with("advice: ")), "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("prompt: "), "{}", outcome.stderr);
+}
+
+/// `--no-clobber` keeps what is there, and says so before anything is made.
+#[test]
+fn an_existing_clip_can_be_kept() {
+    let scratch = Scratch::new("clobber");
+    std::fs::write(scratch.path("clip.y4m"), "kept").unwrap();
+    let outcome = stir(&small_run(&scratch, "clip.y4m", &["--no-clobber"])).expect_code(2);
+    assert!(!outcome.stderr.contains("denoise"), "{}", outcome.stderr);
+    assert_eq!(std::fs::read(scratch.path("clip.y4m")).unwrap(), b"kept");
+    stir(&small_run(&scratch, "clip.y4m", &[])).expect_code(0);
+    assert!(std::fs::read(scratch.path("clip.y4m")).unwrap().starts_with(b"YUV4MPEG2"));
 }

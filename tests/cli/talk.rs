@@ -49,7 +49,7 @@ fn several_clips_have_a_line_and_a_path_each() {
 fn control_characters_are_printed_as_escapes() {
     let scratch = Scratch::new("controls");
     let hostile = "clip\u{1b}[31m\nerror: forged\u{9b}.y4m";
-    let prompt = "hair flowing, \u{1b}]0;title\u{7} \u{202e}dlrow";
+    let prompt = "hair flowing, \u{1b}c\u{9b}31m\u{7} \u{202e}dlrow";
     let clean = |outcome: &crate::support::Outcome| {
         for text in [&outcome.stdout, &outcome.stderr] {
             assert!(!text.contains(|c: char| c.is_control() && c != '\n' || c == '\u{202e}'), "{text:?}");

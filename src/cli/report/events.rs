@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+use super::printable::json_text;
 use super::stdout;
 use crate::cli::settings::Settings;
 use crate::error::{Error, Problem};
@@ -85,9 +86,12 @@ impl Events {
 
     pub fn write(&self, event: &Event) {
         let line = Line { version: VERSION, seconds: rounded(self.began.elapsed().as_secs_f64()), event };
-        let mut text = serde_json::to_vec(&line).expect("events have text for keys");
-        text.push(b'\n');
-        stdout::write(&text);
+        stdout::write(
+            (json_text(&line)
+                + "
+")
+            .as_bytes(),
+        );
     }
 
     /// An error in its parts, as far as it has them, that ends the program with this exit code.

@@ -20,7 +20,7 @@ use events::{ClipShape, Event, Events, ResultFields, rounded};
 use talk::Talk;
 
 pub use events::SCHEMA;
-pub use printable::printable;
+pub use printable::{json_text, printable};
 pub use talk::Verbosity;
 
 /// How long a log may be silent while a stage is under way.

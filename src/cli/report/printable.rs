@@ -3,6 +3,8 @@
 use std::borrow::Cow;
 use std::ffi::OsStr;
 
+use serde::Serialize;
+
 /// `text` with control characters written as escapes: `\n`, `\u{1b}`. So are those that turn the direction of text around, or end a line.
 pub fn printable(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_control) {
@@ -17,6 +19,17 @@ pub fn printable(text: &str) -> Cow<'_, str> {
         }
     }
     Cow::Owned(printable)
+}
+
+/// A value as JSON, where [`printable`]'s control characters are escapes too.
+pub fn json_text(value: &impl Serialize) -> String {
+    let text = serde_json::to_string(value).expect("keys are text");
+    // What JSON itself lets through stands in strings alone.
+    let escaped = |character: char| match character {
+        _ if is_control(character) => format!("\\u{:04x}", u32::from(character)),
+        _ => character.to_string(),
+    };
+    if text.chars().any(is_control) { text.chars().map(escaped).collect() } else { text }
 }
 
 /// A path for a program to read: like [`printable`], but with bytes that are no UTF-8 as they are.
@@ -41,6 +54,15 @@ mod tests {
     fn control_characters_become_escapes() {
         assert_eq!(printable("hair flowing, 髪が揺れる"), "hair flowing, 髪が揺れる");
         assert_eq!(printable("a\u{1b}[31mb\nc\u{9b}d\u{202e}\r\t"), "a\\u{1b}[31mb\\nc\\u{9b}d\\u{202e}\\r\\t");
+    }
+
+    #[test]
+    fn json_holds_no_control_character_and_reads_back() {
+        let text = "\u{1b}[31m\n\u{7f}\u{9b} \u{202e}髪 \"\\";
+        let json = json_text(&text);
+        assert!(!json.chars().any(is_control), "{json:?}");
+        assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+        assert_eq!(toml::from_str::<toml::Table>(&format!("text = {json}")).unwrap()["text"].as_str(), Some(text));
     }
 
     #[cfg(unix)]
