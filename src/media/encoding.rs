@@ -33,9 +33,9 @@ pub(super) struct Encoding {
     /// How frames are handed to the encoder.
     pub samples: Samples,
     /// Settings of the encoder for a quality of 20 to 99.
-    encoder_settings: fn(u8) -> Settings,
+    pub encoder_settings: fn(u8) -> Settings,
     /// Settings of the container.
-    container_settings: fn(FrameRate) -> Settings,
+    pub container_settings: fn(FrameRate) -> Settings,
 }
 
 /// How frames are handed to an encoder, and in which units of time.
