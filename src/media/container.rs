@@ -90,3 +90,47 @@ fn read<const COUNT: usize>(file: &mut File) -> io::Result<[u8; COUNT]> {
     let mut bytes = [0; COUNT];
     file.read_exact(&mut bytes).map(|()| bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A box of MP4 with so many bytes in it.
+    fn movie_box(name: &[u8; 4], contents: usize) -> Vec<u8> {
+        [&(contents as u32 + 8).to_be_bytes()[..], name, &vec![0; contents]].concat()
+    }
+
+    fn complete(bytes: &[u8], format: OutputFormat) -> bool {
+        let path = std::env::temp_dir().join(format!("stir-container-{}-{format}", std::process::id()));
+        std::fs::write(&path, bytes).unwrap();
+        let result = is_complete(&path, format);
+        std::fs::remove_file(&path).unwrap();
+        result.unwrap()
+    }
+
+    #[test]
+    fn whole_files_are_complete_and_shorter_ones_are_not() {
+        let large = [&1_u32.to_be_bytes()[..], b"mdat", &20_u64.to_be_bytes(), &[0; 4]].concat();
+        let movie = [movie_box(b"ftyp", 12), movie_box(b"moov", 90), large].concat();
+        let matroska = |size: &[u8]| [b"\x1A\x45\xDF\xA3\x82ab\x18\x53\x80\x67", size, &[0; 300]].concat();
+        let webm = matroska(&[0x41, 0x2C]);
+        let riff = [b"RIFF", &24_u32.to_le_bytes()[..], b"WEBP", &[0; 20]].concat();
+        for (format, bytes) in [
+            (OutputFormat::Mp4, &movie),
+            (OutputFormat::Mov, &movie),
+            (OutputFormat::Webm, &webm),
+            (OutputFormat::Webp, &riff),
+        ] {
+            assert!(complete(bytes, format), "{format}");
+            for length in 0..bytes.len() {
+                assert!(!complete(&bytes[..length], format), "{format}, {length} bytes");
+            }
+            assert!(!complete(&[bytes.as_slice(), &[0]].concat(), format), "{format}, a byte too many");
+        }
+        // The size is open while the file grows.
+        assert!(!complete(&matroska(&[0x01, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]), OutputFormat::Webm));
+        assert!(complete(&matroska(&[0x01, 0, 0, 0, 0, 0, 0x01, 0x2C]), OutputFormat::Webm));
+        assert!(!complete(&[movie_box(b"ftyp", 12), movie_box(b"mdat", 90)].concat(), OutputFormat::Mp4));
+        assert!(!complete(&[0; 100], OutputFormat::Mp4));
+    }
+}

@@ -1,7 +1,7 @@
 //! Clips as a folder of numbered PNG pictures: `000000.png`, `000001.png` and so on, lossless.
 
 use std::fs::{self, File};
-use std::io::{BufWriter, Write};
+use std::io::Write;
 use std::path::Path;
 
 use image::codecs::png::{CompressionType, FilterType, PngEncoder};
@@ -13,7 +13,7 @@ use crate::units::Clip;
 
 use super::disk_space::write_failed;
 use super::frame_count::FrameCount;
-use super::staging::Staged;
+use super::staging::{Staged, without_separator};
 use super::{ClipWriter, WrittenClip};
 
 /// Writes one PNG a frame.
@@ -63,17 +63,16 @@ pub(super) fn least_size(clip: &Clip) -> u64 {
 
 /// Writes one picture, on disk when this returns, and says its size in bytes.
 fn write_png(path: &Path, picture: &Picture) -> std::io::Result<u64> {
-    let mut file = BufWriter::new(File::create_new(path)?);
+    // In memory first: the encoder would hide what kind of error the disk has.
+    let mut bytes = Vec::new();
     // The fast setting keeps up with rendering; the files are about a fifth larger than the smallest.
-    PngEncoder::new_with_quality(&mut file, CompressionType::Fast, FilterType::Adaptive)
+    PngEncoder::new_with_quality(&mut bytes, CompressionType::Fast, FilterType::Adaptive)
         .write_image(picture.pixels(), picture.width() as u32, picture.height() as u32, ExtendedColorType::Rgb8)
-        .map_err(|error| match error {
-            image::ImageError::IoError(error) => error,
-            other => std::io::Error::other(other),
-        })?;
-    file.flush()?;
-    file.get_ref().sync_all()?;
-    Ok(file.get_ref().metadata()?.len())
+        .map_err(std::io::Error::other)?;
+    let mut file = File::create_new(path)?;
+    file.write_all(&bytes)?;
+    file.sync_all()?;
+    Ok(bytes.len() as u64)
 }
 
 /// Refuses a target that is a file, or a folder with anything in it but frames: replacing it would destroy the user's files.
@@ -84,7 +83,7 @@ pub(super) fn check_replaceable(target: &Path) -> Result<()> {
     let thing = format!("output {}", target.display());
     let wanted = "a new folder, an empty one, or one with frames 000000.png, 000001.png, ... only";
     if !target.is_dir() {
-        return match fs::symlink_metadata(target) {
+        return match fs::symlink_metadata(without_separator(target)) {
             Err(_) => Ok(()),
             Ok(_) => Err(Error::input(
                 thing,

@@ -190,6 +190,11 @@ pub(super) fn folder_of(path: &Path) -> &Path {
     }
 }
 
+/// The path without a separator at its end, with which a file of that name would not be found.
+pub(super) fn without_separator(path: &Path) -> &Path {
+    path.components().as_path()
+}
+
 /// What killed runs have left of this target: nobody removes a `.NAME.part-PID-N` if its process is killed outright.
 ///
 /// Only where processes can be looked up by number. They are named and not removed: the process may live on another machine or in another

@@ -87,7 +87,7 @@ fn warn_of_leftovers(target: &Path) {
 
 /// Refuses what exists.
 pub(super) fn check_free(target: &Path) -> Result<()> {
-    match fs::symlink_metadata(target) {
+    match fs::symlink_metadata(staging::without_separator(target)) {
         Ok(metadata) => Err(Error::input(
             format!("output {}", target.display()),
             "a name that is free, as --no-clobber asks",

@@ -32,7 +32,8 @@ fn content(words: &str, clauses: &[Clause]) -> Option<Advice> {
         let names = clause.tokens.iter().any(|token| {
             token.entry.thing.is_some() || token.is_any(&[Role::Looks, Role::Posture, Role::Place, Role::SoftStyle])
         });
-        let described = clause.class == Class::Content && (looks >= 2 || (!asked && names));
+        let idea = clause.tokens.iter().any(|token| token.entry.idea.is_some());
+        let described = clause.class == Class::Content && (looks >= 2 || (!asked && names && !idea));
         let styles = (0..clause.tokens.len()).filter(|at| rewrite::is_style(clause, *at));
         if described {
             found.push(clause.text());

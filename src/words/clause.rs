@@ -27,6 +27,11 @@ impl Token {
         self.is_any(&[Role::Verb, Role::MotionNoun, Role::LooseCamera]) || self.entry.violent.is_some()
     }
 
+    /// Whether it is a thing of the table of that name.
+    pub fn is_thing(&self, name: &str) -> bool {
+        self.entry.thing.is_some_and(|index| Lexicon::built_in().things[index].name == name)
+    }
+
     pub fn word_count(&self) -> usize {
         self.text.split(' ').count()
     }
@@ -88,6 +93,11 @@ impl Clause {
         subject(&self.tokens)
     }
 
+    /// Whether what moves is a thing of the table of that name.
+    pub fn is_about(&self, name: &str) -> bool {
+        self.subject().is_some_and(|index| Lexicon::built_in().things[index].name == name)
+    }
+
     /// Whether the word at `at` says that something is still; in "still smiling" it does not.
     pub fn is_still(&self, at: usize) -> bool {
         is_still(&self.tokens, at)
@@ -143,7 +153,7 @@ fn runs(words: &str) -> Vec<Vec<String>> {
                     end_word(&mut word, &mut runs);
                 }
                 let joins = character.is_whitespace()
-                    || matches!(character, '"' | '\u{201c}' | '\u{201d}' | '*' | '_' | '&' | '+' | '#' | '~');
+                    || matches!(character, ':' | '"' | '\u{201c}' | '\u{201d}' | '*' | '_' | '&' | '+' | '#' | '~');
                 if character == '\n' || !joins {
                     runs.push(Vec::new());
                 }
@@ -239,7 +249,7 @@ fn split(tokens: Vec<Token>) -> Vec<Vec<Token>> {
         if token.is(Role::Join) && begins_clause(&token.text, &clause, right) {
             clauses.push(std::mem::take(&mut clause));
             // What comes later is said to.
-            clause.extend((token.text == "then").then(|| token.clone()));
+            clause.extend(token.text.ends_with("then").then(|| Token { text: "then".into(), ..token.clone() }));
         } else {
             clause.push(token.clone());
         }
@@ -264,32 +274,21 @@ fn begins_clause(word: &str, left: &[Token], right: &[Token]) -> bool {
 
 /// Takes joining words off both ends, and off the end what leads to a word that is no longer there.
 pub fn trim(tokens: &mut Vec<Token>) {
-    let leads = |token: &Token| {
-        token.is(Role::Join)
-            || token.is(Role::Determiner)
-            || matches!(
-                token.text.as_str(),
-                "with" | "of" | "or" | "in the style of" | "at" | "on" | "by" | "for" | "from" | "into" | "full of"
-            )
-    };
-    // "her", "on" and the like may end a clause by themselves ("follows her"), so only a tail of several is taken off, or a join.
+    const LEADING: [&str; 10] = ["with", "of", "or", "at", "on", "by", "for", "from", "into", "full of"];
+    // These end no clause; "follows her" and "moves on" do.
+    const NEVER_LAST: [&str; 7] = ["a", "an", "the", "with", "of", "or", "full of"];
     while tokens.last().is_some_and(|token| token.is(Role::Join)) {
         tokens.pop();
     }
-    let tail = tokens.iter().rev().take_while(|token| leads(token)).count();
-    if tail >= 2
-        || tokens
-            .last()
-            .is_some_and(|token| matches!(token.text.as_str(), "a" | "an" | "the" | "with" | "of" | "or" | "full of"))
-    {
+    let leads =
+        |token: &&Token| token.is_any(&[Role::Join, Role::Determiner]) || LEADING.contains(&token.text.as_str());
+    let tail = tokens.iter().rev().take_while(leads).count();
+    if tail >= 2 || tokens.last().is_some_and(|token| NEVER_LAST.contains(&token.text.as_str())) {
         tokens.truncate(tokens.len() - tail);
     }
-    let head = tokens
-        .iter()
-        .take_while(|token| {
-            (token.is(Role::Join) && token.text != "then") || matches!(token.text.as_str(), "or" | "of")
-        })
-        .count();
+    let follows =
+        |token: &&Token| (token.is(Role::Join) && token.text != "then") || ["or", "of"].contains(&token.text.as_str());
+    let head = tokens.iter().take_while(follows).count();
     tokens.drain(..head);
 }
 
@@ -298,14 +297,16 @@ fn is_still(tokens: &[Token], at: usize) -> bool {
     if !token.is(Role::Still) {
         return false;
     }
-    if token.text != "still" && token.text != "steady" && token.text != "fixed" && token.text != "stable" {
-        return true;
-    }
     let next = tokens.get(at + 1);
     let goes_on =
         next.is_some_and(|next| next.moves() || next.is_any(&[Role::Manner, Role::Slow, Role::Fast, Role::Posture]));
     let kept = tokens[..at].iter().any(|before| before.is_any(&[Role::Keeps, Role::Manner, Role::Except]));
-    !goes_on && (kept || next.is_none() || next.is_some_and(|next| next.entry.thing.is_some()))
+    let before_thing = next.is_some_and(|next| next.entry.thing.is_some());
+    match token.text.as_str() {
+        "still" => !goes_on && (kept || next.is_none() || before_thing),
+        "steady" | "stable" | "fixed" | "locked" | "rigid" => !goes_on && kept,
+        _ => kept || !before_thing || token.is(Role::StillAdjective),
+    }
 }
 
 /// The first thing before the verb, the last one where the clause begins with where or how ("in the wind her hair flows"); else the one that
@@ -314,7 +315,7 @@ fn subject(tokens: &[Token]) -> Option<usize> {
     let verb = tokens.iter().position(Token::moves)?;
     let mut before = tokens[..verb].iter().filter_map(|token| token.entry.thing);
     let inverted = tokens[0].is_any(&[Role::Function, Role::Direction]);
-    let subject = if inverted { before.last() } else { before.next() };
+    let subject = if inverted { before.next_back() } else { before.next() };
     let direct = || tokens[verb..].iter().take_while(|token| token.moves() || !token.is(Role::Function));
     subject.or_else(|| direct().skip(1).find_map(|token| token.entry.thing)).or(tokens[verb].entry.thing)
 }
@@ -359,11 +360,11 @@ fn classify(tokens: &[Token]) -> Class {
     let solid = tokens.iter().filter_map(thing).any(|thing| !thing.ambient) || has(Role::Place);
     match first {
         Some(thing) if thing.name == "air" => return Class::Atmosphere,
-        _ if tokens.iter().filter_map(thing).any(|thing| thing.name == "wind") => return Class::Wind,
+        _ if tokens.iter().any(|token| token.is_thing("wind")) => return Class::Wind,
         _ => {}
     }
     let looks = tokens.iter().filter(|token| token.is_any(&[Role::Looks, Role::Praise])).count();
-    if !solid && looks <= 2 && !has(Role::Style) && (first.is_some() || has(Role::Atmosphere)) {
+    if !solid && looks <= 2 && !has(Role::Style) && !has(Role::Medium) && (first.is_some() || has(Role::Atmosphere)) {
         return Class::Atmosphere;
     }
     let manner = [Role::Manner, Role::Slow, Role::Fast, Role::Direction];

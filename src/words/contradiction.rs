@@ -113,12 +113,10 @@ fn closed_and_blinking(clauses: &[Clause]) -> Option<Contradiction> {
 
 /// "no wind, hair blowing".
 fn calm_and_windy(clauses: &[Clause]) -> Option<Contradiction> {
-    let is_wind =
-        |token: &Token| token.entry.thing.is_some_and(|thing| Lexicon::built_in().things[thing].name == "wind");
-    let names_wind = |clause: &Clause| clause.tokens.iter().any(is_wind);
+    let names_wind = |clause: &Clause| clause.tokens.iter().any(|token| token.is_thing("wind"));
     let calm = clauses.iter().position(|clause| {
         let no = clause.tokens.iter().position(|token| matches!(token.text.as_str(), "no" | "without"));
-        no.is_some_and(|no| clause.tokens[no + 1..].iter().take(3).any(is_wind))
+        no.is_some_and(|no| clause.tokens[no + 1..].iter().take(3).any(|token| token.is_thing("wind")))
             && !clause.tokens.iter().any(Token::moves)
     })?;
     let windy =
@@ -128,8 +126,7 @@ fn calm_and_windy(clauses: &[Clause]) -> Option<Contradiction> {
 
 /// "the girl stands frozen, dancing".
 fn frozen_and_dancing(clauses: &[Clause]) -> Option<Contradiction> {
-    let is_person =
-        |token: &Token| token.entry.thing.is_some_and(|thing| Lexicon::built_in().things[thing].name == "person");
+    let is_person = |token: &Token| token.is_thing("person");
     let of_all = |clause: &Clause| clause.tokens.iter().all(|token| token.entry.thing.is_none());
     let frozen = clauses.iter().position(|clause| {
         let still = still_at(clause).is_some() && !denied(clause);
@@ -139,8 +136,7 @@ fn frozen_and_dancing(clauses: &[Clause]) -> Option<Contradiction> {
             && (of_all(clause) || clause.tokens.iter().any(is_person))
     })?;
     let dancing = clauses.iter().position(|clause| {
-        let person = |thing: usize| Lexicon::built_in().things[thing].name == "person";
-        let of_figure = clause.subject().is_none_or(person);
+        let of_figure = clause.subject().is_none() || clause.is_about("person");
         clause.class == Class::Motion && moves(clause) && clause.has(Role::LargeVerb) && of_figure
     })?;
     Some(between(clauses, frozen.min(dancing), frozen.max(dancing), frozen))
@@ -149,35 +145,39 @@ fn frozen_and_dancing(clauses: &[Clause]) -> Option<Contradiction> {
 /// "zoom in, zoom out": the camera makes one move in a clip, so that this holds for what comes one after the other too.
 fn camera_both_ways(clauses: &[Clause]) -> Option<Contradiction> {
     let mut seen: Vec<(usize, usize, [&str; 2])> = Vec::new();
-    for (at, clause) in
-        clauses.iter().enumerate().filter(|(_, clause)| clause.class == Class::Camera && !denied(clause))
-    {
-        let follows = clause
-            .tokens
-            .iter()
-            .any(|token| matches!(token.text.as_str(), "follow" | "follows" | "following" | "tracking"));
-        if follows {
+    for (at, clause) in clauses.iter().enumerate() {
+        let follows = |token: &Token| token.text.starts_with("follow") || token.text.starts_with("track");
+        if clause.class != Class::Camera || denied(clause) || clause.tokens.iter().any(follows) {
             continue;
         }
-        for (token, way) in
-            clause.tokens.iter().enumerate().filter_map(|(index, token)| Some((index, camera_way(token)?)))
-        {
-            let opposite = seen.iter().find(|(_, _, [known, other])| known == &way[1] && other == &way[0]);
-            if let Some((first, first_token, _)) = opposite {
-                if *first == at {
-                    let said = [clause.tokens[*first_token].text.clone(), clause.tokens[token].text.clone()];
-                    return Some(Contradiction { said, without: without_tail(clauses, at, token) });
-                }
-                return Some(between(clauses, *first, at, at));
-            }
-            if token_is_both(&clause.tokens[token]) {
+        for (index, token) in clause.tokens.iter().enumerate() {
+            let Some(way) = camera_way(token).filter(|_| !leads_to_noun(&clause.tokens, index)) else { continue };
+            if token_is_both(token) {
                 let said = way.map(str::to_owned);
-                return Some(Contradiction { said, without: with_first_way(clauses, at, token, way[0]) });
+                return Some(Contradiction { said, without: with_first_way(clauses, at, index, way[0]) });
             }
-            seen.push((at, token, way));
+            let opposite = seen.iter().find(|(_, _, [known, _])| *known == way[1]);
+            match opposite {
+                Some((first, _, _)) if *first != at => return Some(between(clauses, *first, at, at)),
+                // "pans left to right": one way.
+                Some(_) if token.text.starts_with("to ") => {}
+                Some((_, first, _)) => {
+                    let said = [*first, index].map(|index| clause.tokens[index].text.clone());
+                    return Some(Contradiction { said, without: without_tail(clauses, at, index) });
+                }
+                None => seen.push((at, index, way)),
+            }
         }
     }
     None
+}
+
+/// "zooms out in the rain", "her left hand": a word of direction that says where something is.
+fn leads_to_noun(tokens: &[Token], at: usize) -> bool {
+    let roles = [Role::Determiner, Role::Looks, Role::Place, Role::When, Role::MotionNoun];
+    let noun = |next: &Token| next.entry.thing.is_some() || next.is_any(&roles) || next.entry.roles.is_empty();
+    let determined = at > 0 && tokens[at - 1].is(Role::Determiner);
+    !tokens[at].is_any(&[Role::Camera, Role::LooseCamera]) && (determined || tokens.get(at + 1).is_some_and(noun))
 }
 
 fn without_tail(clauses: &[Clause], at: usize, token: usize) -> Vec<Clause> {
@@ -203,26 +203,31 @@ fn camera_way(token: &Token) -> Option<[&'static str; 2]> {
     if !token.is_any(&[Role::Direction, Role::Camera, Role::LooseCamera]) {
         return None;
     }
+    // "from left to right": one way.
     if token.text.starts_with("from") {
         return None;
     }
     let ways = [["in", "out"], ["left", "right"], ["up", "down"], ["closer", "away"], ["forward", "backward"]];
     let mut words = token.text.split(' ');
-    let way = words.find_map(|word| {
+    words.find_map(|word| {
         ways.iter().find_map(|[one, other]| match word {
             _ if word == *one => Some([*one, *other]),
             _ if word == *other => Some([*other, *one]),
             _ => None,
         })
-    });
-    way
+    })
 }
 
 /// "slowly flowing hair, fast": about the same thing.
 fn slow_and_fast(clauses: &[Clause]) -> Option<Contradiction> {
-    for (at, clause) in clauses.iter().enumerate().filter(|(_, clause)| !denied(clause)) {
-        let slow = clause.tokens.iter().position(|token| token.is(Role::Slow));
-        let fast = clause.tokens.iter().position(|token| token.is(Role::Fast));
+    for (at, clause) in
+        clauses.iter().enumerate().filter(|(_, clause)| !denied(clause) && clause.class != Class::Camera)
+    {
+        let paced = |role: Role| {
+            let describes = |at: usize| clause.tokens.get(at + 1).is_some_and(|next| next.entry.thing.is_some());
+            (0..clause.tokens.len()).find(|at| clause.tokens[*at].is(role) && !describes(*at))
+        };
+        let (slow, fast) = (paced(Role::Slow), paced(Role::Fast));
         let (Some(slow), Some(fast)) = (slow, fast) else { continue };
         let verbs = clause.tokens.iter().filter(|token| token.moves()).count();
         if verbs <= 1 {

@@ -34,6 +34,7 @@ pub enum Role {
     Join,
     NoJoin,
     Style,
+    Medium,
     SoftStyle,
     Praise,
     Looks,

@@ -65,7 +65,7 @@ pub fn advise(words: &str) -> Vec<Advice> {
 /// then the things that it names suggest some, and where nothing at all is left, subtle natural movement is asked for.
 ///
 /// The same words always give the same result, and a result is rewritten to itself. A prompt that is not in English keeps its words; only the
-/// spaces between them are tidied. Only a blank prompt gives an empty one.
+/// spaces between them are tidied and control characters dropped. Only a blank prompt gives an empty one.
 pub fn rewrite(words: &str) -> String {
     rewrite::rewrite(words)
 }

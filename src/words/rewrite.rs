@@ -36,24 +36,46 @@ fn once(words: &str) -> String {
     if clauses.is_empty() { GENTLE.to_owned() } else { render(&clauses) }
 }
 
-/// The words with one space between them.
-pub fn tidy(words: &str) -> String {
-    words.split_whitespace().collect::<Vec<_>>().join(" ")
+/// The words with one space between them, without control characters.
+fn tidy(words: &str) -> String {
+    let plain: String =
+        words.chars().filter(|character| character.is_whitespace() || !character.is_control()).collect();
+    plain.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Whether a clause asks for something to be seen: motion, air, light or the camera.
+/// Whether a clause asks for motion, of whatever it may be. Light and mood alone do not; what is in the air moves without a word.
 pub fn asks(clause: &Clause) -> bool {
-    !matches!(clause.class, Class::Content | Class::Manner)
+    match clause.class {
+        Class::Content | Class::Manner => false,
+        Class::Atmosphere => clause.tokens.iter().any(|token| token.moves() || token.is_thing("air")),
+        Class::Motion | Class::Constraint | Class::Wind | Class::Camera => true,
+    }
 }
 
 // ---- violent action ----
 
-/// Whether `clause` asks for what the word at `at` says, and it is violent. Fireworks may explode, and battle armour is worn.
+/// Whether `clause` asks for what the word at `at` says, and it is violent. Fireworks may explode, waves may slap the shore, a battle flag may
+/// wave and shattered glass may lie about.
 pub fn is_violent(clause: &Clause, at: usize) -> bool {
-    let in_air = |token: &Token| token.entry.thing.is_some_and(|thing| Lexicon::built_in().things[thing].name == "air");
-    let harmless = clause.tokens[..at].iter().any(|token| token.is(Role::Negation) || in_air(token));
-    let describes = clause.tokens.get(at + 1).is_some_and(|next| next.is(Role::Looks));
-    clause.tokens[at].entry.violent.is_some() && !harmless && !describes
+    let (before, token, next) = (&clause.tokens[..at], &clause.tokens[at], clause.tokens.get(at + 1));
+    let thing = |token: &Token| token.entry.thing.map(|index| &Lexicon::built_in().things[index]);
+    let of_nature = |token: &Token| thing(token).is_some_and(|thing| thing.ambient || thing.name == "water");
+    let harmless = before.iter().any(|token| token.is(Role::Negation) || of_nature(token));
+    let names = |next: &Token| {
+        !next.is_any(&[
+            Role::Function,
+            Role::Determiner,
+            Role::Join,
+            Role::Direction,
+            Role::Manner,
+            Role::Slow,
+            Role::Fast,
+        ])
+    };
+    let led = before.last().is_some_and(|before| before.entry.thing.is_some());
+    let inflected = token.text.ends_with('s') || token.text.ends_with("ing");
+    let describes = next.is_some_and(names) && !led && !inflected;
+    token.entry.violent.is_some() && !harmless && !describes
 }
 
 /// Puts something calm in the place of each clause of violence; of the same kind of violence once.
@@ -72,14 +94,16 @@ pub fn calm(clauses: Vec<Clause>) -> Vec<Clause> {
     })
 }
 
-/// What does the violence: the noun before the word, with its article and adjectives; else the one right after it.
+/// What does the violence: the noun before the word, with its article and adjectives; else where it is ("an explosion in the city"). What it is
+/// done to is spared.
 fn noun_phrase(tokens: &[Token], at: usize) -> String {
     let names = |token: &Token| token.entry.thing.is_some() || token.is(Role::Place);
     let describes =
         |token: &Token| token.is_any(&[Role::Determiner, Role::Looks, Role::Praise, Role::SoftStyle]) && !token.moves();
     let is_pronoun = |token: &Token| matches!(token.text.as_str(), "she" | "he" | "they" | "him" | "them");
     let noun = (0..at).rev().find(|before| names(&tokens[*before]));
-    let noun = noun.or_else(|| (at + 1..tokens.len()).find(|after| names(&tokens[*after])));
+    let place = || tokens[at + 1..].first().filter(|next| next.is(Role::Function));
+    let noun = noun.or_else(|| place().and_then(|_| (at + 1..tokens.len()).find(|after| names(&tokens[*after]))));
     let Some(noun) = noun.filter(|noun| !is_pronoun(&tokens[*noun])) else { return String::new() };
     let adjectives = tokens[..noun].iter().rev().take_while(|token| describes(token)).count();
     text(&tokens[noun - adjectives..=noun])
@@ -111,8 +135,9 @@ pub fn make_visible(clauses: Vec<Clause>) -> Vec<Clause> {
         let says_more = tokens.iter().any(|token| token.entry.thing.is_some());
         Some(if says_more { vec![Clause::new(tokens)] } else { Vec::new() })
     });
-    let lexicon = Lexicon::built_in();
-    kept.extend(found.iter().take(1).flat_map(|idea| clauses_of(&lexicon.ideas[*idea].visible)));
+    let moving: Vec<usize> = kept.iter().filter_map(Clause::subject).collect();
+    let visible = found.first().map(|idea| clauses_of(&Lexicon::built_in().ideas[*idea].visible)).unwrap_or_default();
+    kept.extend(visible.into_iter().filter(|clause| clause.subject().is_none_or(|thing| !moving.contains(&thing))));
     kept
 }
 
@@ -121,7 +146,8 @@ pub fn make_visible(clauses: Vec<Clause>) -> Vec<Clause> {
 /// Whether the word at `at` is one of style, quality or praise that says nothing of motion.
 pub fn is_style(clause: &Clause, at: usize) -> bool {
     let token = &clause.tokens[at];
-    !token.moves() && token.entry.thing.is_none() && token.is(Role::Style)
+    let of_style = token.is(Role::Style) || (token.is(Role::Medium) && clause.class == Class::Content);
+    !token.moves() && token.entry.thing.is_none() && of_style
 }
 
 /// Whether the word at `at` praises or classes the thing that it stands before.
@@ -138,7 +164,7 @@ fn is_decoration(clause: &Clause, at: usize) -> bool {
 pub fn without_content(clauses: Vec<Clause>) -> Vec<Clause> {
     let suggested = suggestions(&clauses);
     let asked = clauses.iter().any(asks);
-    let kept = rebuild(clauses, |clause| {
+    let kept = rebuild(with_subjects(clauses), |clause| {
         let mut tokens = without(clause, |at| is_style(clause, at) || is_decoration(clause, at));
         if tokens.len() == clause.tokens.len() {
             return (clause.class == Class::Content).then(Vec::new);
@@ -148,6 +174,20 @@ pub fn without_content(clauses: Vec<Clause>) -> Vec<Clause> {
         Some(clause.into_iter().filter(|clause| clause.class != Class::Content).collect())
     });
     if asked { kept } else { [suggested, kept].concat() }
+}
+
+/// "a cat on a chair, dancing": gives the motion its subject, which stands in a clause that is about to go.
+fn with_subjects(mut clauses: Vec<Clause>) -> Vec<Clause> {
+    for at in 1..clauses.len() {
+        let [.., before, clause] = &mut clauses[..=at] else { break };
+        let takes = before.class == Class::Content && clause.class == Class::Motion && clause.subject().is_none();
+        let named = before.tokens.iter().find(|token| token.entry.thing.is_some());
+        if let Some(subject) = named.filter(|_| takes && clause.tokens[0].text.ends_with("ing")) {
+            let tokens = [std::slice::from_ref(subject), &clause.tokens].concat();
+            *clause = Clause::new(tokens);
+        }
+    }
+    clauses
 }
 
 /// Motions of the things that are named, those first that a clip is most about.
@@ -264,9 +304,7 @@ fn counted(units: &[Unit]) -> Vec<(usize, bool)> {
     let mut breathes = false;
     let mut all = Vec::new();
     for unit in units {
-        let chest =
-            |clause: &Clause| clause.subject().is_some_and(|thing| Lexicon::built_in().things[thing].name == "chest");
-        let is_breath = unit.clauses.iter().any(|clause| clause.has(Role::Breath) || chest(clause));
+        let is_breath = unit.clauses.iter().any(|clause| clause.has(Role::Breath) || clause.is_about("chest"));
         let counts = unit.class == Class::Motion && !(is_breath && breathes);
         breathes |= is_breath;
         count += usize::from(counts);

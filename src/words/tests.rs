@@ -23,7 +23,7 @@ fn prompts_that_could_be_better_are_told_how() {
     insta::assert_snapshot!(BAD.iter().map(lines).collect::<String>());
 }
 
-const BAD: [&str; 36] = [
+const BAD: [&str; 39] = [
     "a beautiful anime girl with long blue hair, masterpiece, 4k, watercolor style",
     "A melancholy girl with long blue hair, her hair flowing gently in the wind from the left",
     "beautiful anime portrait of a girl, masterpiece, best quality",
@@ -60,6 +60,9 @@ const BAD: [&str; 36] = [
     "hair flowing, evoking melancholy and love",
     "a sense of nostalgia fills the room",
     "masterpiece, 8k, hair hair flowing, she explodes with joy, eyes closed, blinking",
+    "a cat wearing sunglasses and a hat, dancing on a table",
+    "portrait of an old man with a grey beard, studio lighting",
+    "epic, hair flowing",
     "yes",
 ];
 
@@ -110,6 +113,23 @@ fn words_are_not_taken_for_what_they_only_resemble() {
         "hair gently flowing, eyes gently blinking, dress gently swaying",
         "eyes opening and closing slowly",
         "the camera follows her from left to right",
+        "the camera pans left to right",
+        "slow zoom in on a fast car",
+        "waves slap the shore, the wind dies down",
+        "a battle flag waves in the wind",
+        "shattered glass glitters in the moving light",
+        "watercolor paint drips slowly, colors flowing",
+        "the oil painting comes to life",
+        "hair flowing, moving in the wind",
+        "a steady breeze moves her hair, her hair swaying",
+        "her hair moves when she moves",
+        "she fights back tears, lips trembling",
+        "power lines swaying in the storm",
+        "dying flames flicker",
+        "the camera zooms out in the rain",
+        "camera pans left, following her right hand",
+        "the camera moves up, her left eye blinking",
+        "Hair: flowing. Eyes: blinking. Camera: static.",
     ] {
         assert_eq!(advise(words), [], "{words}");
     }
@@ -149,7 +169,6 @@ fn two_thousand_characters_take_milliseconds() {
         let rewritten = rewrite(&words);
         let took = start.elapsed();
         assert!(took < Duration::from_millis(100), "{took:?} for {advice:?} and \"{rewritten}\"");
-        println!("{took:?}: {rewritten:.60}");
     }
 }
 
@@ -157,7 +176,9 @@ fn two_thousand_characters_take_milliseconds() {
 fn check(words: &str) {
     let rewritten = rewrite(words);
     assert_eq!(rewrite(&rewritten), rewritten, "not a fixed point, from {words:?}");
-    assert_eq!(rewritten.is_empty(), words.trim().is_empty(), "{words:?}");
+    let blank = words.chars().all(|character| character.is_whitespace() || character.is_control());
+    assert_eq!(rewritten.is_empty(), blank, "{words:?}");
+    assert!(!rewritten.contains(char::is_control), "{rewritten:?}");
     if clause::read(words).is_some() {
         assert!(rewritten.split(' ').count() <= 30, "\"{rewritten}\"");
     }
@@ -201,8 +222,6 @@ fn vocabulary() -> Vec<String> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 256, ..ProptestConfig::default() })]
-
     #[test]
     fn any_text_is_rewritten_once_and_for_all(words in "\\PC{0,200}|(?s:.{0,60})") {
         check(&words);

@@ -27,7 +27,7 @@ pub fn check(schema: &Value, root: &Value, value: &Value, place: &str) -> Result
                     return Err(format!("{place}: wanted {wanted}, found {value}"));
                 }
             }
-            "const" => same(&[wanted.clone()], value, place)?,
+            "const" => same(std::slice::from_ref(wanted), value, place)?,
             "enum" => same(list(wanted), value, place)?,
             "minimum" => {
                 if value.as_f64().is_some_and(|number| number < wanted.as_f64().unwrap()) {

@@ -9,12 +9,19 @@ use stir::media::{self, ClipWriter, OutputFormat, Target, WrittenClip};
 use stir::picture::{Color, Picture};
 use stir::units::{Clip, Fps, PixelFrames};
 
+#[cfg(unix)]
+mod abandoning;
 mod fitting;
+#[cfg(unix)]
+mod full_disk;
+mod gif;
 #[cfg(feature = "ffmpeg")]
 mod mp4;
 mod reading;
 mod refusals;
 mod targets;
+#[cfg(feature = "ffmpeg")]
+mod videos;
 mod writing;
 
 /// A folder of a test's own, removed at its end.
@@ -94,6 +101,28 @@ fn check_target(path: &Path, input: &Path) -> Result<()> {
 
 fn create(path: &Path, clip: &Clip, quality: u8) -> Result<Box<dyn ClipWriter>> {
     media::create(&target(path, quality)?, clip)
+}
+
+/// A name for every format that this build can write.
+fn names_of_all_formats() -> Vec<&'static str> {
+    let mut names = vec!["clip.y4m", "clip.gif", "frames/"];
+    if cfg!(feature = "ffmpeg") {
+        names.extend(["clip.mp4", "clip.mov", "clip.webm", "clip.webp"]);
+    }
+    names
+}
+
+/// Runs one ignored test of this program in a process of its own, as `shell` says, where `"$@"` is the command; what it needs to know is in the
+/// variable `STIR_TEST_PATH`.
+#[cfg(unix)]
+fn run_alone(test: &str, shell: &str, path: &Path) -> std::process::Output {
+    std::process::Command::new("bash")
+        .args(["-c", shell, "bash"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"])
+        .env("STIR_TEST_PATH", path)
+        .output()
+        .unwrap()
 }
 
 /// Writes a whole clip of the drawing.

@@ -298,10 +298,15 @@ fn a_profile_that_cannot_be_used_is_said() {
     }
 }
 
-/// An EXIF segment for JPEG with nothing but the orientation tag (0x0112, a short).
-pub fn exif_segment(orientation: u8) -> Vec<u8> {
+/// EXIF with nothing but the orientation tag (0x0112, a short).
+fn exif(orientation: u8) -> Vec<u8> {
     let tag = [&[0, 1, 0x01, 0x12, 0, 3, 0, 0, 0, 1, 0][..], &[orientation], &[0; 6]].concat();
-    let contents = [b"Exif\0\0MM\0*\0\0\0\x08", &tag[..]].concat();
+    [b"MM\0*\0\0\0\x08", &tag[..]].concat()
+}
+
+/// The segment of a JPEG that holds it.
+pub fn exif_segment(orientation: u8) -> Vec<u8> {
+    let contents = [b"Exif\0\0", &exif(orientation)[..]].concat();
     [&[0xFF, 0xE1][..], &(contents.len() as u16 + 2).to_be_bytes(), &contents].concat()
 }
 
@@ -337,6 +342,27 @@ fn exif_orientation_is_honoured() {
             let found = picture.pixel(x, y);
             let close = found.iter().zip(wanted).all(|(found, wanted): (&u8, u8)| found.abs_diff(wanted) < 16);
             assert!(close, "orientation {orientation}, ({x}, {y}): wanted {wanted:?}, found {found:?}");
+        }
+    }
+}
+
+#[test]
+fn png_and_webp_are_turned_as_well() {
+    let picture = drawing(40, 20, 0);
+    let mut png = Vec::new();
+    let mut encoder = image::codecs::png::PngEncoder::new(&mut png);
+    encoder.set_exif_metadata(exif(6)).unwrap();
+    encoder.write_image(picture.pixels(), 40, 20, ExtendedColorType::Rgb8).unwrap();
+    let mut webp = Vec::new();
+    let mut encoder = image::codecs::webp::WebPEncoder::new_lossless(&mut webp);
+    encoder.set_exif_metadata(exif(6)).unwrap();
+    encoder.write_image(picture.pixels(), 40, 20, ExtendedColorType::Rgb8).unwrap();
+    for bytes in [png, webp] {
+        let turned = decoded(&bytes).picture;
+        assert_eq!((turned.width(), turned.height()), (20, 40));
+        // A quarter to the right: the first row becomes the last column.
+        for (x, y) in [(0, 0), (39, 0), (7, 19), (31, 4)] {
+            assert_eq!(turned.pixel(19 - y, x), picture.pixel(x, y));
         }
     }
 }

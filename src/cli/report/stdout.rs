@@ -12,10 +12,10 @@ static FAILURE: Mutex<Option<std::io::Error>> = Mutex::new(None);
 pub(crate) fn write(bytes: &[u8]) {
     let mut stdout = std::io::stdout().lock();
     let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
-    if let Err(error) = written {
-        if error.kind() != ErrorKind::BrokenPipe {
-            FAILURE.lock().expect("nothing panics with it").get_or_insert(error);
-        }
+    if let Err(error) = written
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        FAILURE.lock().expect("nothing panics with it").get_or_insert(error);
     }
 }
 
