@@ -170,9 +170,9 @@ impl Observer for Report {
         self.console.event(&Event::Stage { stage: stage.name(), total });
         self.talk().stage(stage);
         if let Some(bar) = self.talk().bar() {
-            bar.reset();
-            bar.set_length(total as u64);
             bar.set_prefix(stage.name());
+            bar.set_length(total as u64);
+            bar.reset();
         }
     }
 
