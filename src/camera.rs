@@ -411,4 +411,17 @@ mod tests {
             assert!(!message.chars().any(|character| character.is_control() || character == '\u{202e}'), "{message:?}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_is_taken_apart_or_refused_on_one_short_line(text in "(?s:.{0,200})|[\\[\\]［］,a-z \u{1b}\u{202e}]{0,200}") {
+            match split_prompt(&text) {
+                Ok(split) => assert!(!split.words.contains(is_bracket) && split.commands.len() <= MAX_COMMANDS),
+                Err(error) => {
+                    let message = format!("{error} {}", error.hint());
+                    assert!(!message.chars().any(char::is_control) && message.chars().count() < 500, "{message:?}");
+                }
+            }
+        }
+    }
 }

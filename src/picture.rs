@@ -60,17 +60,15 @@ impl std::str::FromStr for Color {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self> {
-        let pair = |start: usize| text.get(start..start + 2).and_then(|digits| u8::from_str_radix(digits, 16).ok());
         match text {
-            "white" => Ok(Self::WHITE),
-            "black" => Ok(Self([0; 3])),
-            _ if text.len() == 7 && text.starts_with('#') => {
-                let parts = [pair(1), pair(3), pair(5)];
-                if let [Some(red), Some(green), Some(blue)] = parts {
-                    return Ok(Self([red, green, blue]));
-                }
-                Err(unknown_color(text))
-            }
+            "white" => return Ok(Self::WHITE),
+            "black" => return Ok(Self([0; 3])),
+            _ => {}
+        }
+        // `from_str_radix` alone would take a sign for a digit.
+        let digits = text.strip_prefix('#').filter(|digits| digits.bytes().all(|digit| digit.is_ascii_hexdigit()));
+        match digits.filter(|digits| digits.len() == 6).map(|digits| u32::from_str_radix(digits, 16)) {
+            Some(Ok(value)) => Ok(Self([(value >> 16) as u8, (value >> 8) as u8, value as u8])),
             _ => Err(unknown_color(text)),
         }
     }
@@ -103,5 +101,21 @@ impl PixelBox {
 impl std::fmt::Debug for Picture {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Picture({}x{})", self.width, self.height)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn colours_are_names_or_six_digits() {
+        assert_eq!("white".parse::<Color>().unwrap(), Color([255; 3]));
+        assert_eq!("black".parse::<Color>().unwrap(), Color([0; 3]));
+        assert_eq!("#0aF5e0".parse::<Color>().unwrap(), Color([10, 245, 224]));
+        for text in ["", "#", "red", "0af5e0", "#0af5e", "#0af5e00", "#+f+f+f", "#0af5eg", "#0af5é", "#fff"] {
+            let message = text.parse::<Color>().unwrap_err().to_string();
+            assert!(message.contains("#rrggbb") && message.contains(text), "{message}");
+        }
     }
 }

@@ -92,7 +92,7 @@ impl Framing {
     /// If the frame is not of the size [`generated`](Self::generated).
     pub fn finish(&self, frame: Picture) -> Picture {
         assert_eq!((frame.width(), frame.height()), self.generated, "size of a generated frame");
-        if self.generated == self.written {
+        if self.shown == self.written && self.generated == self.written {
             return frame;
         }
         let (width, height) = self.written;

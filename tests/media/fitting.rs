@@ -204,6 +204,8 @@ fn a_contained_picture_is_seen_whole_between_bars() {
     for (size, [left, top, width, height]) in [
         ((640, 480), [0, 27, 640, 426]),
         ((480, 640), [0, 160, 480, 320]),
+        // What is generated has the size of the clip, but not its bars.
+        ((640, 448), [0, 11, 640, 426]),
         ((300, 200), [0, 0, 300, 200]),
         ((1000, 200), [350, 0, 300, 200]),
         ((32, 4000), [0, 1989, 32, 22]),
