@@ -13,7 +13,6 @@ mod signals;
 mod values;
 
 use std::ffi::OsString;
-use std::path::Path;
 use std::sync::Arc;
 
 use clap::error::ErrorKind;
@@ -93,7 +92,7 @@ fn configured(options: Options, given: &ArgMatches, arguments: &[OsString]) -> R
     let Some(file) = &options.config else { return Ok((options, None)) };
     let on_command_line =
         |option: &str| given.value_source(&option.replace('-', "_")) == Some(ValueSource::CommandLine);
-    let config = Config::read(Path::new(file))?.without(on_command_line);
+    let config = Config::read(&values::path("--config", file)?)?.without(on_command_line);
     // Behind "stir generate"; what the user typed comes later and so goes before.
     let (command, typed) = arguments.split_at(2);
     let all = command.iter().cloned().chain(config.arguments()).chain(typed.iter().cloned());

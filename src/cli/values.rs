@@ -46,9 +46,16 @@ pub(super) fn path(option: &str, value: &OsStr) -> Result<PathBuf> {
     Ok(value.into())
 }
 
-/// How a value is shown in a message: numbers as they are, everything else in quotes.
+/// Most characters of a value that a message repeats.
+const MOST_SHOWN: usize = 60;
+
+/// How a value is shown in a message: numbers as they are, everything else in quotes, and cut where it is long.
 fn shown(text: &str) -> String {
-    if text.parse::<f64>().is_ok() { text.to_owned() } else { format!("\"{text}\"") }
+    match text.char_indices().nth(MOST_SHOWN) {
+        Some((end, _)) => format!("\"{}...\"", &text[..end]),
+        None if text.parse::<f64>().is_ok() => text.to_owned(),
+        None => format!("\"{text}\""),
+    }
 }
 
 /// A whole number in `range`.
@@ -192,5 +199,7 @@ mod tests {
         assert_eq!(shown("NaN"), "NaN");
         assert_eq!(shown(""), "\"\"");
         assert_eq!(shown("4k"), "\"4k\"");
+        assert_eq!(shown(&"é".repeat(61)), format!("\"{}...\"", "é".repeat(60)));
+        assert_eq!(shown(&"1".repeat(60)), "1".repeat(60));
     }
 }

@@ -55,6 +55,23 @@ fn a_run_is_told_from_its_start_to_its_results() {
 }
 
 #[test]
+fn previews_are_told_before_the_result() {
+    let scratch = Scratch::new("json-preview");
+    let preview = scratch.path("look.gif");
+    let arguments = small_run(&scratch, "clip.y4m", &["--json", "-q", "--preview", preview.to_str().unwrap()]);
+    let events = events(&stir(&arguments).expect_code(0).stdout);
+    assert!(kinds(&events).iter().filter(|kind| **kind == "preview").count() > 0);
+    assert_eq!(kinds(&events).last(), Some(&"result"));
+    assert!(
+        events
+            .iter()
+            .filter(|event| event["event"] == "preview")
+            .all(|event| event["path"] == preview.to_str().unwrap())
+    );
+    assert!(std::fs::read(&preview).unwrap().starts_with(b"GIF8"));
+}
+
+#[test]
 fn talk_stays_on_stderr_and_without_colours() {
     let scratch = Scratch::new("json-talk");
     let arguments = small_run(&scratch, "clip.y4m", &["--json"]);
