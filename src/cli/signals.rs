@@ -43,6 +43,9 @@ impl EndingSignal {
         for signal in ENDING {
             flag::register(signal, Arc::clone(&arrived)).map_err(refused)?;
         }
+        // A file that becomes larger than `ulimit -f` allows is an error of its own, with a message, and no reason to be killed.
+        #[cfg(unix)]
+        flag::register(signal_hook::consts::SIGXFSZ, Arc::default()).map_err(refused)?;
         let mut signals = Signals::new(ENDING).map_err(refused)?;
         std::thread::spawn(move || {
             if let Some(signal) = signals.forever().next() {

@@ -36,7 +36,7 @@ mod y4m;
 mod yuv420;
 
 pub use output_format::OutputFormat;
-pub use target::{Target, check_clip, check_file, check_png_folder, check_target};
+pub use target::{Target, check_clip, check_file, check_target};
 pub use unfinished::abandon_unfinished;
 
 /// Writes a clip frame by frame. Until [`finish`](Self::finish) nothing stands under the final name; dropping a writer before leaves nothing behind.
@@ -63,25 +63,17 @@ pub struct WrittenClip {
     pub bytes: u64,
 }
 
-/// Writes a whole file; until it is complete nothing stands under its name.
+/// Writes a whole file; until it is complete nothing stands under its name. `replace`: whether what stood there goes, or is an error.
 ///
 /// # Errors
 /// A failed file operation; what stood there before is then still there.
-pub fn write_atomically(target: &Path, bytes: &[u8]) -> Result<()> {
-    let staged = staging::Staged::file(target, true)?;
+pub fn write_atomically(target: &Path, bytes: &[u8], replace: bool) -> Result<()> {
+    let staged = staging::Staged::file(target, replace)?;
     staged
         .open()
         .and_then(|mut file| file.write_all(bytes))
         .map_err(|source| disk_space::write_failed(target, source))?;
     staged.finish()
-}
-
-/// Starts a folder of PNGs whatever its name.
-///
-/// # Errors
-/// Like [`check_png_folder`].
-pub fn create_png_folder(target: &Path, clip: &Clip) -> Result<Box<dyn ClipWriter>> {
-    Ok(Box::new(png_folder::PngFolderWriter::create(target, true, clip)?))
 }
 
 /// Starts a clip: a video or animated picture of the given quality of 20 to 99, or Y4M or a folder of PNGs, whose quality is the highest.

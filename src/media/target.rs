@@ -28,16 +28,14 @@ pub struct Target {
 /// # Errors
 /// What is in the way.
 pub fn check_target(target: &Target, input: Option<&Path>) -> Result<()> {
-    if !target.replace {
-        check_free(&target.path)?;
-    }
-    match target.format {
-        OutputFormat::PngFolder => check_png_folder(&target.path, input),
-        _ => {
-            super::check_encoder(target)?;
-            check_file(&target.path, input)
+    if target.format == OutputFormat::PngFolder {
+        if !target.replace {
+            check_free(&target.path)?;
         }
+        return check_png_folder(&target.path, input);
     }
+    super::check_encoder(target)?;
+    check_file(&target.path, target.replace, input)
 }
 
 /// Checks that `target` can hold such a clip: a size and a frame rate that the format has, and, where it can be known, enough space on
@@ -54,11 +52,7 @@ pub fn check_clip(target: &Target, clip: &Clip) -> Result<()> {
     disk_space::check(target, clip)
 }
 
-/// Like [`check_target`], for a folder of PNG frames.
-///
-/// # Errors
-/// What is in the way.
-pub fn check_png_folder(target: &Path, input: Option<&Path>) -> Result<()> {
+fn check_png_folder(target: &Path, input: Option<&Path>) -> Result<()> {
     check_not_input(target, input)?;
     png_folder::check_replaceable(target)?;
     check_not_mounted(target)?;
@@ -71,7 +65,10 @@ pub fn check_png_folder(target: &Path, input: Option<&Path>) -> Result<()> {
 ///
 /// # Errors
 /// What is in the way.
-pub fn check_file(target: &Path, input: Option<&Path>) -> Result<()> {
+pub fn check_file(target: &Path, replace: bool, input: Option<&Path>) -> Result<()> {
+    if !replace {
+        check_free(target)?;
+    }
     check_not_input(target, input)?;
     check_not_folder(target)?;
     staging::Staged::file(target, true)?;

@@ -111,11 +111,12 @@ fn index_of(mut position: usize, shape: &[usize]) -> Vec<usize> {
     index
 }
 
-/// Writes final latents; the metadata entry `stir` says, as JSON, which model and seed made them. Equal latents are equal bytes.
+/// Final latents as the bytes of a safetensors file; the metadata entry `stir` says, as JSON, which model and seed made them. Equal latents are
+/// equal bytes.
 ///
 /// # Errors
-/// A failed file operation; nothing is left under the name then.
-pub fn save(path: &Path, latents: &Latents, model: &str, seed: u64) -> Result<()> {
+/// A failed tensor operation.
+pub fn to_bytes(latents: &Latents, model: &str, seed: u64) -> Result<Vec<u8>> {
     let tensors: Vec<(String, Tensor)> = latents
         .parts
         .iter()
@@ -123,9 +124,8 @@ pub fn save(path: &Path, latents: &Latents, model: &str, seed: u64) -> Result<()
         .collect::<Result<_>>()?;
     // One entry, because a map of several is written in an order that changes from run to run.
     let metadata = HashMap::from([("stir".to_owned(), format!("{{\"model\":\"{model}\",\"seed\":{seed}}}"))]);
-    let bytes = safetensors::serialize(tensors.iter().map(|(name, tensor)| (name, tensor)), Some(metadata))
-        .map_err(|error| Error::run(path.display().to_string(), "latents to write", error.to_string(), "report it"))?;
-    crate::media::write_atomically(path, &bytes)
+    safetensors::serialize(tensors.iter().map(|(name, tensor)| (name, tensor)), Some(metadata))
+        .map_err(|error| Error::run("the final latents", "tensors to write", error.to_string(), "report it"))
 }
 
 #[cfg(test)]
@@ -144,7 +144,7 @@ mod tests {
         let folder = std::env::temp_dir().join(format!("stir-latent-file-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("latents.safetensors");
-        save(&path, &example(), "sway", 42).unwrap();
+        std::fs::write(&path, to_bytes(&example(), "sway", 42).unwrap()).unwrap();
         let tensors = candle_core::safetensors::load(&path, &Device::Cpu).unwrap();
         assert_eq!(tensors["latents"].to_vec2::<f32>().unwrap(), [[1.0, 2.0]]);
         assert_eq!(tensors["latents.control"].to_vec1::<f32>().unwrap(), [3.0]);

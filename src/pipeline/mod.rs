@@ -75,7 +75,8 @@ fn run(request: &Request, picture: Picture, family: Box<dyn Family>, observer: &
             denoiser = None;
         }
         if let Some(path) = &request.save_latents {
-            latent_file::save(&request.path(path, index), &latents, run.family.name(), seed)?;
+            let bytes = latent_file::to_bytes(&latents, run.family.name(), seed)?;
+            media::write_atomically(&request.path(path, index), &bytes, request.output.replace)?;
         }
         let written = run.decode(decoder.as_ref(), index, &latents, &conditioning, observer)?;
         observer.finished(&Outcome { written, clip: run.clip, seed });
@@ -188,11 +189,8 @@ impl<'a> Run<'a> {
         let mut frames = decoder.start(latents, conditioning, &self.picture, &self.generated)?;
         let request = self.request;
         let mut clip_writer = media::create(&request.target(index), &self.clip)?;
-        let mut frame_writer: Option<Box<dyn ClipWriter>> = request
-            .save_frames
-            .as_deref()
-            .map(|folder| media::create_png_folder(&request.path(folder, index), &self.clip))
-            .transpose()?;
+        let mut frame_writer: Option<Box<dyn ClipWriter>> =
+            request.frames_target(index).map(|target| media::create(&target, &self.clip)).transpose()?;
         // The tail that only fills the model's grid is not asked for.
         for done in 1..=count {
             let Some(frame) = frames.next()? else { break };

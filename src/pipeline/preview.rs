@@ -26,7 +26,8 @@ impl<'a> Preview<'a> {
     pub fn new(target: Target, decoder: &'a dyn Decoder, picture: &Picture, clip: &Clip) -> Self {
         let small = small(clip);
         let picture = media::framing::cover(picture, small.width, small.height);
-        Self { target, decoder, picture, clip: small }
+        // Each preview takes the place of the one before; that of an earlier run has been checked for.
+        Self { target: Target { replace: true, ..target }, decoder, picture, clip: small }
     }
 
     /// Writes what the latents show, and says so.

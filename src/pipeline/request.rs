@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::media::framing::{Fit, Framing, FramingRequest};
 use crate::media::image::{ImageSource, ReadOptions};
 use crate::media::watermark::{PreparedWatermark, Watermark};
-use crate::media::{self, Target};
+use crate::media::{self, OutputFormat, Target};
 use crate::models::{MotionPrompt, PictureHints};
 use crate::picture::{Picture, PixelBox};
 use crate::units::{Clip, Fps, Grid, PixelFrames, Seconds};
@@ -120,10 +120,26 @@ impl Request {
         Target { path: self.path(&self.output.path, index), ..self.output.clone() }
     }
 
-    /// Where the previews of clip `index` go, where they are asked for.
+    /// Where the previews of clip `index` go, where they are asked for: `NAME-<seed>.preview.webp` beside `NAME-<seed>.mp4`.
     pub fn preview_target(&self, index: usize) -> Option<Target> {
         let preview = self.preview.as_ref()?;
-        Some(Target { path: self.path(&preview.path, index), ..preview.clone() })
+        let stem = Path::new(preview.path.file_stem().unwrap_or_default());
+        let path = if stem.extension().is_some_and(|extension| extension == "preview") {
+            let numbered = self.path(&preview.path.with_file_name(stem), index);
+            let mut name = numbered.file_name().unwrap_or_default().to_owned();
+            name.push(".");
+            name.push(preview.path.extension().unwrap_or_default());
+            numbered.with_file_name(name)
+        } else {
+            self.path(&preview.path, index)
+        };
+        Some(Target { path, ..preview.clone() })
+    }
+
+    /// Where the frames of clip `index` go one by one, where they are asked for.
+    pub fn frames_target(&self, index: usize) -> Option<Target> {
+        let path = self.path(self.save_frames.as_deref()?, index);
+        Some(Target { path, format: OutputFormat::PngFolder, ..self.output.clone() })
     }
 
     /// Checks every place that the run will write to.
@@ -134,22 +150,15 @@ impl Request {
         let input = self.image.path();
         let mut taken: Vec<PathBuf> = Vec::new();
         for index in 0..self.count {
-            let target = self.target(index);
-            media::check_target(&target, input)?;
-            taken.push(target.path);
-            if let Some(preview) = self.preview_target(index) {
-                media::check_target(&preview, input)?;
-                take(&mut taken, preview.path)?;
+            let targets = [Some(self.target(index)), self.frames_target(index), self.preview_target(index)];
+            for target in targets.into_iter().flatten() {
+                media::check_target(&target, input)?;
+                take(&mut taken, target.path)?;
             }
             if let Some(file) = &self.save_latents {
                 let file = self.path(file, index);
-                media::check_file(&file, input)?;
+                media::check_file(&file, self.output.replace, input)?;
                 take(&mut taken, file)?;
-            }
-            if let Some(folder) = &self.save_frames {
-                let folder = self.path(folder, index);
-                media::check_png_folder(&folder, input)?;
-                take(&mut taken, folder)?;
             }
         }
         Ok(())

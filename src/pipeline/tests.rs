@@ -242,7 +242,7 @@ fn several_clips_are_named_by_their_seeds() {
     let several = Request {
         count: 3,
         save_latents: Some(folder.0.join("latents.safetensors")),
-        preview: Some(target(folder.0.join("look.gif"))),
+        preview: Some(target(folder.0.join("clip.preview.gif"))),
         ..request(folder.0.join("clip.y4m"))
     };
     several.check_targets().unwrap();
@@ -255,7 +255,8 @@ fn several_clips_are_named_by_their_seeds() {
         std::fs::read_dir(&folder.0).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
     let wanted = [7, 8, 9].map(|seed| [format!("clip-{seed}.y4m"), format!("latents-{seed}.safetensors")]).concat();
-    let mut wanted: Vec<String> = wanted.into_iter().chain([7, 8, 9].map(|seed| format!("look-{seed}.gif"))).collect();
+    let mut wanted: Vec<String> =
+        wanted.into_iter().chain([7, 8, 9].map(|seed| format!("clip-{seed}.preview.gif"))).collect();
     wanted.sort();
     assert_eq!(names, wanted);
 }
@@ -266,4 +267,27 @@ fn two_outputs_of_one_name_are_refused() {
     let clip = folder.0.join("clip.y4m");
     let shared = Request { save_latents: Some(clip.clone()), ..request(clip) };
     assert!(shared.check_targets().unwrap_err().to_string().contains("clip.y4m twice"));
+}
+
+#[test]
+fn nothing_that_exists_is_replaced_where_that_is_asked() {
+    let folder = Folder::new("no-clobber");
+    let all = |replace: bool| Request {
+        output: Target { replace, ..target(folder.0.join("clip.y4m")) },
+        save_latents: Some(folder.0.join("latents.safetensors")),
+        save_frames: Some(folder.0.join("frames")),
+        preview: Some(Target { replace, ..target(folder.0.join("look.gif")) }),
+        ..request(folder.0.join("clip.y4m"))
+    };
+    all(false).check_targets().unwrap();
+    super::run(&all(false), picture(), Box::new(Coarse), &mut Heard::default()).unwrap();
+    for name in ["clip.y4m", "latents.safetensors", "frames", "look.gif"] {
+        let kept = folder.0.join("kept");
+        std::fs::rename(folder.0.join(name), &kept).unwrap();
+        let others = all(false).check_targets().unwrap_err().to_string();
+        assert!(others.contains("--no-clobber") && !others.contains(name), "{others}");
+        std::fs::rename(&kept, folder.0.join(name)).unwrap();
+    }
+    all(true).check_targets().unwrap();
+    super::run(&all(true), picture(), Box::new(Coarse), &mut Heard::default()).unwrap();
 }

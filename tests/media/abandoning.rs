@@ -31,7 +31,7 @@ fn writes_until_it_is_abandoned() {
     let path = folder.join("latents");
     std::thread::spawn(move || {
         loop {
-            _ = media::write_atomically(&path, &[1; 10_000]);
+            _ = media::write_atomically(&path, &[1; 10_000], true);
         }
     });
     let milliseconds: u64 = folder.file_name().unwrap().to_str().unwrap().parse().unwrap();

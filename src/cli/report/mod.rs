@@ -3,7 +3,7 @@
 mod bar;
 mod events;
 mod printable;
-pub(crate) mod stdout;
+pub(super) mod stdout;
 mod talk;
 mod warnings;
 
