@@ -3,6 +3,7 @@
 use std::io::{ErrorKind, Write};
 use std::sync::Mutex;
 
+use super::floor;
 use crate::error::{Error, Result};
 
 /// The first failure of a write.
@@ -10,13 +11,15 @@ static FAILURE: Mutex<Option<std::io::Error>> = Mutex::new(None);
 
 /// Writes and flushes.
 pub(crate) fn write(bytes: &[u8]) {
-    let mut stdout = std::io::stdout().lock();
-    let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
-    if let Err(error) = written
-        && error.kind() != ErrorKind::BrokenPipe
-    {
-        FAILURE.lock().expect("nothing panics with it").get_or_insert(error);
-    }
+    floor::speak(|| {
+        let mut stdout = std::io::stdout().lock();
+        let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
+        if let Err(error) = written
+            && error.kind() != ErrorKind::BrokenPipe
+        {
+            FAILURE.lock().expect("nothing panics with it").get_or_insert(error);
+        }
+    });
 }
 
 /// Whether all that was written has arrived, or nobody wanted it.
