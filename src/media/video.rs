@@ -300,7 +300,8 @@ mod tests {
 
     #[test]
     fn a_missing_encoder_is_named_with_the_next_step() {
-        let encoding = Encoding { encoder: "libnothing", ..Encoding::of(OutputFormat::Webm).unwrap() };
+        let mut encoding = Encoding::of(OutputFormat::Webm).unwrap();
+        encoding.encoder = "libnothing";
         let Err(error) = find_encoder(encoding) else { panic!("there is no such encoder") };
         assert_eq!(error.exit_code(), 1);
         let message = error.to_string();

@@ -105,7 +105,7 @@ fn what_came_in_meanwhile_is_kept_where_nothing_may_be_replaced() {
             writer
         };
         let writer = start();
-        fs::write(&target.path.parent().unwrap().join(name.trim_end_matches('/')), b"letter").unwrap();
+        fs::write(target.path.parent().unwrap().join(name.trim_end_matches('/')), b"letter").unwrap();
         let error = writer.finish().unwrap_err();
         if name != "frames/" {
             assert_eq!(error.exit_code(), 1);
