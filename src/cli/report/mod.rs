@@ -4,7 +4,7 @@ mod bar;
 mod events;
 mod floor;
 mod printable;
-pub(crate) mod stdout;
+pub(super) mod stdout;
 mod talk;
 mod warnings;
 

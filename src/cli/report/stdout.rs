@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 static FAILURE: Mutex<Option<std::io::Error>> = Mutex::new(None);
 
 /// Writes and flushes.
-pub(crate) fn write(bytes: &[u8]) {
+pub fn write(bytes: &[u8]) {
     floor::speak(|| {
         let mut stdout = std::io::stdout().lock();
         let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
@@ -26,7 +26,7 @@ pub(crate) fn write(bytes: &[u8]) {
 ///
 /// # Errors
 /// The first write that failed for another reason than a closed pipe.
-pub(crate) fn check() -> Result<()> {
+pub fn check() -> Result<()> {
     match FAILURE.lock().expect("nothing panics with it").take() {
         None => Ok(()),
         Some(source) => Err(Error::Io {
