@@ -2,6 +2,7 @@
 
 mod bar;
 mod events;
+mod floor;
 mod printable;
 pub(super) mod stdout;
 mod talk;
@@ -50,8 +51,9 @@ impl Console {
         }
     }
 
-    /// Prints that a signal ends the program, and with which exit code.
+    /// Prints that a signal ends the program, and with which exit code; nothing is printed after it.
     pub fn interrupted(&self, signal: &str, exit_code: u8) {
+        floor::take();
         let error = Error::run(
             "the run",
             "it to finish",

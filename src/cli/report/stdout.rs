@@ -3,27 +3,30 @@
 use std::io::{ErrorKind, Write};
 use std::sync::Mutex;
 
+use super::floor;
 use crate::error::{Error, Result};
 
 /// The first failure of a write.
 static FAILURE: Mutex<Option<std::io::Error>> = Mutex::new(None);
 
 /// Writes and flushes.
-pub(crate) fn write(bytes: &[u8]) {
-    let mut stdout = std::io::stdout().lock();
-    let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
-    if let Err(error) = written
-        && error.kind() != ErrorKind::BrokenPipe
-    {
-        FAILURE.lock().expect("nothing panics with it").get_or_insert(error);
-    }
+pub fn write(bytes: &[u8]) {
+    floor::speak(|| {
+        let mut stdout = std::io::stdout().lock();
+        let written = stdout.write_all(bytes).and_then(|()| stdout.flush());
+        if let Err(error) = written
+            && error.kind() != ErrorKind::BrokenPipe
+        {
+            FAILURE.lock().expect("nothing panics with it").get_or_insert(error);
+        }
+    });
 }
 
 /// Whether all that was written has arrived, or nobody wanted it.
 ///
 /// # Errors
 /// The first write that failed for another reason than a closed pipe.
-pub(crate) fn check() -> Result<()> {
+pub fn check() -> Result<()> {
     match FAILURE.lock().expect("nothing panics with it").take() {
         None => Ok(()),
         Some(source) => Err(Error::Io {

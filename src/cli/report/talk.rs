@@ -7,6 +7,7 @@ use std::io::{IsTerminal, Write};
 use indicatif::ProgressBar;
 
 use super::bar;
+use super::floor;
 use super::printable::printable;
 use crate::error::Error;
 use crate::pipeline::observer::{Level, Stage};
@@ -69,10 +70,10 @@ impl Talk {
             // One call a line, so that lines of several threads do not mix.
             std::io::stderr().write_all(format!("{line}\n").as_bytes()).ok();
         };
-        match &self.bar {
+        floor::speak(|| match &self.bar {
             Some(bar) => bar.suspend(write),
             None => write(),
-        }
+        });
     }
 
     /// A stage of the run begins.
