@@ -1,0 +1,1 @@
+"""Golden fixtures of the family `ltx`, made by diffusers and transformers."""
