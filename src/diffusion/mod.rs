@@ -4,3 +4,4 @@ pub mod guidance;
 pub mod noise;
 pub mod sampler;
 pub mod schedule;
+pub mod shift;

@@ -1,4 +1,8 @@
 //! Noise levels: sigma is 1 for pure noise and 0 for the clean clip.
+//!
+//! Every schedule ends with 0, so `steps` steps have `steps + 1` levels.
+
+use super::shift::Shift;
 
 /// `steps + 1` levels from 1 to 0 in equal distances; the last is the clean clip.
 ///
@@ -8,6 +12,69 @@ pub fn linear(steps: usize) -> Vec<f64> {
     (0..=steps).map(|step| 1.0 - step as f64 / steps as f64).collect()
 }
 
+/// How a model spaces its noise levels.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Schedule {
+    /// Equal distances, then shifted.
+    Uniform(Shift),
+    /// Small steps at first, then larger and larger ones.
+    LinearQuadratic,
+    /// These levels and no others, without the 0 at the end; the number of steps is theirs.
+    Explicit(Vec<f64>),
+}
+
+impl Schedule {
+    /// The levels of `steps` steps for latents of `tokens` tokens; both only count where the schedule depends on them. `steps`: 1 or more.
+    pub fn levels(&self, steps: usize, tokens: usize) -> Vec<f64> {
+        let mut levels = match self {
+            Self::Uniform(shift) => shift.apply(uniform(steps), tokens),
+            Self::LinearQuadratic => linear_quadratic(steps),
+            Self::Explicit(levels) => levels.clone(),
+        };
+        levels.push(0.0);
+        levels
+    }
+}
+
+/// A part of a schedule's levels, for passes that share one: without the first `skip_first` and the last `skip_last` levels before the 0,
+/// so that the last step that is left goes straight to 0.
+///
+/// At least one level has to be left besides the 0: `skip_first + skip_last < levels.len() - 1`.
+pub fn part(levels: &[f64], skip_first: usize, skip_last: usize) -> Vec<f64> {
+    let steps = levels.len() - 1;
+    let mut kept = levels[skip_first..steps - skip_last].to_vec();
+    kept.push(0.0);
+    kept
+}
+
+/// `1, 1 - 1/steps, ..., 1/steps`.
+fn uniform(steps: usize) -> Vec<f64> {
+    (0..steps).map(|step| 1.0 - step as f64 / steps as f64).collect()
+}
+
+/// The first half of the steps goes evenly from 1 to 0.975, the second on a parabola from there to 0 that begins with the same slope.
+///
+/// # Source
+/// `linear_quadratic_schedule` of diffusers 0.42.1 and of Lightricks/LTX-Video; Polyak et al., "Movie Gen" (2024), section 3.3.3.
+fn linear_quadratic(steps: usize) -> Vec<f64> {
+    /// How much noise the linear steps take away.
+    const THRESHOLD: f64 = 0.025;
+    if steps == 1 {
+        return vec![1.0];
+    }
+    let linear_steps = steps / 2;
+    let (linear, quadratic, all) = (linear_steps as f64, (steps - linear_steps) as f64, steps as f64);
+    let slope = THRESHOLD / linear;
+    // The rest of the way, less what the slope alone would cover.
+    let curvature = (1.0 - slope * all) / (quadratic * quadratic);
+    (0..steps)
+        .map(|step| {
+            let beyond = step.saturating_sub(linear_steps) as f64;
+            1.0 - slope * step as f64 - curvature * beyond * beyond
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -15,5 +82,28 @@ mod tests {
     #[test]
     fn four_steps_are_five_levels() {
         assert_eq!(linear(4), [1.0, 0.75, 0.5, 0.25, 0.0]);
+        assert_eq!(Schedule::Uniform(Shift::None).levels(4, 100), linear(4));
+    }
+
+    /// The released list of the distilled models is exactly this, rounded.
+    #[test]
+    fn eight_linear_quadratic_steps_are_the_distilled_list() {
+        let levels = Schedule::LinearQuadratic.levels(8, 100);
+        let distilled = [1.0, 0.9937, 0.9875, 0.9812, 0.975, 0.9094, 0.725, 0.4219, 0.0];
+        assert!(levels.iter().zip(distilled).all(|(level, rounded)| (level - rounded).abs() <= 5.001e-5), "{levels:?}");
+        assert_eq!(Schedule::LinearQuadratic.levels(1, 100), [1.0, 0.0]);
+    }
+
+    #[test]
+    fn a_list_is_what_it_is() {
+        assert_eq!(Schedule::Explicit(vec![1.0, 0.725]).levels(30, 100), [1.0, 0.725, 0.0]);
+    }
+
+    #[test]
+    fn a_part_ends_at_zero_too() {
+        let levels = [1.0, 0.8, 0.6, 0.4, 0.2, 0.0];
+        assert_eq!(part(&levels, 0, 2), [1.0, 0.8, 0.6, 0.0]);
+        assert_eq!(part(&levels, 3, 0), [0.4, 0.2, 0.0]);
+        assert_eq!(part(&levels, 0, 0), levels);
     }
 }

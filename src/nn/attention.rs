@@ -1,10 +1,15 @@
-//! Multi-head attention with the weights written out: made for the short sequences of `sway` (144 tokens at most).
+//! Multi-head attention with the weights written out, for a bounded number of queries at a time.
 
-use candle_core::{D, Tensor};
+use candle_core::{D, DType, Tensor};
 
 use crate::error::Result;
 
-/// `softmax(query key^T / sqrt(D)) value`, each `[N, heads, L, D]`, to `[N, heads, L, D]`.
+/// Weights that are in memory at once, at most: 512 MiB of float32. Sequences as short as those of `sway` take far fewer and stay whole.
+const WEIGHTS: usize = 1 << 27;
+
+/// `softmax(query key^T / sqrt(D)) value`: `query: [N, heads, L, D]`, `key` and `value: [N, heads, S, D]`, to `[N, heads, L, D]`.
+///
+/// The softmax is computed in float32, whatever the type of the inputs.
 ///
 /// # Errors
 /// A failed tensor operation.
@@ -12,11 +17,29 @@ use crate::error::Result;
 /// # Source
 /// Vaswani et al., "Attention Is All You Need" (2017), equation 1.
 pub fn attention(query: &Tensor, key: &Tensor, value: &Tensor) -> Result<Tensor> {
+    let (count, heads, queries, _) = query.dims4()?;
+    in_parts(query, key, value, (WEIGHTS / (count * heads * key.dim(2)?)).clamp(1, queries))
+}
+
+/// At most `most` queries at a time.
+fn in_parts(query: &Tensor, key: &Tensor, value: &Tensor, most: usize) -> Result<Tensor> {
+    let queries = query.dim(2)?;
+    let keys = key.transpose(2, 3)?.contiguous()?;
+    let values = value.contiguous()?;
+    let part = |first: usize| attend(&query.narrow(2, first, most.min(queries - first))?, &keys, &values);
+    let parts = (0..queries).step_by(most).map(part).collect::<Result<Vec<_>>>()?;
+    Ok(Tensor::cat(&parts, 2)?)
+}
+
+/// `query: [N, heads, L, D]`, `keys: [N, heads, D, S]`, `values: [N, heads, S, D]`, the last two contiguous.
+fn attend(query: &Tensor, keys: &Tensor, values: &Tensor) -> Result<Tensor> {
     let scale = 1.0 / (query.dim(D::Minus1)? as f64).sqrt();
-    let query = (query.contiguous()? * scale)?;
-    let scores = query.matmul(&key.transpose(2, 3)?.contiguous()?)?;
-    let shares = candle_nn::ops::softmax_last_dim(&scores)?;
-    Ok(shares.matmul(&value.contiguous()?)?)
+    if query.dtype() == DType::F32 {
+        let scores = (query.contiguous()? * scale)?.matmul(keys)?;
+        return Ok(candle_nn::ops::softmax_last_dim(&scores)?.matmul(values)?);
+    }
+    let scores = (query.contiguous()?.matmul(keys)?.to_dtype(DType::F32)? * scale)?;
+    Ok(candle_nn::ops::softmax_last_dim(&scores)?.to_dtype(values.dtype())?.matmul(values)?)
 }
 
 #[cfg(test)]
@@ -32,5 +55,21 @@ mod tests {
         let result = attention(&tensor(&[1.0]), &tensor(&[0.0, 3f32.ln()]), &tensor(&[4.0, 8.0])).unwrap();
         let value = result.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         assert!((value[0] - 7.0).abs() < 1e-5, "{value:?}");
+    }
+
+    /// The order of summation may differ, which is worth a few roundings of values near 1.
+    #[test]
+    fn parts_make_the_whole() {
+        let tensor = |seed, length| {
+            let values = (0..2 * 3 * length * 4).map(|index| ((index * 37 + seed) % 101) as f32 / 50.0 - 1.0);
+            Tensor::from_iter(values, &Device::Cpu).unwrap().reshape((2, 3, length, 4)).unwrap()
+        };
+        let (query, key, value) = (tensor(1, 7), tensor(2, 5), tensor(3, 5));
+        let whole = in_parts(&query, &key, &value, 7).unwrap();
+        for most in [1, 3] {
+            let parts = in_parts(&query, &key, &value, most).unwrap();
+            let difference = (&whole - parts).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+            assert!(difference < 1e-6, "{difference}");
+        }
     }
 }

@@ -1,0 +1,156 @@
+//! The transformer: noisy latents in, velocity out.
+
+use candle_core::{DType, Module, Tensor};
+
+use super::block::{Block, BlockInputs, PerturbationMode, ToDtypeOf, modulated};
+use super::config::TransformerConfig;
+use super::rope::Rope;
+use super::timestep::{FrameLevels, TimeEmbedding};
+use crate::error::{Error, Result};
+use crate::nn::linear::{Linear, linear};
+use crate::ops::gelu::gelu;
+use crate::shape;
+use crate::weights::store::Scope;
+
+/// Of the last norm, which no configuration mentions.
+const OUTPUT_NORM_EPSILON: f32 = 1e-6;
+
+/// The blocks that spatio-temporal guidance perturbs, and how.
+///
+/// # Source
+/// Hyung et al., "Spatiotemporal Skip Guidance for Enhanced Video Diffusion Sampling" (CVPR 2025).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Perturbation {
+    /// Indices of blocks, from 0; none perturbs nothing.
+    pub blocks: Vec<usize>,
+    /// What these blocks do.
+    pub mode: PerturbationMode,
+}
+
+/// What one prediction is made from.
+pub struct TransformerInputs<'a> {
+    /// `[B, C, F, H, W]`: noisy latents.
+    pub latents: &'a Tensor,
+    /// The noise level of every latent frame.
+    pub levels: &'a FrameLevels,
+    /// `[B, L, D]`: the text, as [`Transformer::context`] projects it.
+    pub context: &'a Tensor,
+    /// The positions of the `F * H * W` tokens.
+    pub rope: &'a Rope,
+    /// What to perturb, if anything.
+    pub perturbation: Option<&'a Perturbation>,
+}
+
+/// The network.
+pub struct Transformer {
+    config: TransformerConfig,
+    input: Linear,
+    time: TimeEmbedding,
+    caption_expand: Linear,
+    caption_contract: Linear,
+    blocks: Vec<Block>,
+    /// `[2, D]`, float32: shift and scale of the output.
+    output_table: Tensor,
+    output: Linear,
+}
+
+impl Transformer {
+    /// Takes its weights.
+    ///
+    /// # Errors
+    /// Missing or misshapen weights.
+    pub fn load(weights: &Scope, config: &TransformerConfig) -> Result<Self> {
+        let width = config.width();
+        let caption = weights.at("caption_projection");
+        let block = |index: usize| Block::load(&weights.at("transformer_blocks").at(index), config);
+        Ok(Self {
+            config: config.clone(),
+            input: linear(&weights.at("proj_in"), config.channels, width)?,
+            time: TimeEmbedding::load(&weights.at("time_embed"), width, config.timestep_scale)?,
+            caption_expand: linear(&caption.at("linear_1"), config.caption_channels, width)?,
+            caption_contract: linear(&caption.at("linear_2"), width, width)?,
+            blocks: (0..config.layers).map(block).collect::<Result<_>>()?,
+            output_table: weights.take("scale_shift_table", &[2, width])?.to_dtype(DType::F32)?,
+            output: linear(&weights.at("proj_out"), width, config.channels)?,
+        })
+    }
+
+    /// The sizes of the network.
+    pub fn config(&self) -> &TransformerConfig {
+        &self.config
+    }
+
+    /// The text encoder's output `[B, L, caption_channels]`, of real tokens only, to what the blocks attend to, `[B, L, D]`. It is the same
+    /// at every step.
+    ///
+    /// # Errors
+    /// A failed tensor operation.
+    pub fn context(&self, text: &Tensor) -> Result<Tensor> {
+        let text = text.to_device(self.input.weight().device())?.to_dtype_of(self.input.weight())?;
+        Ok(self.caption_contract.forward(&gelu(&self.caption_expand.forward(&text)?)?)?)
+    }
+
+    /// The velocity `noise - clean`, `[B, C, F, H, W]`, float32.
+    ///
+    /// # Errors
+    /// Inputs that do not fit each other or the network, a perturbed block that the network lacks, or a failed tensor operation.
+    pub fn forward(&self, inputs: &TransformerInputs) -> Result<Tensor> {
+        let (batch, channels, frames, height, width) = inputs.latents.dims5()?;
+        self.check(inputs)?;
+        let levels = self.time.forward(inputs.levels)?;
+        let known =
+            BlockInputs { context: inputs.context, modulation: &levels.modulation, rope: inputs.rope };
+
+        let weight = self.input.weight();
+        let tokens = inputs.latents.flatten_from(2)?.transpose(1, 2)?.to_device(weight.device())?;
+        let mut x = self.input.forward(&tokens.to_dtype_of(weight)?.contiguous()?)?;
+        for (index, block) in self.blocks.iter().enumerate() {
+            x = block.forward(&x, &known, inputs.perturbed(index))?;
+        }
+        let rows = levels.embedding.broadcast_add(&self.output_table)?;
+        let x = modulated(&layer_norm(&x)?, &rows, 0)?.to_dtype_of(&x)?;
+        let velocity = self.output.forward(&x)?.to_dtype(DType::F32)?;
+        Ok(velocity.transpose(1, 2)?.reshape((batch, channels, frames, height, width))?)
+    }
+
+    fn check(&self, inputs: &TransformerInputs) -> Result<()> {
+        let (batch, _, frames, height, width) = inputs.latents.dims5()?;
+        let hint = "the latents belong to another model or size";
+        shape::expect("latents", inputs.latents, &[batch, self.config.channels, frames, height, width], hint)?;
+        shape::expect(
+            "rotary positions",
+            inputs.rope.cosines(),
+            &[frames * height * width, self.config.width() / 2],
+            hint,
+        )?;
+        let given = inputs.levels.frames.len();
+        if given != frames {
+            return Err(Error::run("noise levels", format!("one for each of {frames} latent frames"), given.to_string(), hint));
+        }
+        let missing = inputs.perturbation.and_then(|p| p.blocks.iter().find(|block| **block >= self.blocks.len()));
+        match missing {
+            None => Ok(()),
+            Some(block) => Err(Error::input(
+                "blocks perturbed by spatio-temporal guidance",
+                format!("numbers from 0 to {}", self.blocks.len() - 1),
+                block.to_string(),
+                "lists for the 13B models do not fit the 2B models",
+            )),
+        }
+    }
+}
+
+impl TransformerInputs<'_> {
+    /// What block `index` does instead of its work, if anything.
+    fn perturbed(&self, index: usize) -> Option<PerturbationMode> {
+        self.perturbation.filter(|perturbation| perturbation.blocks.contains(&index)).map(|perturbation| perturbation.mode)
+    }
+}
+
+/// `x: [B, N, D]` of any type to mean 0 and variance 1; float32.
+fn layer_norm(x: &Tensor) -> Result<Tensor> {
+    let x = x.to_dtype(DType::F32)?;
+    let width = x.dim(2)?;
+    let one = Tensor::ones(width, DType::F32, x.device())?;
+    Ok(candle_nn::ops::layer_norm(&x, &one, &one.zeros_like()?, OUTPUT_NORM_EPSILON)?)
+}
