@@ -15,13 +15,15 @@ pub struct Latents {
 
 /// Where `mask` is 1 the sampler keeps `value`, clean, at every step.
 ///
-/// Holding frame 0, keyframes and clamped control channels are all of this kind.
+/// Holding frame 0, keyframes and clamped control channels are all of this kind. A mask between 0 and 1 is a strength: `value` is kept while
+/// the noise level is at least `1 - mask`, and denoised with the rest from there on.
 #[derive(Debug, Clone)]
 pub struct Constraint {
     /// The part of [`Latents`] that is held.
     pub part: &'static str,
-    /// `[...]` of the part's own shape, float32, 0 or 1.
+    /// `[...]` of the part's own shape, float32, in 0 to 1.
     pub mask: Tensor,
-    /// Clean values, of the part's own shape, float32; what stands where `mask` is 0 is not used.
+    /// Values of the part's own shape, float32; what stands where `mask` is 0 is not used. Clean where `mask` is 1, and at noise level
+    /// `1 - mask` where it is less.
     pub value: Tensor,
 }

@@ -20,6 +20,10 @@ from safetensors.torch import save_file
 FPS = 25.0
 # Pixels of a latent voxel: frames, rows, columns.
 STRIDE = (8, 32, 32)
+# Latent frames, rows and columns of all cases.
+GRID = (3, 2, 4)
+# By the width of a head: seed, heads, blocks.
+TINY = {64: (0, 1, 1), 20: (1, 2, 3)}
 
 
 def coordinates(grid, causal):
@@ -46,6 +50,17 @@ def randomise(model, generator):
         else:
             values = 0.2 * values
         weight.data = values.bfloat16().float()
+
+
+def tiny(head_dim):
+    """A random model, and the generator that made it."""
+    seed, heads, layers = TINY[head_dim]
+    generator = torch.Generator().manual_seed(seed)
+    model = LTXVideoTransformer3DModel(
+        in_channels=8, out_channels=8, num_attention_heads=heads, attention_head_dim=head_dim, cross_attention_dim=heads * head_dim,
+        num_layers=layers, caption_channels=24).eval()
+    randomise(model, generator)
+    return model, generator
 
 
 class Perturbed:
@@ -122,15 +137,10 @@ def save(path, tensors):
 def write(folder):
     """Writes all files named above into `folder`."""
     torch.set_num_threads(1)
-    for seed, (heads, head_dim, layers) in enumerate([(1, 64, 1), (2, 20, 3)]):
-        generator = torch.Generator().manual_seed(seed)
-        width = heads * head_dim
-        model = LTXVideoTransformer3DModel(
-            in_channels=8, out_channels=8, num_attention_heads=heads, attention_head_dim=head_dim, cross_attention_dim=width,
-            num_layers=layers, caption_channels=24).eval()
-        randomise(model, generator)
+    for head_dim in TINY:
+        model, generator = tiny(head_dim)
         name = f"transformer_{head_dim}"
         (folder / f"{name}.json").write_text(json.dumps(json.loads(model.to_json_string()), indent=2, sort_keys=True) + "\n")
         save(folder / f"{name}.safetensors", {key: value.bfloat16() for key, value in model.state_dict().items()})
-        save(folder / f"{name}_cases.safetensors", cases(model, (3, 2, 4), 5, generator))
+        save(folder / f"{name}_cases.safetensors", cases(model, GRID, 5, generator))
     save(folder / "rope_2048.safetensors", rope_of_the_2b_model())

@@ -5,6 +5,16 @@ use candle_core::Tensor;
 use crate::error::{Error, Result};
 use crate::latents::{Constraint, Latents};
 
+/// What a run starts from and what it has to respect.
+pub struct Start<'a> {
+    /// All parts at the first level.
+    pub noise: Latents,
+    /// Falling noise levels, the last one 0.
+    pub sigmas: &'a [f64],
+    /// What is held, and where.
+    pub constraints: &'a [Constraint],
+}
+
 /// Follows the velocity `noise - clean` from `sigmas[0]` to the last level: `x += (sigma_next - sigma) * velocity`.
 ///
 /// Constraints are set before the first step and again after each one, so the denoiser always sees the clean values and the result holds them
@@ -19,39 +29,89 @@ pub fn euler(
     noise: Latents,
     sigmas: &[f64],
     constraints: &[Constraint],
-    mut velocity: impl FnMut(&Latents, f64, usize) -> Result<Latents>,
+    velocity: impl FnMut(&Latents, f64, usize) -> Result<Latents>,
 ) -> Result<Latents> {
-    let mut x = noise;
-    hold(&mut x, constraints)?;
+    let follow = |x: &mut Latents, slope: &Latents, step: usize| {
+        for (name, part) in &mut x.parts {
+            *part = (&*part + (&slope.parts[name] * (sigmas[step + 1] - sigmas[step]))?)?;
+        }
+        Ok(())
+    };
+    run(Start { noise, sigmas, constraints }, velocity, follow)
+}
+
+/// Goes to the expected clean clip at every step, and back to the next level with noise of its own: `(1 - sigma_next) * clean +
+/// sigma_next * fresh(step)`. The last step ends at the clean clip and asks for no noise.
+///
+/// # Errors
+/// As [`euler`], and whatever `fresh` returns.
+///
+/// # Source
+/// `RectifiedFlowScheduler.step` of Lightricks/LTX-Video, `stochastic_sampling`: for LTX-Video 0.9.6-distilled.
+pub fn stochastic(
+    start: Start,
+    velocity: impl FnMut(&Latents, f64, usize) -> Result<Latents>,
+    mut fresh: impl FnMut(usize) -> Result<Latents>,
+) -> Result<Latents> {
+    let sigmas = start.sigmas;
+    run(start, velocity, |x, slope, step| {
+        *x = clean(x, slope, sigmas[step])?;
+        let next = sigmas[step + 1];
+        if next > 0.0 {
+            let fresh = fresh(step)?;
+            for (name, part) in &mut x.parts {
+                *part = ((&*part * (1.0 - next))? + (&fresh.parts[name] * next)?)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Predicts, updates, checks and holds, once for every pair of levels. `update(x, velocity, step)` takes one step.
+fn run(
+    start: Start,
+    mut velocity: impl FnMut(&Latents, f64, usize) -> Result<Latents>,
+    mut update: impl FnMut(&mut Latents, &Latents, usize) -> Result<()>,
+) -> Result<Latents> {
+    let Start { noise: mut x, sigmas, constraints } = start;
+    hold(&mut x, constraints, 1.0)?;
     for (step, pair) in sigmas.windows(2).enumerate() {
         let slope = velocity(&x, pair[0], step)?;
-        for (name, part) in &mut x.parts {
-            *part = (&*part + (&slope.parts[name] * (pair[1] - pair[0]))?)?;
+        update(&mut x, &slope, step)?;
+        for (name, part) in &x.parts {
             check_finite(part, name, step)?;
         }
-        hold(&mut x, constraints)?;
+        hold(&mut x, constraints, pair[0])?;
     }
     Ok(x)
 }
 
-/// The clean clip that a step expects to reach: `x - sigma * velocity`, under the constraints.
+/// The clean clip that a step expects to reach: `x - sigma * velocity`, under the constraints that hold to the end.
 ///
 /// # Errors
 /// A failed tensor operation.
 pub fn expected(x: &Latents, velocity: &Latents, sigma: f64, constraints: &[Constraint]) -> Result<Latents> {
+    let mut clean = clean(x, velocity, sigma)?;
+    hold(&mut clean, constraints, 0.0)?;
+    Ok(clean)
+}
+
+fn clean(x: &Latents, velocity: &Latents, sigma: f64) -> Result<Latents> {
     let mut clean = x.clone();
     for (name, part) in &mut clean.parts {
         *part = (&*part - (&velocity.parts[name] * sigma)?)?;
     }
-    hold(&mut clean, constraints)?;
     Ok(clean)
 }
 
-/// Sets the constrained values: a selection, not a blend, so that they are exact.
-fn hold(x: &mut Latents, constraints: &[Constraint]) -> Result<()> {
+/// Sets the values that are still held in a step from level `sigma`: a selection, not a blend, so that they are exact.
+fn hold(x: &mut Latents, constraints: &[Constraint], sigma: f64) -> Result<()> {
+    /// Levels and masks come from different roundings of the same number.
+    const ROUNDING: f64 = 1e-6;
+    let weakest = (1.0 - sigma + ROUNDING).min(1.0);
     for constraint in constraints {
         if let Some(part) = x.parts.get_mut(constraint.part) {
-            *part = constraint.mask.gt(0.5)?.where_cond(&constraint.value, part)?;
+            *part = constraint.mask.ge(weakest)?.where_cond(&constraint.value, part)?;
         }
     }
     Ok(())
@@ -128,6 +188,45 @@ mod tests {
             Ok(x.clone())
         });
         assert_eq!(values(&result.unwrap()), [0.7, 0.25]);
+    }
+
+    /// By hand, with the velocity 1 everywhere: strengths 1, 0.5 and 0.25 are held, then from levels below 0 (never), 0.5 and 0.75 denoised.
+    #[test]
+    fn a_weak_constraint_joins_the_rest_below_its_level() {
+        let constraint = Constraint {
+            part: "latents",
+            mask: Tensor::new(&[1f32, 0.5, 0.25, 0.0], &Device::Cpu).unwrap(),
+            value: Tensor::new(&[7f32; 4], &Device::Cpu).unwrap(),
+        };
+        let mut seen = Vec::new();
+        let result = euler(latents(&[1.0; 4]), &[1.0, 0.75, 0.5, 0.25, 0.0], &[constraint], |x, _, _| {
+            seen.push(values(x));
+            Ok(latents(&[1.0; 4]))
+        });
+        assert_eq!(seen[1..], [[7.0, 7.0, 7.0, 0.75], [7.0, 7.0, 7.0, 0.5], [7.0, 7.0, 6.75, 0.25]]);
+        assert_eq!(values(&result.unwrap()), [7.0, 6.75, 6.5, 0.0]);
+    }
+
+    /// By hand, with the velocity 1: 5 - 1 = 4, half of it and half of the noise 8 is 6; then 6 - 0.5 = 5.5 without noise.
+    #[test]
+    fn two_stochastic_steps_by_hand() {
+        let constraint = Constraint {
+            part: "latents",
+            mask: Tensor::new(&[0f32, 1.0], &Device::Cpu).unwrap(),
+            value: Tensor::new(&[0f32, 9.0], &Device::Cpu).unwrap(),
+        };
+        let start = Start { noise: latents(&[5.0, 5.0]), sigmas: &[1.0, 0.5, 0.0], constraints: &[constraint] };
+        let mut asked = Vec::new();
+        let result = stochastic(
+            start,
+            |_, _, _| Ok(latents(&[1.0, 1.0])),
+            |step| {
+                asked.push(step);
+                Ok(latents(&[8.0, 8.0]))
+            },
+        );
+        assert_eq!(values(&result.unwrap()), [5.5, 9.0]);
+        assert_eq!(asked, [0]);
     }
 
     #[test]

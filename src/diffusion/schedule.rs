@@ -12,25 +12,35 @@ pub fn linear(steps: usize) -> Vec<f64> {
     (0..=steps).map(|step| 1.0 - step as f64 / steps as f64).collect()
 }
 
-/// How a model spaces its noise levels.
+/// The noise levels that a model was made for.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Schedule {
-    /// Equal distances, then shifted.
-    Uniform(Shift),
-    /// Small steps at first, then larger and larger ones.
+pub struct Schedule {
+    /// Where the levels lie at first.
+    pub spacing: Spacing,
+    /// What is then done with them.
+    pub shift: Shift,
+}
+
+/// Where the levels lie before they are shifted.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Spacing {
+    /// In equal distances.
+    Uniform,
+    /// In small distances at first, then in larger and larger ones.
     LinearQuadratic,
-    /// These levels and no others, without the 0 at the end; the number of steps is theirs.
+    /// At these levels, without the 0 at the end: above 0, at most 1, falling. The number of steps is theirs.
     Explicit(Vec<f64>),
 }
 
 impl Schedule {
-    /// The levels of `steps` steps for latents of `tokens` tokens; both only count where the schedule depends on them. `steps`: 1 or more.
+    /// The levels of `steps` steps, 1 or more, for latents of `tokens` tokens; both count only where the schedule depends on them.
     pub fn levels(&self, steps: usize, tokens: usize) -> Vec<f64> {
-        let mut levels = match self {
-            Self::Uniform(shift) => shift.apply(uniform(steps), tokens),
-            Self::LinearQuadratic => linear_quadratic(steps),
-            Self::Explicit(levels) => levels.clone(),
+        let levels = match &self.spacing {
+            Spacing::Uniform => uniform(steps),
+            Spacing::LinearQuadratic => linear_quadratic(steps),
+            Spacing::Explicit(levels) => levels.clone(),
         };
+        let mut levels = self.shift.apply(levels, tokens);
         levels.push(0.0);
         levels
     }
@@ -82,21 +92,25 @@ mod tests {
     #[test]
     fn four_steps_are_five_levels() {
         assert_eq!(linear(4), [1.0, 0.75, 0.5, 0.25, 0.0]);
-        assert_eq!(Schedule::Uniform(Shift::None).levels(4, 100), linear(4));
+        assert_eq!(unshifted(Spacing::Uniform).levels(4, 100), linear(4));
+    }
+
+    fn unshifted(spacing: Spacing) -> Schedule {
+        Schedule { spacing, shift: Shift::NONE }
     }
 
     /// The released list of the distilled models is exactly this, rounded.
     #[test]
     fn eight_linear_quadratic_steps_are_the_distilled_list() {
-        let levels = Schedule::LinearQuadratic.levels(8, 100);
+        let levels = unshifted(Spacing::LinearQuadratic).levels(8, 100);
         let distilled = [1.0, 0.9937, 0.9875, 0.9812, 0.975, 0.9094, 0.725, 0.4219, 0.0];
         assert!(levels.iter().zip(distilled).all(|(level, rounded)| (level - rounded).abs() <= 5.001e-5), "{levels:?}");
-        assert_eq!(Schedule::LinearQuadratic.levels(1, 100), [1.0, 0.0]);
+        assert_eq!(unshifted(Spacing::LinearQuadratic).levels(1, 100), [1.0, 0.0]);
     }
 
     #[test]
     fn a_list_is_what_it_is() {
-        assert_eq!(Schedule::Explicit(vec![1.0, 0.725]).levels(30, 100), [1.0, 0.725, 0.0]);
+        assert_eq!(unshifted(Spacing::Explicit(vec![1.0, 0.725])).levels(30, 100), [1.0, 0.725, 0.0]);
     }
 
     #[test]

@@ -104,7 +104,8 @@ impl Attention {
     fn load(weights: &Scope, config: &TransformerConfig) -> Result<Self> {
         let width = config.width();
         let layer = |name: &str| linear(&weights.at(name), width, width);
-        let norm = |name: &str| -> Result<Tensor> { Ok(weights.at(name).take("weight", &[width])?.to_dtype(DType::F32)?) };
+        let norm =
+            |name: &str| -> Result<Tensor> { Ok(weights.at(name).take("weight", &[width])?.to_dtype(DType::F32)?) };
         Ok(Self {
             query: layer("to_q")?,
             key: layer("to_k")?,

@@ -169,7 +169,11 @@ mod tests {
             (diffusers(&DIFFUSERS.replace("out_channels\": 128", "out_channels\": 256")), "`out_channels`", "256"),
             (diffusers(&DIFFUSERS.replace("\"caption_channels\": 4096,", "")), "`caption_channels`", "none"),
             (single_file(&SINGLE_FILE.replace("\"rope\"", "\"absolute\"")), "embedding_type`", "absolute"),
-            (single_file(&SINGLE_FILE.replace("attention\": false, \"out", "attention\": true, \"out")), "only_cross", "true"),
+            (
+                single_file(&SINGLE_FILE.replace("attention\": false, \"out", "attention\": true, \"out")),
+                "only_cross",
+                "true",
+            ),
             (single_file(&SINGLE_FILE.replace("norm\": \"rms_norm\"", "norm\": null")), "`qk_norm`", "null"),
         ];
         for (index, (result, field, value)) in refusals.into_iter().enumerate() {

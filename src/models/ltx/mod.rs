@@ -9,5 +9,6 @@ pub mod config;
 pub mod config_fields;
 pub mod keys;
 pub mod rope;
+pub mod scheduler;
 pub mod timestep;
 pub mod transformer;

@@ -110,10 +110,11 @@ fn pixel_frame(latent_frame: usize, causal: bool) -> usize {
 
 /// `count` frequencies from pi / 2 to `theta` times that, in equal ratios.
 fn frequencies(theta: f64, count: usize) -> Vec<f32> {
-    let step = 1.0 / (count - 1) as f32;
+    let step = f64::from(1.0 / (count - 1) as f32);
     let share = |index: usize| {
-        // Counted from the nearer end, as PyTorch's `linspace` does.
-        if index < count / 2 { step * index as f32 } else { 1.0 - step * (count - 1 - index) as f32 }
+        // PyTorch's `linspace` counts from the nearer end, and rounds once.
+        let exact = if index < count / 2 { step * index as f64 } else { 1.0 - step * (count - 1 - index) as f64 };
+        exact as f32
     };
     let ratio = |index: usize| libm::pow(theta, f64::from(share(index))) as f32;
     (0..count).map(|index| ratio(index) * std::f32::consts::PI / 2.0).collect()

@@ -98,8 +98,7 @@ impl Transformer {
         let (batch, channels, frames, height, width) = inputs.latents.dims5()?;
         self.check(inputs)?;
         let levels = self.time.forward(inputs.levels)?;
-        let known =
-            BlockInputs { context: inputs.context, modulation: &levels.modulation, rope: inputs.rope };
+        let known = BlockInputs { context: inputs.context, modulation: &levels.modulation, rope: inputs.rope };
 
         let weight = self.input.weight();
         let tokens = inputs.latents.flatten_from(2)?.transpose(1, 2)?.to_device(weight.device())?;
@@ -125,7 +124,12 @@ impl Transformer {
         )?;
         let given = inputs.levels.frames.len();
         if given != frames {
-            return Err(Error::run("noise levels", format!("one for each of {frames} latent frames"), given.to_string(), hint));
+            return Err(Error::run(
+                "noise levels",
+                format!("one for each of {frames} latent frames"),
+                given.to_string(),
+                hint,
+            ));
         }
         let missing = inputs.perturbation.and_then(|p| p.blocks.iter().find(|block| **block >= self.blocks.len()));
         match missing {
@@ -143,7 +147,9 @@ impl Transformer {
 impl TransformerInputs<'_> {
     /// What block `index` does instead of its work, if anything.
     fn perturbed(&self, index: usize) -> Option<PerturbationMode> {
-        self.perturbation.filter(|perturbation| perturbation.blocks.contains(&index)).map(|perturbation| perturbation.mode)
+        self.perturbation
+            .filter(|perturbation| perturbation.blocks.contains(&index))
+            .map(|perturbation| perturbation.mode)
     }
 }
 
