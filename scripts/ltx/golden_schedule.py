@@ -4,11 +4,13 @@ Writes into the folder:
 
 * `schedules.safetensors`: noise levels, under the names that tests/models/ltx_schedule.rs asks for
 * `sampling.safetensors`: deterministic steps with strengths 1, 0.5, 0.25 and 0, and stochastic ones; guidance formulas
-* `run.safetensors`: four steps of `transformer_20` with classifier-free guidance 3 and rescale 0.7, frame 0 held clean
+* `run.safetensors`: four steps of `transformer_20` with classifier-free guidance 3 and rescale 0.7, frame 0 held clean; once more with
+  noise on that frame, which the pipeline leaves there in the end
 """
 
 import math
 
+import numpy as np
 import torch
 from diffusers import FlowMatchEulerDiscreteScheduler
 from diffusers.guiders.classifier_free_zero_star_guidance import cfg_zero_star_scale
@@ -32,7 +34,7 @@ def levels(config, sigmas, tokens=None):
 
 
 def evenly(steps):
-    return torch.linspace(1.0, 1 / steps, steps).tolist()
+    return np.linspace(1.0, 1 / steps, steps).tolist()
 
 
 def schedules():
@@ -86,19 +88,28 @@ def run(generator):
     prompts = [torch.randn(1, length, model.config.caption_channels, generator=generator) for length in (4, 1)]
     noise = torch.randn(1, 8, *grid, generator=generator)
     clean = torch.randn(1, 8, 1, *grid[1:], generator=generator)
-    x = torch.cat([clean, noise[:, :, 1:]], 2).flatten(2).transpose(1, 2)
+    held_noise = torch.randn(4, 1, tokens, 8, generator=generator)
+    start = torch.cat([clean, noise[:, :, 1:]], 2).flatten(2).transpose(1, 2)
     mask = torch.zeros(1, tokens)
     mask[:, :held] = 1
-    scheduler = FlowMatchEulerDiscreteScheduler()
-    scheduler.set_timesteps(sigmas=linear_quadratic_schedule(4).tolist())
-    for t in scheduler.timesteps:
-        timestep = torch.min(t.expand(1, 1), (1 - mask) * 1000.0)
-        prompt, unconditional = (
-            model(x, text, timestep, torch.ones(text.shape[:2]), video_coords=coordinates(grid, True), return_dict=False)[0] for text in prompts)
-        velocity = rescale_noise_cfg(unconditional + 3.0 * (prompt - unconditional), prompt, 0.7)
-        stepped = scheduler.step(-velocity, t, x, per_token_timesteps=timestep, return_dict=False)[0]
-        x = torch.where((t / 1000 - 1e-6 < 1.0 - mask).unsqueeze(-1), stepped, x)
-    return dict(prompt=prompts[0], unconditional=prompts[1], noise=noise, clean=clean, sampled=x.transpose(1, 2).reshape(1, 8, *grid))
+    found = dict(prompt=prompts[0], unconditional=prompts[1], noise=noise, clean=clean,
+                 held_noise=held_noise.transpose(2, 3).reshape(4, 1, 8, *grid))
+    for name, noise_scale in dict(sampled=0.0, sampled_with_noise=0.15).items():
+        scheduler = FlowMatchEulerDiscreteScheduler()
+        scheduler.set_timesteps(sigmas=linear_quadratic_schedule(4).tolist())
+        x = start
+        for step, t in enumerate(scheduler.timesteps):
+            if noise_scale > 0:
+                x = torch.where((mask > 1 - 1e-6).unsqueeze(-1), start + noise_scale * held_noise[step] * (t / 1000.0) ** 2, x)
+            timestep = torch.min(t.expand(1, 1), (1 - mask) * 1000.0)
+            prompt, unconditional = (
+                model(x, text, timestep, torch.ones(text.shape[:2]), video_coords=coordinates(grid, True), return_dict=False)[0]
+                for text in prompts)
+            velocity = rescale_noise_cfg(unconditional + 3.0 * (prompt - unconditional), prompt, 0.7)
+            stepped = scheduler.step(-velocity, t, x, per_token_timesteps=timestep, return_dict=False)[0]
+            x = torch.where((t / 1000 - 1e-6 < 1.0 - mask).unsqueeze(-1), stepped, x)
+        found[name] = x.transpose(1, 2).reshape(1, 8, *grid)
+    return found
 
 
 def write(folder):

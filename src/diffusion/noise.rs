@@ -27,6 +27,8 @@ pub enum Purpose {
     Step = 2,
     /// Noise added to latents before decoding.
     Decode = 3,
+    /// Noise that the denoiser sees on values that are held, anew at every step.
+    Held = 4,
 }
 
 /// The Philox4x32-10 bijection.
@@ -72,6 +74,19 @@ pub fn normals(seed: u64, purpose: Purpose, part: u32, count: usize) -> Vec<f32>
 /// # Errors
 /// A failed tensor operation.
 pub fn initial(seed: u64, shapes: &BTreeMap<&'static str, Vec<usize>>) -> Result<Latents> {
+    of_step(seed, Purpose::Initial, 0, shapes)
+}
+
+/// Noise of one step for every part: the counter's third word is the step times 256 plus the stream, which is numbered as in [`initial`].
+///
+/// # Errors
+/// A failed tensor operation.
+pub fn of_step(
+    seed: u64,
+    purpose: Purpose,
+    step: usize,
+    shapes: &BTreeMap<&'static str, Vec<usize>>,
+) -> Result<Latents> {
     let mut latents = Latents::default();
     let mut next_stream = 1;
     for (name, shape) in shapes {
@@ -81,7 +96,7 @@ pub fn initial(seed: u64, shapes: &BTreeMap<&'static str, Vec<usize>>) -> Result
             next_stream += 1;
             next_stream - 1
         };
-        let values = normals(seed, Purpose::Initial, stream, shape.iter().product());
+        let values = normals(seed, purpose, (step as u32) << 8 | stream, shape.iter().product());
         latents.parts.insert(name, Tensor::from_vec(values, shape.as_slice(), &Device::Cpu)?);
     }
     Ok(latents)
@@ -130,6 +145,18 @@ mod tests {
         assert_ne!(normals(7, Purpose::Initial, 1, 8), values[..8]);
         assert_ne!(normals(7, Purpose::Decode, 0, 8), values[..8]);
         assert_ne!(normals(8, Purpose::Initial, 0, 8), values[..8]);
+    }
+
+    #[test]
+    fn every_step_and_every_part_has_its_own_noise() {
+        let shapes = [("control", vec![2]), ("latents", vec![2])].into();
+        let values = |step| of_step(7, Purpose::Step, step, &shapes).unwrap().parts;
+        let (first, second) = (values(0), values(1));
+        let vector = |tensor: &Tensor| tensor.to_vec1::<f32>().unwrap();
+        assert_eq!(vector(&first["latents"]), normals(7, Purpose::Step, 0, 2));
+        assert_eq!(vector(&first["control"]), normals(7, Purpose::Step, 1, 2));
+        assert_eq!(vector(&second["latents"]), normals(7, Purpose::Step, 256, 2));
+        assert_eq!(vector(&second["control"]), normals(7, Purpose::Step, 257, 2));
     }
 
     #[test]

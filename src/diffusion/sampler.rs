@@ -96,6 +96,23 @@ pub fn expected(x: &Latents, velocity: &Latents, sigma: f64, constraints: &[Cons
     Ok(clean)
 }
 
+/// What the denoiser is shown instead of `x`, so that a picture that is held does not freeze the clip: `value + amount * noise` where a
+/// constraint holds to the end. The run itself keeps the values as they are. LTX-Video's `amount` is 0.15 times the noise level squared.
+///
+/// # Errors
+/// Parts of different names or shapes.
+///
+/// # Source
+/// `add_noise_to_image_conditioning_latents` of diffusers 0.42.1 and Lightricks/LTX-Video, which leave the last noise on the values.
+pub fn with_noise_on_held(x: &Latents, constraints: &[Constraint], noise: &Latents, amount: f64) -> Result<Latents> {
+    let mut shown = x.clone();
+    for constraint in constraints {
+        let value = (&constraint.value + (&noise.parts[constraint.part] * amount)?)?;
+        hold(&mut shown, &[Constraint { value, ..constraint.clone() }], 0.0)?;
+    }
+    Ok(shown)
+}
+
 fn clean(x: &Latents, velocity: &Latents, sigma: f64) -> Result<Latents> {
     let mut clean = x.clone();
     for (name, part) in &mut clean.parts {
@@ -227,6 +244,18 @@ mod tests {
         );
         assert_eq!(values(&result.unwrap()), [5.5, 9.0]);
         assert_eq!(asked, [0]);
+    }
+
+    #[test]
+    fn noise_is_shown_only_on_what_is_held_to_the_end() {
+        let constraint = Constraint {
+            part: "latents",
+            mask: Tensor::new(&[1f32, 0.9, 0.0], &Device::Cpu).unwrap(),
+            value: Tensor::new(&[5f32, 5.0, 5.0], &Device::Cpu).unwrap(),
+        };
+        let x = latents(&[1.0, 2.0, 3.0]);
+        let shown = with_noise_on_held(&x, &[constraint], &latents(&[8.0, 8.0, 8.0]), 0.25).unwrap();
+        assert_eq!(values(&shown), [7.0, 2.0, 3.0]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use stir::models::ltx::transformer::TransformerInputs;
 use crate::fixture::{Fixture, assert_close, fixture, values};
 use crate::ltx_transformer::{FPS, GRID, tiny};
 
-/// Roundings to float32: MEASURED.
+/// Roundings to float32: measured 6.0e-8.
 const LEVELS: f64 = 2e-7;
 /// float32 on both sides: measured 7.2e-8.
 const TOLERANCE: f64 = 3e-7;
@@ -112,26 +112,25 @@ fn guidance_formulas_are_those_of_diffusers() {
     }
 }
 
-/// Frame 0 is held, the prompts differ in length, guidance 3 with rescale 0.7.
-#[test]
-fn four_guided_steps_end_where_diffusers_ends() {
-    let reference = fixture("ltx/run.safetensors");
+/// Frame 0 is held, the prompts differ in length, guidance 3 with rescale 0.7; `noise_scale` is that of the noise shown on frame 0.
+fn guided_run(reference: &Fixture, noise_scale: f64) -> Tensor {
     let network = tiny("transformer_20", DType::F32);
     let rope = Rope::new(network.config(), GRID, FPS, &Device::Cpu).unwrap();
     let [prompt, unconditional] =
         ["prompt", "unconditional"].map(|name| network.context(&reference.get(name)).unwrap());
     let (noise, clean) = (reference.get("noise"), reference.get("clean"));
     let rest = noise.narrow(2, 1, GRID.frames - 1).unwrap();
-    let held = Tensor::cat(&[clean.ones_like().unwrap(), rest.zeros_like().unwrap()], 2).unwrap();
-    let value = Tensor::cat(&[clean, rest], 2).unwrap();
-    let constraint = Constraint { part: "latents", mask: held, value: value.clone() };
+    let mask = Tensor::cat(&[clean.ones_like().unwrap(), rest.zeros_like().unwrap()], 2).unwrap();
+    let constraint = [Constraint { part: "latents", mask, value: Tensor::cat(&[clean, rest], 2).unwrap() }];
 
     let sigmas = schedule(Spacing::LinearQuadratic, Mu::Constant(0.0), None).levels(4, GRID.tokens());
-    let sampled = sampler::euler(latents(noise), &sigmas, &[constraint], |x, sigma, _| {
+    let sampled = sampler::euler(latents(noise), &sigmas, &constraint, |x, sigma, step| {
+        let held_noise = latents(reference.get("held_noise").get(step)?);
+        let shown = sampler::with_noise_on_held(x, &constraint, &held_noise, noise_scale * sigma * sigma)?;
         let levels = FrameLevels::new(&[0.0, sigma, sigma]);
         let predict = |context: &Tensor| -> Result<Latents> {
             let inputs = TransformerInputs {
-                latents: &x.parts["latents"],
+                latents: &shown.parts["latents"],
                 levels: &levels,
                 context,
                 rope: &rope,
@@ -144,8 +143,25 @@ fn four_guided_steps_end_where_diffusers_ends() {
         guidance::rescaled(&guided, &prompted, 0.7)
     })
     .unwrap();
-    let sampled = &sampled.parts["latents"];
-    assert_close("sampled", &values(sampled), &reference.values("sampled"), RUN_TOLERANCE);
-    let first = |tensor: &Tensor| values(&tensor.narrow(2, 0, 1).unwrap());
-    assert_eq!(first(sampled), first(&value), "frame 0 is restored exactly");
+    sampled.parts["latents"].clone()
+}
+
+#[test]
+fn four_guided_steps_end_where_diffusers_ends() {
+    let reference = fixture("ltx/run.safetensors");
+    let found = guided_run(&reference, 0.0);
+    assert_close("sampled", &values(&found), &reference.values("sampled"), RUN_TOLERANCE);
+    assert_eq!(values(&found.narrow(2, 0, 1).unwrap()), reference.values("clean"), "frame 0 is kept exactly");
+}
+
+/// Frame 0 is compared with the clean one: diffusers leaves the last noise on it.
+#[test]
+fn noise_on_the_held_frame_changes_the_others_as_in_diffusers() {
+    let reference = fixture("ltx/run.safetensors");
+    let found = guided_run(&reference, 0.15);
+    let rest = |tensor: &Tensor| values(&tensor.narrow(2, 1, GRID.frames - 1).unwrap());
+    let expected = rest(&reference.get("sampled_with_noise"));
+    assert_close("sampled_with_noise", &rest(&found), &expected, RUN_TOLERANCE);
+    assert_ne!(expected, rest(&reference.get("sampled")));
+    assert_eq!(values(&found.narrow(2, 0, 1).unwrap()), reference.values("clean"), "frame 0 is kept exactly");
 }

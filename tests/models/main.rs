@@ -3,6 +3,7 @@
 #[path = "../support/fixture.rs"]
 mod fixture;
 
+mod ltx_manifest;
 mod ltx_schedule;
 mod ltx_transformer;
 mod model_paths;

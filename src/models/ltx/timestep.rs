@@ -23,6 +23,12 @@ pub struct FrameLevels {
 }
 
 impl FrameLevels {
+    /// The levels of a step from `sigma`, where every latent frame is held with a strength in 0 to 1: a frame held with strength 1 is clean,
+    /// and no frame is noisier than what is held of it.
+    pub fn held(strengths: &[f64], sigma: f64) -> Self {
+        Self::new(&strengths.iter().map(|strength| sigma.min(1.0 - strength)).collect::<Vec<_>>())
+    }
+
     /// `frames`: the noise level of every latent frame, in 0 to 1.
     pub fn new(frames: &[f64]) -> Self {
         let mut levels: Vec<f64> = Vec::new();
@@ -110,6 +116,12 @@ mod tests {
     fn a_clip_with_a_clean_first_frame_has_two_levels() {
         let levels = FrameLevels::new(&[0.0, 0.75, 0.75, 0.75]);
         assert_eq!(levels, FrameLevels { levels: vec![0.0, 0.75], frames: vec![0, 1, 1, 1] });
+    }
+
+    #[test]
+    fn a_held_frame_waits_at_its_own_level() {
+        assert_eq!(FrameLevels::held(&[1.0, 0.25, 0.0], 0.9), FrameLevels::new(&[0.0, 0.75, 0.9]));
+        assert_eq!(FrameLevels::held(&[1.0, 0.25, 0.0], 0.5), FrameLevels::new(&[0.0, 0.5, 0.5]));
     }
 
     #[test]
