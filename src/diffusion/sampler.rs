@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(values(&result.unwrap()), [0.7, 0.25]);
     }
 
-    /// By hand, with the velocity 1 everywhere: strengths 1, 0.5 and 0.25 are held, then from levels below 0 (never), 0.5 and 0.75 denoised.
+    /// By hand, with the velocity 1 everywhere: strength 0.5 is denoised from level 0.5 on, 0.25 from 0.75 on, 1 never.
     #[test]
     fn a_weak_constraint_joins_the_rest_below_its_level() {
         let constraint = Constraint {
@@ -220,8 +220,8 @@ mod tests {
             seen.push(values(x));
             Ok(latents(&[1.0; 4]))
         });
-        assert_eq!(seen[1..], [[7.0, 7.0, 7.0, 0.75], [7.0, 7.0, 7.0, 0.5], [7.0, 7.0, 6.75, 0.25]]);
-        assert_eq!(values(&result.unwrap()), [7.0, 6.75, 6.5, 0.0]);
+        assert_eq!(seen[1..], [[7.0, 7.0, 7.0, 0.75], [7.0, 7.0, 6.75, 0.5], [7.0, 6.75, 6.5, 0.25]]);
+        assert_eq!(values(&result.unwrap()), [7.0, 6.5, 6.25, 0.0]);
     }
 
     /// By hand, with the velocity 1: 5 - 1 = 4, half of it and half of the noise 8 is 6; then 6 - 0.5 = 5.5 without noise.

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use candle_core::{DType, Device, Tensor};
+use stir::error::Result;
 use stir::models::ltx::block::PerturbationMode;
 use stir::models::ltx::config::TransformerConfig;
 use stir::models::ltx::keys;
@@ -46,17 +47,21 @@ pub fn tiny(name: &str, dtype: DType) -> Transformer {
 }
 
 /// The fixture's inputs: frame 0 is clean, the others are at its noise level.
-fn velocity(network: &Transformer, cases: &Fixture, perturbation: Option<&Perturbation>) -> Tensor {
+fn try_velocity(network: &Transformer, cases: &Fixture, perturbation: Option<&Perturbation>) -> Result<Tensor> {
     let sigma = cases.values("sigma")[0];
-    let rope = Rope::new(network.config(), GRID, FPS, &Device::Cpu).unwrap();
+    let rope = Rope::new(network.config(), GRID, FPS, &Device::Cpu)?;
     let inputs = TransformerInputs {
         latents: &cases.get("latents"),
         levels: &FrameLevels::new(&[0.0, sigma, sigma]),
-        context: &network.context(&cases.get("text")).unwrap(),
+        context: &network.context(&cases.get("text"))?,
         rope: &rope,
         perturbation,
     };
-    network.forward(&inputs).unwrap()
+    network.forward(&inputs)
+}
+
+fn velocity(network: &Transformer, cases: &Fixture, perturbation: Option<&Perturbation>) -> Tensor {
+    try_velocity(network, cases, perturbation).unwrap()
 }
 
 fn cases(name: &str) -> Fixture {
@@ -183,4 +188,19 @@ fn inputs_that_do_not_fit_are_refused() {
     assert!(message.contains("rotary positions") && message.contains("[16, 20]"), "{message}");
     let message = refused(&[0.0, 0.5, 0.5], &fitting, Some(&beyond));
     assert!(message.contains("from 0 to 2, found 19"), "{message}");
+}
+
+/// The last block's weights are spoilt, and before it everything is finite.
+#[test]
+fn a_velocity_that_is_not_finite_names_the_block_where_that_began() {
+    let name = "transformer_20";
+    let mut tensors =
+        candle_core::safetensors::load_buffer(&bytes(&format!("{name}.safetensors")), &Device::Cpu).unwrap();
+    let spoilt = tensors.get_mut("transformer_blocks.2.ff.net.2.bias").unwrap();
+    *spoilt = (&*spoilt * f64::NAN).unwrap();
+    let network =
+        load(&config(name, true), &safetensors::serialize(&tensors, None).unwrap(), KeyMap::IDENTITY, DType::F32);
+    let error = try_velocity(&network, &cases(name), None).unwrap_err();
+    assert!(error.to_string().contains("after block 2: wanted finite values"), "{error}");
+    assert_eq!(error.exit_code(), 1);
 }

@@ -93,23 +93,38 @@ impl Transformer {
     /// The velocity `noise - clean`, `[B, C, F, H, W]`, float32.
     ///
     /// # Errors
-    /// Inputs that do not fit each other or the network, a perturbed block that the network lacks, or a failed tensor operation.
+    /// Inputs that do not fit each other or the network, a perturbed block that the network lacks, a velocity that is not finite (the
+    /// error names the block where that began), or a failed tensor operation.
     pub fn forward(&self, inputs: &TransformerInputs) -> Result<Tensor> {
-        let (batch, channels, frames, height, width) = inputs.latents.dims5()?;
         self.check(inputs)?;
+        let velocity = self.predict(inputs, |_, _| Ok(()))?;
+        if !is_finite(&velocity)? {
+            // To look after every block makes a device wait for each, so it is only done now, when the clip is lost anyway.
+            return self.predict(inputs, expect_finite).and_then(|velocity| {
+                expect_finite("the output", &velocity)?;
+                Ok(velocity)
+            });
+        }
+        Ok(velocity)
+    }
+
+    /// `look(place, hidden state)` is called before the blocks and after each of them.
+    fn predict(&self, inputs: &TransformerInputs, look: impl Fn(&str, &Tensor) -> Result<()>) -> Result<Tensor> {
         let levels = self.time.forward(inputs.levels)?;
         let known = BlockInputs { context: inputs.context, modulation: &levels.modulation, rope: inputs.rope };
 
         let weight = self.input.weight();
         let tokens = inputs.latents.flatten_from(2)?.transpose(1, 2)?.to_device(weight.device())?;
         let mut x = self.input.forward(&tokens.to_dtype_of(weight)?.contiguous()?)?;
+        look("the input layer", &x)?;
         for (index, block) in self.blocks.iter().enumerate() {
             x = block.forward(&x, &known, inputs.perturbed(index))?;
+            look(&format!("block {index}"), &x)?;
         }
         let rows = levels.embedding.broadcast_add(&self.output_table)?;
         let x = modulated(&layer_norm(&x)?, &rows, 0)?.to_dtype_of(&x)?;
         let velocity = self.output.forward(&x)?.to_dtype(DType::F32)?;
-        Ok(velocity.transpose(1, 2)?.reshape((batch, channels, frames, height, width))?)
+        Ok(velocity.transpose(1, 2)?.reshape(inputs.latents.shape())?)
     }
 
     fn check(&self, inputs: &TransformerInputs) -> Result<()> {
@@ -151,6 +166,19 @@ impl TransformerInputs<'_> {
             .filter(|perturbation| perturbation.blocks.contains(&index))
             .map(|perturbation| perturbation.mode)
     }
+}
+
+/// NaN and infinity both survive a sum of magnitudes; a sum of values that are finite and of a sensible size stays finite.
+fn is_finite(x: &Tensor) -> Result<bool> {
+    Ok(x.to_dtype(DType::F32)?.abs()?.sum_all()?.to_scalar::<f32>()?.is_finite())
+}
+
+fn expect_finite(place: &str, x: &Tensor) -> Result<()> {
+    if is_finite(x)? {
+        return Ok(());
+    }
+    let hint = "try --dtype f32 or another seed, and report it with the exact command";
+    Err(Error::run(format!("the transformer after {place}"), "finite values", "NaN or infinity", hint))
 }
 
 /// `x: [B, N, D]` of any type to mean 0 and variance 1; float32.
