@@ -1,5 +1,6 @@
 //! Where clips go, and what can be said about that before anything runs.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Metadata};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -56,9 +57,7 @@ fn check_png_folder(target: &Path, input: Option<&Path>) -> Result<()> {
     check_not_input(target, input)?;
     png_folder::check_replaceable(target)?;
     check_not_mounted(target)?;
-    staging::Staged::folder(target, true)?;
-    warn_of_leftovers(target);
-    Ok(())
+    staging::Staged::folder(target, true).map(drop)
 }
 
 /// Like [`check_target`], for any other file.
@@ -71,13 +70,40 @@ pub fn check_file(target: &Path, replace: bool, input: Option<&Path>) -> Result<
     }
     check_not_input(target, input)?;
     check_not_folder(target)?;
-    staging::Staged::file(target, true)?;
-    warn_of_leftovers(target);
+    staging::Staged::file(target, true).map(drop)
+}
+
+/// Checks that each of these outputs of one run, whose folders are there, has a place of its own: no other has the same name, and none
+/// lies in a folder that another replaces as a whole.
+///
+/// # Errors
+/// The first output that is in another's way.
+pub fn check_apart(outputs: &[PathBuf]) -> Result<()> {
+    let refused =
+        |wanted: &str, found: String| Err(Error::input("outputs", wanted, found, "give one of them another name"));
+    let mut taken = BTreeSet::new();
+    let mut folders: BTreeMap<&Path, PathBuf> = BTreeMap::new();
+    for output in outputs {
+        // One folder may have several names, and many outputs share one.
+        let folder = staging::folder_of(output);
+        let folder =
+            folders.entry(folder).or_insert_with(|| folder.canonicalize().unwrap_or_else(|_| folder.to_owned()));
+        if !taken.insert(folder.join(output.file_name().unwrap_or_default())) {
+            return refused("a name of its own for each", format!("{} twice", output.display()));
+        }
+    }
+    for output in &taken {
+        if let Some(outer) = output.ancestors().skip(1).find(|outer| taken.contains(*outer)) {
+            let found = format!("{} in {}, which is replaced as a whole", output.display(), outer.display());
+            return refused("a place outside each other", found);
+        }
+    }
     Ok(())
 }
 
-fn warn_of_leftovers(target: &Path) {
-    for path in staging::leftovers(target) {
+/// Names what runs that were killed have left of these outputs.
+pub fn warn_of_leftovers(outputs: &[PathBuf]) {
+    for path in staging::leftovers(outputs) {
         tracing::warn!("{} is from a run that was killed; remove it if no other machine is writing it", path.display());
     }
 }
