@@ -29,7 +29,7 @@ pub enum Size {
     Width(usize),
     /// This height; the width follows from the picture.
     Height(usize),
-    /// Exactly this; the picture covers it and is cropped in the centre.
+    /// Exactly this; [`Request::fit`] says how the picture fills it.
     Exact {
         /// Width in pixels.
         width: usize,
