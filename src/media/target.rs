@@ -24,19 +24,19 @@ pub struct Target {
 }
 
 /// Checks, in milliseconds, that a clip can be written to `target`: a format that this build can write, a folder that can be
-/// written to, nothing there that must not be replaced, and not the picture itself, `input`.
+/// written to, nothing there that must not be replaced, and none of the files that the run reads, `inputs`.
 ///
 /// # Errors
 /// What is in the way.
-pub fn check_target(target: &Target, input: Option<&Path>) -> Result<()> {
+pub fn check_target(target: &Target, inputs: &[&Path]) -> Result<()> {
     if target.format == OutputFormat::PngFolder {
         if !target.replace {
             check_free(&target.path)?;
         }
-        return check_png_folder(&target.path, input);
+        return check_png_folder(&target.path, inputs);
     }
     super::check_encoder(target)?;
-    check_file(&target.path, target.replace, input)
+    check_file(&target.path, target.replace, inputs)
 }
 
 /// Checks that `target` can hold such a clip: a size and a frame rate that the format has, and, where it can be known, enough space on
@@ -53,8 +53,8 @@ pub fn check_clip(target: &Target, clip: &Clip) -> Result<()> {
     disk_space::check(target, clip)
 }
 
-fn check_png_folder(target: &Path, input: Option<&Path>) -> Result<()> {
-    check_not_input(target, input)?;
+fn check_png_folder(target: &Path, inputs: &[&Path]) -> Result<()> {
+    check_not_input(target, inputs)?;
     png_folder::check_replaceable(target)?;
     check_not_mounted(target)?;
     staging::Staged::folder(target, true).map(drop)
@@ -64,11 +64,11 @@ fn check_png_folder(target: &Path, input: Option<&Path>) -> Result<()> {
 ///
 /// # Errors
 /// What is in the way.
-pub fn check_file(target: &Path, replace: bool, input: Option<&Path>) -> Result<()> {
+pub fn check_file(target: &Path, replace: bool, inputs: &[&Path]) -> Result<()> {
     if !replace {
         check_free(target)?;
     }
-    check_not_input(target, input)?;
+    check_not_input(target, inputs)?;
     check_not_folder(target)?;
     staging::Staged::file(target, true).map(drop)
 }
@@ -121,23 +121,27 @@ pub(super) fn check_free(target: &Path) -> Result<()> {
     }
 }
 
-fn check_not_input(target: &Path, input: Option<&Path>) -> Result<()> {
-    let Some(input) = input else { return Ok(()) };
-    let within = matches!(
-        (target.canonicalize(), input.canonicalize()),
-        (Ok(target), Ok(input)) if input.starts_with(&target)
-    );
-    let linked =
-        matches!((fs::metadata(target), fs::metadata(input)), (Ok(target), Ok(input)) if same_file(&target, &input));
-    if within || linked {
-        return Err(Error::input(
+fn check_not_input(target: &Path, inputs: &[&Path]) -> Result<()> {
+    let replaced = |input: &&&Path| {
+        let within = matches!(
+            (target.canonicalize(), input.canonicalize()),
+            (Ok(target), Ok(input)) if input.starts_with(&target)
+        );
+        let linked = matches!(
+            (fs::metadata(target), fs::metadata(input)),
+            (Ok(target), Ok(input)) if same_file(&target, &input)
+        );
+        within || linked
+    };
+    match inputs.iter().find(replaced) {
+        None => Ok(()),
+        Some(input) => Err(Error::input(
             format!("output {}", target.display()),
-            "another file than the input picture, and not the folder that holds it",
+            "another file than those that are read, and not a folder that holds one",
             format!("the input {}", input.display()),
-            "choose another output: this one would replace the picture",
-        ));
+            "choose another output: this one would replace the input",
+        )),
     }
-    Ok(())
 }
 
 /// Two names of one file, by a hard link for instance.

@@ -146,23 +146,32 @@ impl Request {
     /// # Errors
     /// A place that cannot be written to, that must not be replaced, that two outputs share, or that lies in a folder of frames.
     pub fn check_targets(&self) -> Result<()> {
-        let input = self.image.path();
+        let inputs = self.inputs();
         let mut paths: Vec<PathBuf> = Vec::new();
         for index in 0..self.count {
             let targets = [Some(self.target(index)), self.frames_target(index), self.preview_target(index)];
             for target in targets.into_iter().flatten() {
-                media::check_target(&target, input)?;
+                media::check_target(&target, &inputs)?;
                 paths.push(target.path);
             }
             if let Some(file) = &self.save_latents {
                 let file = self.path(file, index);
-                media::check_file(&file, self.output.replace, input)?;
+                media::check_file(&file, self.output.replace, &inputs)?;
                 paths.push(file);
             }
         }
         media::check_apart(&paths)?;
         media::warn_of_leftovers(&paths);
         Ok(())
+    }
+
+    /// The files that the run reads, so that no output replaces them.
+    fn inputs(&self) -> Vec<&Path> {
+        let mark = match &self.watermark {
+            Some(Watermark::Picture(path)) => Some(path.as_path()),
+            Some(Watermark::Text(_)) | None => None,
+        };
+        [self.image.path(), self.noise.as_deref(), mark].into_iter().flatten().collect()
     }
 
     /// Checks that every output can hold `clip`: the clip itself, its frames and its preview.

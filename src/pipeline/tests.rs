@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::latents::{Constraint, Latents};
 use crate::media::framing::Fit;
 use crate::media::image::{ImageSource, ReadOptions};
+use crate::media::watermark::Watermark;
 use crate::media::{OutputFormat, Target};
 use crate::models::{
     Branch, Conditioning, DecodeState, Decoder, Defaults, Denoiser, Family, ImageCondition, ImageEncoder, MotionPrompt,
@@ -283,6 +284,23 @@ fn two_outputs_of_one_place_are_refused() {
     assert!(error.contains("which is replaced as a whole"), "{error}");
     let beside = Request { save_frames: Some(folder.0.join("frames/")), ..request(folder.0.join("frames.y4m")) };
     beside.check_targets().unwrap();
+}
+
+#[test]
+fn no_file_that_is_read_is_replaced() {
+    let folder = Folder::new("inputs");
+    let file = folder.0.join("values.safetensors");
+    std::fs::write(&file, "values").unwrap();
+    let save_latents = Some(file.clone());
+    let plain = Request { save_latents, ..request(folder.0.join("clip.y4m")) };
+    plain.check_targets().unwrap();
+    for reading in [
+        Request { noise: Some(file.clone()), ..plain.clone() },
+        Request { image: ImageSource::File(file.clone()), ..plain.clone() },
+        Request { watermark: Some(Watermark::Picture(file.clone())), ..plain },
+    ] {
+        assert!(reading.check_targets().unwrap_err().to_string().contains("found the input "));
+    }
 }
 
 #[test]
