@@ -50,7 +50,7 @@ pub(super) fn path(option: &str, value: &OsStr) -> Result<PathBuf> {
 const MOST_SHOWN: usize = 60;
 
 /// How a value is shown in a message: numbers as they are, everything else in quotes, and cut where it is long.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     match text.char_indices().nth(MOST_SHOWN) {
         Some((end, _)) => format!("\"{}...\"", &text[..end]),
         None if text.parse::<f64>().is_ok() => text.to_owned(),

@@ -196,7 +196,7 @@ fn limits_of_quality_are_named_with_the_option_that_lifts_them() {
             299,
             Some("wanted a short side of 300 pixels or more, found 400x299 pixels; choose a larger picture, or"),
         ),
-        (751, 300, Some("wanted an aspect from 2:5 to 5:2, found 751x300 pixels, 2.50:1; crop the picture, or")),
+        (751, 300, Some("wanted an aspect from 2:5 to 5:2, found 751x300 pixels, 2.51:1; crop the picture, or")),
         (300, 900, Some("wanted an aspect from 2:5 to 5:2, found 300x900 pixels, 1:3.00; crop the picture, or")),
     ] {
         let path = folder.write("picture.png", &encoded(&dynamic(&drawing(width, height, 0)), ImageFormat::Png));
