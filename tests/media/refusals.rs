@@ -217,7 +217,7 @@ fn a_turned_picture_is_measured_as_it_is_seen() {
     let path = Folder::new("turned");
     let turned = [&wide[..2], &super::reading::exif_segment(6), &wide[2..]].concat();
     let message = refusal(open_within_limits(&path.write("turned.jpg", &turned)));
-    assert!(message.contains("found 300x1000 pixels, 1:3.33"), "{message}");
+    assert!(message.contains("found 300x1000 pixels, 1:3.34"), "{message}");
 }
 
 #[test]
