@@ -192,7 +192,7 @@ fn limits_of_quality_are_named_with_the_option_that_lifts_them() {
             299,
             Some("wanted a short side of 300 pixels or more, found 400x299 pixels; choose a larger picture, or"),
         ),
-        (751, 300, Some("wanted an aspect from 2:5 to 5:2, found 751x300 pixels, 2.50:1; crop the picture, or")),
+        (751, 300, Some("wanted an aspect from 2:5 to 5:2, found 751x300 pixels, 2.51:1; crop the picture, or")),
         (300, 900, Some("wanted an aspect from 2:5 to 5:2, found 300x900 pixels, 1:3.00; crop the picture, or")),
     ] {
         let path = folder.write("picture.png", &encoded(&dynamic(&drawing(width, height, 0)), ImageFormat::Png));
@@ -213,7 +213,7 @@ fn a_turned_picture_is_measured_as_it_is_seen() {
     let path = Folder::new("turned");
     let turned = [&wide[..2], &super::reading::exif_segment(6), &wide[2..]].concat();
     let message = refusal(open_within_limits(&path.write("turned.jpg", &turned)));
-    assert!(message.contains("found 300x1000 pixels, 1:3.33"), "{message}");
+    assert!(message.contains("found 300x1000 pixels, 1:3.34"), "{message}");
 }
 
 #[test]
