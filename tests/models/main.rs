@@ -2,7 +2,10 @@
 
 #[path = "../support/fixture.rs"]
 mod fixture;
+#[path = "../support/scratch.rs"]
+mod scratch;
 
+mod ltx_text;
 mod model_paths;
 mod sway_codec;
 mod sway_decoder;
@@ -15,3 +18,4 @@ mod sway_manifest;
 mod sway_rewrite;
 mod sway_text;
 mod sway_threads;
+mod weights_files;
