@@ -74,7 +74,7 @@ impl Stored<'_> {
     pub fn rows(&self, rows: &[u32], dtype: DType) -> Found<Tensor> {
         match self {
             Self::Plain(view) => {
-                let row_bytes = view.data().len() / view.shape()[0];
+                let row_bytes = view.data().len() / view.shape()[0].max(1);
                 let bytes: Vec<u8> = rows
                     .iter()
                     .flat_map(|row| &view.data()[*row as usize * row_bytes..][..row_bytes])

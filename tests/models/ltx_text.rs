@@ -95,12 +95,57 @@ fn what_is_no_tokenizer_is_refused() {
     assert!(absent.to_string().contains("nowhere"), "{absent}");
 }
 
+/// Bytes changed at random never make the program fail, whatever they make of the model.
+#[test]
+fn a_damaged_model_is_refused_or_used_but_never_a_crash() {
+    let model = std::fs::read(repository(FIXTURES).join("tokenizer/spiece.model")).unwrap();
+    let scratch = Scratch::new("damaged-model");
+    let mut state = 1u64;
+    let mut random = |limit: usize| {
+        state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (state >> 33) as usize % limit
+    };
+    let (mut refused, mut used) = (0, 0);
+    for _ in 0..200 {
+        let mut changed = model.clone();
+        for _ in 0..8 {
+            // Most in the pieces and the options at both ends; the rest is the table of replacements.
+            let place = [random(9000), model.len() - 1 - random(3000), random(model.len())][random(3)];
+            changed[place] = random(256) as u8;
+        }
+        std::fs::write(scratch.path("spiece.model"), changed).unwrap();
+        match Tokenizer::open(scratch.folder()) {
+            Ok(tokenizer) => {
+                used += 1;
+                tokenizer.encode("ﬁne ½ e\u{301}te\u{301} <camera> moves").unwrap();
+            }
+            Err(error) => {
+                refused += 1;
+                assert_eq!(error.exit_code(), 2);
+            }
+        }
+    }
+    assert!(refused > 10 && used > 10, "{refused} refused, {used} used");
+}
+
 fn encoder_files() -> WeightFiles {
     WeightFiles::open(&repository(FIXTURES).join("text_encoder")).unwrap()
 }
 
 fn config() -> Config {
     Config::read(&repository(FIXTURES).join("text_encoder/config.json")).unwrap()
+}
+
+#[test]
+fn a_folder_is_configured_by_its_file_and_a_file_by_its_shapes() {
+    let files = encoder_files();
+    let store = store(&files, DType::F32);
+    let folder = repository(FIXTURES).join("text_encoder");
+    assert_eq!(Config::open(&folder, &store).unwrap(), config());
+    assert_eq!(Config::open(&folder.join("model.safetensors"), &store).unwrap(), config());
+    let scratch = Scratch::new("t5-config-damaged");
+    std::fs::write(scratch.path("config.json"), "{").unwrap();
+    assert_eq!(Config::open(scratch.folder(), &store).unwrap_err().exit_code(), 2);
 }
 
 fn store(files: &WeightFiles, dtype: DType) -> Store<'_> {
@@ -152,12 +197,12 @@ fn reading_layer_by_layer_changes_nothing() {
     }
 }
 
-/// Bfloat16 has 8 bits of mantissa: measured against float32, three layers come to TOLERANCE of the largest value.
+/// Bfloat16 rounds to 8 bits at every step: measured 0.013 of the largest value after three layers.
 #[test]
 fn bfloat16_is_float32_up_to_its_rounding() {
     let outputs = encode(&encoder_files(), DType::BF16, Residency::Whole, &NAMES);
     assert!(outputs.iter().all(|output| output.dtype() == DType::BF16));
-    assert_outputs(&outputs, &NAMES, 0.05);
+    assert_outputs(&outputs, &NAMES, 0.026);
 }
 
 #[test]
@@ -184,8 +229,8 @@ fn a_single_float16_file_with_two_copies_of_the_embedding_is_read() {
         let copy = (name == "shared.weight").then(|| ("encoder.embed_tokens.weight".to_owned(), half.clone()));
         [(name, half)].into_iter().chain(copy).collect()
     });
-    // The weights' rounding to 11 bits.
-    assert_outputs(&encode(&files, DType::F32, Residency::Layer, &NAMES), &NAMES, 0.01);
+    // The weights' rounding to 11 bits: measured 0.001.
+    assert_outputs(&encode(&files, DType::F32, Residency::Layer, &NAMES), &NAMES, 0.002);
 }
 
 #[test]
@@ -252,10 +297,11 @@ fn gguf(scratch: &Scratch, kind: GgmlDType) -> WeightFiles {
     WeightFiles::open(&scratch.path("t5.gguf")).unwrap()
 }
 
-/// Blocks of 32 values with one scale: 8 bits each come to 1 %, 4 bits to 20 % of the largest value in this small network.
+/// Measured 0.0009, 0.028 and 0.42 of the largest value: with rows of one to three blocks nothing averages out, and 4 bits check the names
+/// and the types more than the numbers.
 #[test]
 fn quantized_encoders_are_near_the_dense_one() {
-    for (kind, tolerance) in [(GgmlDType::F16, 0.01), (GgmlDType::Q8_0, 0.1), (GgmlDType::Q4_0, 0.8)] {
+    for (kind, tolerance) in [(GgmlDType::F16, 0.002), (GgmlDType::Q8_0, 0.056), (GgmlDType::Q4_0, 0.6)] {
         let scratch = Scratch::new(&format!("t5-{kind:?}"));
         let files = gguf(&scratch, kind);
         assert_eq!(files.metadata().unwrap()["general.architecture"], "t5encoder");
@@ -296,7 +342,7 @@ fn configs_of_other_encoders_are_refused_with_the_field() {
         ("\"model_type\": \"t5\"", "\"model_type\": \"umt5\"", "`model_type`"),
         ("\"num_heads\": 4,", "", "num_heads"),
         ("\"num_heads\": 4,", "\"num_heads\": 0,", "size of 0"),
-        ("\"d_ff\": 96", "\"d_ff\": -96", "d_ff"),
+        ("\"d_ff\": 96", "\"d_ff\": -96", "-96"),
         ("num_buckets\": 32", "num_buckets\": 30", "30 buckets"),
         ("{", "{\"quantization_config\": {},", "`quantization_config`"),
     ] {
@@ -304,7 +350,7 @@ fn configs_of_other_encoders_are_refused_with_the_field() {
         assert_ne!(changed, text, "{from}");
         std::fs::write(scratch.path("config.json"), changed).unwrap();
         let error = Config::read(&scratch.path("config.json")).unwrap_err();
-        assert!(error.to_string().contains(named) || named.starts_with("d_ff"), "{named}: {error}");
+        assert!(error.to_string().contains(named), "{named}: {error}");
         assert_eq!(error.exit_code(), 2);
     }
 }

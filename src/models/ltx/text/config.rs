@@ -55,6 +55,15 @@ fn default_epsilon() -> f64 {
 }
 
 impl Config {
+    /// Of the checkpoint at `path`, opened as `store`: a folder's `config.json`, else by [`Config::of_shapes`].
+    ///
+    /// # Errors
+    /// As [`Config::read`] and [`Config::of_shapes`].
+    pub fn open(path: &Path, store: &Store) -> Result<Self> {
+        let file = path.join("config.json");
+        if file.exists() { Self::read(&file) } else { Self::of_shapes(store) }
+    }
+
     /// Reads transformers' `config.json`.
     ///
     /// # Errors
