@@ -10,6 +10,7 @@ pub mod sway;
 pub use location::Location;
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use candle_core::{Device, Tensor};
 use serde::Deserialize;
@@ -76,6 +77,11 @@ pub enum Branch {
     /// Without it.
     Unconditional,
 }
+
+/// Numbers of denoising steps that can be asked for: more never makes a better clip, only a later one.
+pub const STEPS: RangeInclusive<usize> = 1..=1000;
+/// Scales of classifier-free guidance that can be asked for.
+pub const GUIDANCE_SCALES: RangeInclusive<f64> = 0.0..=100.0;
 
 /// What a family recommends where the user says nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]
@@ -155,6 +161,11 @@ pub trait Family {
     fn name(&self) -> &'static str;
     /// The family's recommended settings.
     fn defaults(&self) -> Defaults;
+    /// Checks, in milliseconds and before anything is encoded, that it can do what the prompt asks for.
+    ///
+    /// # Errors
+    /// What cannot be combined, such as camera commands that contradict each other.
+    fn check_prompt(&self, prompt: &MotionPrompt) -> Result<()>;
     /// The sizes and lengths that it can make; every [`Clip`] that it gets lies on this grid.
     fn grid(&self) -> Grid;
     /// The shape of every part of the latents for this clip.
