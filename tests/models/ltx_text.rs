@@ -108,9 +108,9 @@ fn a_damaged_model_is_refused_or_used_but_never_a_crash() {
     let (mut refused, mut used) = (0, 0);
     for _ in 0..200 {
         let mut changed = model.clone();
-        for _ in 0..8 {
-            // Most in the pieces and the options at both ends; the rest is the table of replacements.
-            let place = [random(9000), model.len() - 1 - random(3000), random(model.len())][random(3)];
+        for _ in 0..=random(3) {
+            // The pieces are at the beginning; most of the rest is the table of replacements.
+            let place = [random(9000), random(model.len()), random(model.len())][random(3)];
             changed[place] = random(256) as u8;
         }
         std::fs::write(scratch.path("spiece.model"), changed).unwrap();

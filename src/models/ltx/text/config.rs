@@ -138,7 +138,7 @@ impl Config {
             return Err(format!("a size of 0 in {self:?}"));
         }
         // A quarter of the kinds are single distances to either side, and logarithms of distances need more than that at the end.
-        if self.buckets < 4 || self.buckets % 4 != 0 || self.max_distance <= self.buckets / 4 {
+        if self.buckets < 4 || !self.buckets.is_multiple_of(4) || self.max_distance <= self.buckets / 4 {
             return Err(format!("{} buckets up to distance {}", self.buckets, self.max_distance));
         }
         if !(self.epsilon.is_finite() && self.epsilon > 0.0) {
