@@ -6,3 +6,4 @@ pub mod attention;
 pub mod convolution;
 pub mod linear;
 pub mod norm;
+pub mod projection;

@@ -1,19 +1,23 @@
-//! Safetensors checkpoints, embedded or on disk, with every tensor accounted for.
+//! Checkpoints, embedded or on disk, in one file or several, with every tensor accounted for.
 //!
 //! A network takes its tensors by name and shape. What is missing or misshapen is an error at once; what nobody took is an error at
 //! [`Store::finish`], so a checkpoint of another version never loads half.
 
 use std::cell::RefCell;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
+use candle_core::quantized::QTensor;
 use candle_core::{DType, Device, Tensor};
 use memmap2::Mmap;
-use safetensors::{Dtype, SafeTensors};
+use safetensors::SafeTensors;
 
 use crate::error::{Error, Result};
+use crate::weights::files::WeightFiles;
 use crate::weights::keymap::KeyMap;
+use crate::weights::stored::Stored;
 
 /// A checkpoint on disk, mapped into memory: pages are read when they are used and cost no memory of their own.
 #[derive(Debug)]
@@ -52,11 +56,22 @@ impl MappedFile {
 /// A parsed checkpoint that hands out its tensors and remembers which were taken.
 pub struct Store<'data> {
     name: String,
-    tensors: SafeTensors<'data>,
+    tensors: BTreeMap<String, Stored<'data>>,
     keys: KeyMap,
     taken: RefCell<BTreeSet<String>>,
     dtype: DType,
     device: Device,
+}
+
+/// A weight as it is best kept until it is used.
+#[derive(Debug, Clone)]
+pub enum Weight {
+    /// In the store's type.
+    Dense(Tensor),
+    /// In float8 (e4m3), a quarter of float32's memory: to be converted whenever it is used.
+    Float8(Tensor),
+    /// In blocks of GGUF's types.
+    Quantized(Arc<QTensor>),
 }
 
 /// Where tensors go.
@@ -78,14 +93,27 @@ impl<'data> Store<'data> {
         let tensors = SafeTensors::deserialize(bytes).map_err(|problem| {
             Error::input(format!("weights `{name}`"), "a safetensors file", problem.to_string(), "fetch the file again")
         })?;
-        Ok(Self {
+        let tensors = tensors.tensors().into_iter().map(|(name, view)| (name, Stored::Plain(view))).collect();
+        Ok(Self::of(name, tensors, keys, placement))
+    }
+
+    /// All tensors of a checkpoint on disk, whatever its format and number of files.
+    ///
+    /// # Errors
+    /// Files that are damaged, or that do not fit together: see [`WeightFiles::tensors`].
+    pub fn open(files: &'data WeightFiles, keys: KeyMap, placement: &Placement) -> Result<Self> {
+        Ok(Self::of(files.name().to_owned(), files.tensors()?, keys, placement))
+    }
+
+    fn of(name: String, tensors: BTreeMap<String, Stored<'data>>, keys: KeyMap, placement: &Placement) -> Self {
+        Self {
             name,
             tensors,
             keys,
             taken: RefCell::default(),
             dtype: placement.dtype,
             device: placement.device.clone(),
-        })
+        }
     }
 
     /// The top of the name hierarchy.
@@ -93,31 +121,75 @@ impl<'data> Store<'data> {
         Scope { store: self, prefix: String::new() }
     }
 
+    /// The shape of the tensor `name` (by our name) where there is one; taking nothing.
+    pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
+        self.tensors.get(&self.keys.to_checkpoint(name)).map(|stored| stored.shape().to_vec())
+    }
+
     /// The tensor `name` (by our name) of exactly this shape, converted to the store's type, on its device.
     ///
     /// # Errors
     /// The tensor is missing, has another shape, or is not a floating-point tensor.
     pub fn take(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
-        let key = self.keys.to_checkpoint(name);
-        let refuse = |wanted: String, found: String| {
-            let hint = "the file belongs to another version or model; fetch the one that the manifest names";
-            Error::input(format!("tensor `{key}` of weights `{}`", self.name), wanted, found, hint)
-        };
-        let view =
-            self.tensors.tensor(&key).map_err(|_| refuse(format!("shape {shape:?}"), "no such tensor".into()))?;
-        if view.shape() != shape {
-            return Err(refuse(format!("shape {shape:?}"), format!("{:?}", view.shape())));
-        }
-        let stored = match view.dtype() {
-            Dtype::F32 => DType::F32,
-            Dtype::F16 => DType::F16,
-            Dtype::BF16 => DType::BF16,
-            other => return Err(refuse("float32, float16 or bfloat16".into(), format!("{other:?}"))),
-        };
-        // Converted on the CPU: not every device can convert every type.
-        let tensor = Tensor::from_raw_buffer(view.data(), stored, shape, &Device::Cpu)?.to_dtype(self.dtype)?;
+        let (key, stored) = self.find(name, shape)?;
+        let tensor = stored.dense(self.dtype).map_err(|found| self.refuse(&key, Stored::TYPES, found))?;
         self.taken.borrow_mut().insert(key);
         Ok(tensor.to_device(&self.device)?)
+    }
+
+    /// As [`Store::take`], but what is stored in float8 or quantised stays so.
+    ///
+    /// # Errors
+    /// As [`Store::take`].
+    pub fn take_weight(&self, name: &str, shape: &[usize]) -> Result<Weight> {
+        let (key, stored) = self.find(name, shape)?;
+        let weight =
+            stored.compact(self.dtype, &self.device).map_err(|found| self.refuse(&key, Stored::TYPES, found))?;
+        self.taken.borrow_mut().insert(key);
+        Ok(weight)
+    }
+
+    /// Rows of the matrix `name` of exactly this shape, `[rows.len(), shape[1]]`, in the store's type, on its device; only they are read.
+    ///
+    /// # Errors
+    /// As [`Store::take`], and a row that is not there.
+    pub fn take_rows(&self, name: &str, shape: [usize; 2], rows: &[u32]) -> Result<Tensor> {
+        let (key, stored) = self.find(name, &shape)?;
+        if let Some(row) = rows.iter().find(|row| **row as usize >= shape[0]) {
+            let hint = "use the tokenizer that belongs to the text encoder";
+            let thing = format!("row {row} of tensor `{key}` of weights `{}`", self.name);
+            return Err(Error::input(thing, format!("less than {}", shape[0]), row.to_string(), hint));
+        }
+        let tensor = stored.rows(rows, self.dtype).map_err(|found| self.refuse(&key, Stored::TYPES, found))?;
+        self.taken.borrow_mut().insert(key);
+        Ok(tensor.to_device(&self.device)?)
+    }
+
+    /// Accounts for the tensor `name` (by our name) without using it; whether there is one.
+    pub fn ignore(&self, name: &str) -> bool {
+        let key = self.keys.to_checkpoint(name);
+        let present = self.tensors.contains_key(&key);
+        if present {
+            self.taken.borrow_mut().insert(key);
+        }
+        present
+    }
+
+    fn find(&self, name: &str, shape: &[usize]) -> Result<(String, &Stored<'data>)> {
+        let key = self.keys.to_checkpoint(name);
+        let wanted = format!("shape {shape:?}");
+        let Some(stored) = self.tensors.get(&key) else {
+            return Err(self.refuse(&key, &wanted, "no such tensor".to_owned()));
+        };
+        if stored.shape() != shape {
+            return Err(self.refuse(&key, &wanted, format!("{:?}", stored.shape())));
+        }
+        Ok((key, stored))
+    }
+
+    fn refuse(&self, key: &str, wanted: &str, found: String) -> Error {
+        let hint = "the file belongs to another version or model; fetch the one that the manifest names";
+        Error::input(format!("tensor `{key}` of weights `{}`", self.name), wanted, found, hint)
     }
 
     /// Checks that every tensor of the file was taken.
@@ -126,11 +198,11 @@ impl<'data> Store<'data> {
     /// Names the tensors that nothing took.
     pub fn finish(self) -> Result<()> {
         let taken = self.taken.borrow();
-        let mut unknown: Vec<&str> = self.tensors.names().into_iter().filter(|name| !taken.contains(*name)).collect();
+        let unknown: Vec<&str> =
+            self.tensors.keys().map(String::as_str).filter(|name| !taken.contains(*name)).collect();
         if unknown.is_empty() {
             return Ok(());
         }
-        unknown.sort_unstable();
         Err(Error::input(
             format!("weights `{}`", self.name),
             "only tensors that the network knows",
@@ -159,6 +231,27 @@ impl Scope<'_> {
     /// As [`Store::take`].
     pub fn take(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         self.store.take(&format!("{}{name}", self.prefix), shape)
+    }
+
+    /// See [`Store::take_weight`]; `name` is relative to this place.
+    ///
+    /// # Errors
+    /// As [`Store::take`].
+    pub fn take_weight(&self, name: &str, shape: &[usize]) -> Result<Weight> {
+        self.store.take_weight(&format!("{}{name}", self.prefix), shape)
+    }
+
+    /// See [`Store::take_rows`]; `name` is relative to this place.
+    ///
+    /// # Errors
+    /// As [`Store::take_rows`].
+    pub fn take_rows(&self, name: &str, shape: [usize; 2], rows: &[u32]) -> Result<Tensor> {
+        self.store.take_rows(&format!("{}{name}", self.prefix), shape, rows)
+    }
+
+    /// See [`Store::ignore`]; `name` is relative to this place.
+    pub fn ignore(&self, name: &str) -> bool {
+        self.store.ignore(&format!("{}{name}", self.prefix))
     }
 }
 

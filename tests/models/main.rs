@@ -2,9 +2,12 @@
 
 #[path = "../support/fixture.rs"]
 mod fixture;
+#[path = "../support/scratch.rs"]
+mod scratch;
 
 mod ltx_manifest;
 mod ltx_schedule;
+mod ltx_text;
 mod ltx_transformer;
 mod model_paths;
 mod sway_codec;
@@ -18,3 +21,4 @@ mod sway_manifest;
 mod sway_rewrite;
 mod sway_text;
 mod sway_threads;
+mod weights_files;

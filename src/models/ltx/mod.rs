@@ -10,5 +10,6 @@ pub mod config_fields;
 pub mod keys;
 pub mod rope;
 pub mod scheduler;
+pub mod text;
 pub mod timestep;
 pub mod transformer;

@@ -1,0 +1,228 @@
+//! The encoder half of T5 v1.1.
+//!
+//! Tokens are never padded: a text goes through by itself, which gives the same as masked padding. What needs float32 is computed in it
+//! whatever the type of the weights: norms, softmax and its bias. Float16 is too narrow for the sums between the layers.
+//!
+//! # Source
+//! transformers 5.23, `modeling_t5.py`; Raffel et al., "Exploring the Limits of Transfer Learning" (2020), section 2.1; Shazeer, "GLU Variants"
+//! (2020), for the gate.
+
+use candle_core::{D, DType, Tensor};
+
+use super::config::{Config, names};
+use super::names::Names;
+use crate::error::{Error, Result};
+use crate::nn::projection::Projection;
+use crate::weights::store::{Scope, Store};
+
+/// How many layers are in memory at a time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Residency {
+    /// All, from the beginning.
+    Whole,
+    /// One: each is read when its turn comes, and dropped.
+    Layer,
+}
+
+/// Tokens in, a vector for each out.
+pub struct Encoder<'store> {
+    weights: Scope<'store>,
+    names: &'static Names,
+    config: Config,
+    /// `[buckets, heads]`, float32.
+    relative_bias: Tensor,
+    final_norm: Norm,
+    /// None where they are read one by one.
+    layers: Option<Vec<Layer>>,
+}
+
+impl<'store> Encoder<'store> {
+    /// Takes its weights; with [`Residency::Layer`] those of the layers only when [`Encoder::forward`] runs.
+    ///
+    /// # Errors
+    /// Missing or misshapen weights, and a store that converts to float16.
+    pub fn load(store: &'store Store<'store>, config: Config, residency: Residency) -> Result<Self> {
+        let names = names(store)?;
+        let weights = store.root();
+        if let Some(copy) = names.embedding_copy {
+            weights.at(copy).ignore("weight");
+        }
+        let first = weights.at(names.blocks).at(0).at(names.relative_bias);
+        let relative_bias = first.take("weight", &[config.buckets, config.heads])?;
+        if relative_bias.dtype() == DType::F16 {
+            let hint = "convert the weights to bfloat16 or float32 when they are loaded";
+            return Err(Error::run("text encoder's type", "bfloat16 or float32", "float16, which overflows", hint));
+        }
+        let relative_bias = relative_bias.to_dtype(DType::F32)?;
+        let final_norm = Norm::load(&weights.at(names.final_norm), &config)?;
+        let mut encoder = Self { weights, names, config, relative_bias, final_norm, layers: None };
+        if residency == Residency::Whole {
+            encoder.layers = Some((0..config.layers).map(|index| encoder.layer(index)).collect::<Result<_>>()?);
+        }
+        Ok(encoder)
+    }
+
+    fn layer(&self, index: usize) -> Result<Layer> {
+        Layer::load(&self.weights.at(self.names.blocks).at(index), self.names, &self.config)
+    }
+
+    /// For each text its tokens, `[L]`, to `[L, width]`; several at once so that layers that are read one by one are read once.
+    ///
+    /// # Errors
+    /// No tokens, a token that the embedding does not have, missing or misshapen weights, and a failed tensor operation.
+    pub fn forward(&self, texts: &[&[u32]]) -> Result<Vec<Tensor>> {
+        if texts.iter().any(|tokens| tokens.is_empty()) {
+            return Err(Error::run("text encoder's tokens", "at least the end", "none", "tokenize the text first"));
+        }
+        let embedding = self.weights.at(self.names.embedding);
+        let table = [self.config.vocabulary, self.config.width];
+        let mut hidden =
+            texts.iter().map(|tokens| embedding.take_rows("weight", table, tokens)).collect::<Result<Vec<_>>>()?;
+        let biases = texts.iter().map(|tokens| self.bias(tokens.len())).collect::<Result<Vec<_>>>()?;
+        for index in 0..self.config.layers {
+            let read;
+            let layer = match &self.layers {
+                Some(layers) => &layers[index],
+                None => {
+                    read = self.layer(index)?;
+                    &read
+                }
+            };
+            for (x, bias) in hidden.iter_mut().zip(&biases) {
+                *x = layer.forward(x, bias)?;
+            }
+        }
+        hidden.iter().map(|x| self.final_norm.forward(x)).collect()
+    }
+
+    /// What distances add to the scores: `[heads, L, L]`, float32.
+    fn bias(&self, length: usize) -> Result<Tensor> {
+        let buckets: Vec<u32> = (0..length)
+            .flat_map(|query| (0..length).map(move |key| (key, query)))
+            .map(|(key, query)| bucket(key as i64 - query as i64, &self.config))
+            .collect();
+        let buckets = Tensor::from_vec(buckets, length * length, self.relative_bias.device())?;
+        let bias = self.relative_bias.index_select(&buckets, 0)?;
+        Ok(bias.reshape((length, length, self.config.heads))?.permute((2, 0, 1))?.contiguous()?)
+    }
+}
+
+/// The kind of a distance: single ones near by, then ever wider ranges; keys behind the query come after those before it.
+fn bucket(distance: i64, config: &Config) -> u32 {
+    let side = config.buckets / 2;
+    let single = side / 2;
+    let start = if distance > 0 { side } else { 0 };
+    let distance = distance.unsigned_abs() as usize;
+    let kind = if distance < single {
+        distance
+    } else {
+        // In float32, as the reference: at the ends of ranges the rounding decides.
+        let share = (distance as f32 / single as f32).ln() / (config.max_distance as f64 / single as f64).ln() as f32;
+        (single + (share * (side - single) as f32) as usize).min(side - 1)
+    };
+    (start + kind) as u32
+}
+
+struct Layer {
+    attention_norm: Norm,
+    query: Projection,
+    key: Projection,
+    value: Projection,
+    output: Projection,
+    feed_forward_norm: Norm,
+    gate: Projection,
+    expand: Projection,
+    contract: Projection,
+    heads: usize,
+}
+
+impl Layer {
+    fn load(weights: &Scope, names: &Names, config: &Config) -> Result<Self> {
+        let Config { width, feed_forward, heads, .. } = *config;
+        let inner = heads * config.head_width;
+        let projection = |name: &str, from, to| Projection::load(&weights.at(name), from, to);
+        Ok(Self {
+            attention_norm: Norm::load(&weights.at(names.attention_norm), config)?,
+            query: projection(names.query, width, inner)?,
+            key: projection(names.key, width, inner)?,
+            value: projection(names.value, width, inner)?,
+            output: projection(names.output, inner, width)?,
+            feed_forward_norm: Norm::load(&weights.at(names.feed_forward_norm), config)?,
+            gate: projection(names.gate, width, feed_forward)?,
+            expand: projection(names.expand, width, feed_forward)?,
+            contract: projection(names.contract, feed_forward, width)?,
+            heads,
+        })
+    }
+
+    /// `x: [L, width]`, `bias: [heads, L, L]` -> `[L, width]`.
+    fn forward(&self, x: &Tensor, bias: &Tensor) -> Result<Tensor> {
+        let h = self.attention_norm.forward(x)?;
+        let x = (x + self.attend(&h, bias)?)?;
+        let h = self.feed_forward_norm.forward(&x)?;
+        let h = (self.gate.forward(&h)?.gelu()? * self.expand.forward(&h)?)?;
+        Ok((&x + self.contract.forward(&h)?)?)
+    }
+
+    /// `x: [L, width]`, `bias: [heads, L, L]` -> `[L, width]`. The scores are not scaled: the weights are.
+    fn attend(&self, x: &Tensor, bias: &Tensor) -> Result<Tensor> {
+        let length = x.dim(0)?;
+        let split = |x: Tensor| x.reshape((length, self.heads, ()))?.transpose(0, 1)?.contiguous();
+        let query = split(self.query.forward(x)?)?;
+        let key = split(self.key.forward(x)?)?;
+        let value = split(self.value.forward(x)?)?;
+        let scores = (query.matmul(&key.t()?)?.to_dtype(DType::F32)? + bias)?;
+        let shares = candle_nn::ops::softmax_last_dim(&scores)?.to_dtype(value.dtype())?;
+        let attended = shares.matmul(&value)?.transpose(0, 1)?.flatten_from(1)?;
+        self.output.forward(&attended)
+    }
+}
+
+/// Division by the root of the mean square, in float32, then a weight; no mean is subtracted.
+struct Norm {
+    weight: Tensor,
+    epsilon: f64,
+}
+
+impl Norm {
+    fn load(weights: &Scope, config: &Config) -> Result<Self> {
+        let weight = weights.take("weight", &[config.width])?.to_dtype(DType::F32)?;
+        Ok(Self { weight, epsilon: config.epsilon })
+    }
+
+    /// `[L, width]` to the same.
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let wide = x.to_dtype(DType::F32)?;
+        let square = (wide.sqr()?.mean_keepdim(D::Minus1)? + self.epsilon)?;
+        let normed = wide.broadcast_div(&square.sqrt()?)?.broadcast_mul(&self.weight)?;
+        Ok(normed.to_dtype(x.dtype())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        Config {
+            vocabulary: 1,
+            width: 1,
+            head_width: 1,
+            heads: 1,
+            feed_forward: 1,
+            layers: 1,
+            buckets: 32,
+            max_distance: 128,
+            epsilon: 1e-6,
+        }
+    }
+
+    /// By hand from the formula: 8 + floor(ln(a / 8) / ln 16 * 8) from distance 8 on, plus 16 for keys behind the query.
+    #[test]
+    fn distances_fall_into_their_buckets() {
+        let expected = [(0, 0), (-1, 1), (1, 17), (-7, 7), (7, 23), (-8, 8), (8, 24), (-12, 9), (-64, 14), (500, 31)];
+        for (distance, expected) in expected {
+            assert_eq!(bucket(distance, &config()), expected, "distance {distance}");
+        }
+    }
+}

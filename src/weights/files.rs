@@ -1,0 +1,209 @@
+//! Checkpoints on disk: a safetensors file, a folder of one, a sharded folder, or a GGUF file.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::Cursor;
+use std::path::{Path, PathBuf};
+
+use candle_core::quantized::gguf_file::{Content, Value};
+use safetensors::SafeTensors;
+use serde::Deserialize;
+
+use super::store::MappedFile;
+use super::stored::Stored;
+use crate::error::{Error, Result};
+
+/// What a shard's index is called, after the name that its shards begin with.
+const INDEX_SUFFIX: &str = ".safetensors.index.json";
+/// The files of a folder without an index that are taken where there are others beside them, as the reference libraries do.
+const USUAL_NAMES: [&str; 2] = ["diffusion_pytorch_model.safetensors", "model.safetensors"];
+const GGUF_MAGIC: &[u8] = b"GGUF";
+
+/// The mapped files of one checkpoint.
+#[derive(Debug)]
+pub struct WeightFiles {
+    name: String,
+    files: Vec<NamedFile>,
+    index: Option<Index>,
+}
+
+#[derive(Debug)]
+struct NamedFile {
+    name: String,
+    content: MappedFile,
+}
+
+/// Which file holds which tensor.
+#[derive(Debug, Deserialize)]
+struct Index {
+    weight_map: BTreeMap<String, String>,
+}
+
+impl WeightFiles {
+    /// Maps the files of the checkpoint at `path`: a file, or a folder with a shards' index, or with one safetensors or GGUF file, or with
+    /// several of which one has a usual name.
+    ///
+    /// # Errors
+    /// Nothing or too much at `path`, an index that cannot be used, and a shard that is not there.
+    pub fn open(path: &Path) -> Result<Self> {
+        let name = path.display().to_string();
+        if !path.is_dir() {
+            return Ok(Self { name, files: vec![NamedFile::open(path)?], index: None });
+        }
+        let names = names_in(path)?;
+        let ending = |suffix: &str| names.iter().filter(|name| name.ends_with(suffix)).cloned().collect::<Vec<_>>();
+        let indices = ending(INDEX_SUFFIX);
+        if !indices.is_empty() {
+            let index = Index::read(&path.join(only(&name, &indices)?))?;
+            let shards: BTreeSet<&String> = index.weight_map.values().collect();
+            let files = shards.into_iter().map(|shard| NamedFile::open(&path.join(shard))).collect::<Result<_>>()?;
+            return Ok(Self { name, files, index: Some(index) });
+        }
+        let mut candidates = ending(".safetensors");
+        candidates.extend(ending(".gguf"));
+        if let Some(usual) = USUAL_NAMES.iter().find(|usual| candidates.iter().any(|name| name == *usual)) {
+            candidates = vec![(*usual).to_owned()];
+        }
+        let file = path.join(only(&name, &candidates)?);
+        Ok(Self { name, files: vec![NamedFile::open(&file)?], index: None })
+    }
+
+    /// What messages call the checkpoint: its path.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it is a GGUF file.
+    pub fn is_gguf(&self) -> bool {
+        self.files.iter().any(|file| file.content.bytes().starts_with(GGUF_MAGIC))
+    }
+
+    /// The text metadata of the only file: safetensors' own, or the texts of a GGUF file. Empty where there are several files.
+    ///
+    /// # Errors
+    /// A damaged file.
+    pub fn metadata(&self) -> Result<BTreeMap<String, String>> {
+        let [file] = self.files.as_slice() else {
+            return Ok(BTreeMap::new());
+        };
+        if self.is_gguf() {
+            let text = |(key, value): (String, Value)| value.to_string().ok().map(|value| (key, value.clone()));
+            return Ok(file.gguf()?.metadata.into_iter().filter_map(text).collect());
+        }
+        let (_, metadata) =
+            SafeTensors::read_metadata(file.content.bytes()).map_err(|problem| file.damaged(&problem))?;
+        Ok(metadata.metadata().clone().unwrap_or_default().into_iter().collect())
+    }
+
+    /// Every tensor by its name in the checkpoint.
+    ///
+    /// # Errors
+    /// A damaged file, a tensor that is in two files, and files that hold other tensors than their index says.
+    pub fn tensors(&self) -> Result<BTreeMap<String, Stored<'_>>> {
+        let mut tensors = BTreeMap::new();
+        let mut places: BTreeMap<String, &str> = BTreeMap::new();
+        for file in &self.files {
+            for (tensor, stored) in file.tensors()? {
+                if let Some(other) = places.insert(tensor.clone(), &file.name) {
+                    return Err(self.misfit(&tensor, "in one file", format!("it in {other} and {}", file.name)));
+                }
+                tensors.insert(tensor, stored);
+            }
+        }
+        if let Some(index) = &self.index {
+            self.check(index, &places)?;
+        }
+        Ok(tensors)
+    }
+
+    fn check(&self, index: &Index, places: &BTreeMap<String, &str>) -> Result<()> {
+        for (tensor, file) in &index.weight_map {
+            match places.get(tensor) {
+                Some(place) if place == file => {}
+                Some(place) => return Err(self.misfit(tensor, &format!("in {file}"), format!("it in {place}"))),
+                None => return Err(self.misfit(tensor, &format!("in {file}"), "no such tensor".to_owned())),
+            }
+        }
+        match places.iter().find(|(tensor, _)| !index.weight_map.contains_key(*tensor)) {
+            Some((tensor, place)) => {
+                Err(self.misfit(tensor, "an entry in the index", format!("none, but a tensor in {place}")))
+            }
+            None => Ok(()),
+        }
+    }
+
+    fn misfit(&self, tensor: &str, wanted: &str, found: String) -> Error {
+        let hint = "the files do not belong together; fetch all of them again, with their index";
+        Error::input(format!("tensor `{tensor}` of weights `{}`", self.name), wanted, found, hint)
+    }
+}
+
+impl NamedFile {
+    fn open(path: &Path) -> Result<Self> {
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        Ok(Self { name, content: MappedFile::open(path)? })
+    }
+
+    fn damaged(&self, problem: &dyn std::fmt::Display) -> Error {
+        let thing = format!("weights `{}`", self.name);
+        Error::input(thing, "a safetensors or GGUF file", problem.to_string(), "fetch the file again")
+    }
+
+    fn gguf(&self) -> Result<Content> {
+        Content::read(&mut Cursor::new(self.content.bytes())).map_err(|problem| self.damaged(&problem))
+    }
+
+    fn tensors(&self) -> Result<Vec<(String, Stored<'_>)>> {
+        let file = self.content.bytes();
+        if file.starts_with(GGUF_MAGIC) {
+            let content = self.gguf()?;
+            let data = content.tensor_data_offset;
+            let stored = |(name, info)| (name, Stored::Gguf { info, file, data });
+            return Ok(content.tensor_infos.into_iter().map(stored).collect());
+        }
+        let tensors = SafeTensors::deserialize(file).map_err(|problem| self.damaged(&problem))?;
+        Ok(tensors.tensors().into_iter().map(|(name, view)| (name, Stored::Plain(view))).collect())
+    }
+}
+
+impl Index {
+    fn read(path: &Path) -> Result<Self> {
+        let refused = |found: String| {
+            let thing = format!("weights' index {}", path.display());
+            let hint = "fetch the index again, with the files that it names beside it";
+            Error::input(thing, "JSON with a `weight_map` of tensors to names of files beside it", found, hint)
+        };
+        let text = std::fs::read(path).map_err(|error| refused(error.to_string()))?;
+        let index: Self = serde_json::from_slice(&text).map_err(|error| refused(error.to_string()))?;
+        if index.weight_map.is_empty() {
+            return Err(refused("an empty one".to_owned()));
+        }
+        // A name with a folder in it could lead anywhere on the machine.
+        let plain = |file: &str| Path::new(file).file_name().is_some_and(|name| name == file);
+        match index.weight_map.values().find(|file| !plain(file)) {
+            Some(file) => Err(refused(format!("`{file}`"))),
+            None => Ok(index),
+        }
+    }
+}
+
+fn names_in(folder: &Path) -> Result<Vec<String>> {
+    let failed = |error| Error::io("reading", folder, error, "check the path and that you may read the folder");
+    let mut names = Vec::new();
+    for entry in std::fs::read_dir(folder).map_err(failed)? {
+        let path: PathBuf = entry.map_err(failed)?.path();
+        names.extend(path.file_name().map(|name| name.to_string_lossy().into_owned()));
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn only<'a>(folder: &str, names: &'a [String]) -> Result<&'a str> {
+    match names {
+        [name] => Ok(name),
+        _ => {
+            let found = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            let hint = "name the file that is meant, or leave only one in the folder";
+            Err(Error::input(format!("weights {folder}"), "one safetensors or GGUF file or shards' index", found, hint))
+        }
+    }
+}
