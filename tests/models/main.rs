@@ -3,6 +3,7 @@
 #[path = "../support/fixture.rs"]
 mod fixture;
 
+mod ltx_vae;
 mod model_paths;
 mod sway_codec;
 mod sway_decoder;
