@@ -2,7 +2,7 @@
 
 Made with diffusers 0.42.1 and torch 2.15.0, on the CPU in float32. To make them again:
 
-    python scripts/ltx/golden_vae.py
+    python -m scripts.golden vae
 
 Each folder `tests/fixtures/ltx/vae_<generation>` holds a model in diffusers' own layout (`config.json` and
 `diffusion_pytorch_model.safetensors`; the weights are bfloat16, which float32 holds exactly) and `golden.safetensors`:
@@ -23,7 +23,6 @@ from diffusers import AutoencoderKLLTXVideo
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from safetensors.torch import save_file
 
-FIXTURES = Path(__file__).parents[2] / "tests" / "fixtures" / "ltx"
 DECODE_TIMESTEP = 0.05
 # Coprime with every dimension, so that all channels, rows and columns occur.
 KEEP_EVERY = 7
@@ -86,9 +85,8 @@ def thinned(pixels: torch.Tensor) -> torch.Tensor:
     return pixels.flatten()[::KEEP_EVERY].clone()
 
 
-def make(generation: str) -> None:
+def write_generation(folder: Path, generation: str) -> None:
     """Writes the fixture of one generation."""
-    folder = FIXTURES / f"vae_{generation}"
     folder.mkdir(parents=True, exist_ok=True)
     generator = torch.Generator().manual_seed(90 + int(generation[-1]))
     model = AutoencoderKLLTXVideo.from_config(CONFIGS[generation]).eval()
@@ -131,11 +129,7 @@ def make(generation: str) -> None:
     (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
 
 
-def main() -> None:
-    """Writes all of them."""
+def write(folder: Path) -> None:
+    """Writes the fixtures of all generations below `folder`."""
     for generation in CONFIGS:
-        make(generation)
-
-
-if __name__ == "__main__":
-    main()
+        write_generation(folder / f"vae_{generation}", generation)

@@ -4,6 +4,7 @@
 mod fixture;
 
 mod ltx_vae;
+mod ltx_vae_keys;
 mod model_paths;
 mod sway_codec;
 mod sway_decoder;

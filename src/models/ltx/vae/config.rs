@@ -172,7 +172,8 @@ impl Config {
     /// # Errors
     /// Text that is no JSON object, fields of another type, and values that stir does not implement, by field and value.
     pub fn parse(text: &str, thing: &str) -> Result<Self> {
-        let hint = "fetch the config.json that belongs to the weights; stir runs the autoencoders of LTX-Video 0.9.0 to 0.9.8";
+        let hint =
+            "fetch the config.json that belongs to the weights; stir runs the autoencoders of LTX-Video 0.9.0 to 0.9.8";
         let no_config = |problem: serde_json::Error| {
             Error::input(thing, "the configuration of an LTX-Video autoencoder in JSON", problem.to_string(), hint)
         };
@@ -184,7 +185,9 @@ impl Config {
         }
         let fields: Fields = serde_json::from_value(Value::Object(object.clone())).map_err(no_config)?;
         let known = Fields::NAMES;
-        for name in object.keys().filter(|name| !known.contains(&name.as_str()) && !DESCRIPTIVE.contains(&name.as_str())) {
+        for name in
+            object.keys().filter(|name| !known.contains(&name.as_str()) && !DESCRIPTIVE.contains(&name.as_str()))
+        {
             tracing::warn!("{thing}: stir does not know the field `{name}` and goes on without it");
         }
         fields.check().map_err(|Refusal { field, wanted, found }| {
@@ -278,9 +281,10 @@ impl Fields {
                 return refuse(field, "1 or more", value);
             }
         }
-        for (field, channels) in
-            [("block_out_channels", &self.block_out_channels), ("decoder_block_out_channels", &self.decoder_block_out_channels)]
-        {
+        for (field, channels) in [
+            ("block_out_channels", &self.block_out_channels),
+            ("decoder_block_out_channels", &self.decoder_block_out_channels),
+        ] {
             if channels.is_empty() || channels.contains(&0) {
                 return refuse(field, "one or more numbers of channels", channels);
             }
@@ -310,7 +314,13 @@ impl Fields {
         let folded = match self.down_block_types.first().map(String::as_str) {
             Some(STRIDED_BLOCK) => false,
             Some(FOLDED_BLOCK) => true,
-            _ => return refuse("down_block_types", format!("{STRIDED_BLOCK} or {FOLDED_BLOCK}"), &self.down_block_types),
+            _ => {
+                return refuse(
+                    "down_block_types",
+                    format!("{STRIDED_BLOCK} or {FOLDED_BLOCK}"),
+                    &self.down_block_types,
+                );
+            }
         };
         if self.down_block_types.iter().any(|kind| *kind != self.down_block_types[0]) {
             return refuse("down_block_types", "one kind of block", &self.down_block_types);
@@ -388,7 +398,11 @@ impl Fields {
                 return refuse("decoder_inject_noise", format!("false in a stage from {from} channels to {to}"), true);
             }
             if changes && self.timestep_conditioning {
-                return refuse("timestep_conditioning", format!("false with a stage from {from} channels to {to}"), true);
+                return refuse(
+                    "timestep_conditioning",
+                    format!("false with a stage from {from} channels to {to}"),
+                    true,
+                );
             }
             let upsampling = scaled.then_some(Upsampling { residual, factor });
             up.push(UpStage { from, to, layers: self.decoder_layers_per_block[index], upsampling, inject_noise });
@@ -413,7 +427,11 @@ impl Fields {
             ("temporal_compression_ratio", self.temporal_compression_ratio, time, config.temporal_ratio()),
         ] {
             if encoder != decoder {
-                return refuse("decoder_spatio_temporal_scaling", format!("{field} {encoder}, as the encoder's"), decoder);
+                return refuse(
+                    "decoder_spatio_temporal_scaling",
+                    format!("{field} {encoder}, as the encoder's"),
+                    decoder,
+                );
             }
             if let Some(said) = said
                 && said != encoder

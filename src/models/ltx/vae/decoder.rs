@@ -181,19 +181,13 @@ impl Stage {
         let sight = Sight::from_causal(config.decoder_causal);
         let factor = upsampling.map_or(1, |upsampling| upsampling.factor);
         let modulated = config.timestep_conditioning;
-        let shape = ResidualShape {
-            from: to,
-            to,
-            sight,
-            modulated,
-            noisy: inject_noise,
-            norm_epsilon: config.norm_epsilon,
-        };
+        let shape =
+            ResidualShape { from: to, to, sight, modulated, noisy: inject_noise, norm_epsilon: config.norm_epsilon };
         let changes = from != factor * to;
-        let change =
-            || ResidualBlock::load(&weights.at("conv_in"), ResidualShape { from, modulated: false, noisy: false, ..shape });
-        let upsampler =
-            |upsampling| Upsampler::load(&weights.at("upsamplers").at(0), factor * to, (upsampling, sight));
+        let change = || {
+            ResidualBlock::load(&weights.at("conv_in"), ResidualShape { from, modulated: false, noisy: false, ..shape })
+        };
+        let upsampler = |upsampling| Upsampler::load(&weights.at("upsamplers").at(0), factor * to, (upsampling, sight));
         let embedder = || TimestepEmbedder::load(&weights.at("time_embedder"), 4 * to);
         Ok(Self {
             embedder: modulated.then(embedder).transpose()?,

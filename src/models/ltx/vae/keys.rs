@@ -8,13 +8,12 @@ use super::config::{Config, Downsampling};
 const PREFIX: &str = "vae.";
 
 /// Whole names that differ.
-const WHOLE: [(&str, &str); 2] = [
-    ("latents_mean", "per_channel_statistics.mean-of-means"),
-    ("latents_std", "per_channel_statistics.std-of-means"),
-];
+const WHOLE: [(&str, &str); 2] =
+    [("latents_mean", "per_channel_statistics.mean-of-means"), ("latents_std", "per_channel_statistics.std-of-means")];
 
 /// Whole parts inside names that differ, wherever they stand after the block.
-const PARTS: [(&str, &str); 3] = [("resnets", "res_blocks"), ("norm3", "norm3.norm"), ("conv_shortcut.conv", "conv_shortcut")];
+const PARTS: [(&str, &str); 3] =
+    [("resnets", "res_blocks"), ("norm3", "norm3.norm"), ("conv_shortcut.conv", "conv_shortcut")];
 
 /// Whole leading parts that differ, outside the blocks.
 const LAST: [(&str, &str); 2] = [
@@ -75,11 +74,8 @@ impl SingleFileKeys {
         if let Some((theirs, rest)) = LAST.iter().find_map(|(ours, theirs)| Some((theirs, leading(ours)?))) {
             return format!("{PREFIX}{theirs}{rest}");
         }
-        let (block, rest) = self
-            .blocks
-            .iter()
-            .find_map(|(ours, theirs)| Some((theirs.as_str(), leading(ours)?)))
-            .unwrap_or(("", name));
+        let (block, rest) =
+            self.blocks.iter().find_map(|(ours, theirs)| Some((theirs.as_str(), leading(ours)?))).unwrap_or(("", name));
         let mut rest = format!("{rest}.");
         for (ours, theirs) in PARTS {
             rest = rest.replace(&format!(".{ours}."), &format!(".{theirs}."));

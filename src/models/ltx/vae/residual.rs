@@ -43,9 +43,8 @@ impl ResidualBlock {
     /// Missing or misshapen weights.
     pub fn load(weights: &Scope, shape: ResidualShape) -> Result<Self> {
         let ResidualShape { from, to, sight, .. } = shape;
-        let convolution = |name: &str, from| {
-            Convolution::load(&weights.at(name).at("conv"), Shape { from, to, stride: 1, sight })
-        };
+        let convolution =
+            |name: &str, from| Convolution::load(&weights.at(name).at("conv"), Shape { from, to, stride: 1, sight });
         let shortcut = || -> Result<_> {
             let norm = ChannelNorm::load(&weights.at("norm3"), from, shape.norm_epsilon)?;
             Ok((norm, Pointwise::load(&weights.at("conv_shortcut").at("conv"), from, to)?))

@@ -8,9 +8,9 @@ use std::collections::{HashMap, VecDeque};
 
 use candle_core::{Tensor, TensorId};
 
+use super::convolution::Convolution;
 use super::decoder::{Output, Step};
 use super::delay::DelayLine;
-use super::convolution::Convolution;
 use super::resample::Upsampler;
 use super::residual::Residual;
 use crate::error::Result;
@@ -239,7 +239,8 @@ impl Frames for UpsampledFrames {
             if let Some(window) = self.line.push(frame) {
                 let convolution = self.upsampler.convolution();
                 let convolved = convolution.window(&window)?;
-                self.waiting = single_frames(&self.upsampler.double(&convolved, &window[convolution.shape().sight.before()])?)?;
+                self.waiting =
+                    single_frames(&self.upsampler.double(&convolved, &window[convolution.shape().sight.before()])?)?;
                 if !self.started {
                     self.waiting.pop_front();
                 }

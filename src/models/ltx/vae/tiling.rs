@@ -1,6 +1,6 @@
 //! Spatial tiles, for decodes that would not fit into memory otherwise.
 //!
-//! A tile sees zeros where its neighbour is, so tiles overlap and are blended linearly: the clip is close to that of a decode without tiles, but
+//! A tile sees zeros where its neighbour is, so tiles overlap and are blended linearly in the middle of what they share: the clip is close to that of a decode without tiles, but
 //! not equal. Each tile is decoded by itself, and what waits for its neighbours is kept as pixels in the CPU's memory.
 
 use candle_core::{Device, Tensor};
@@ -50,14 +50,14 @@ pub fn spans(length: usize, tiling: Tiling) -> Vec<Span> {
     (0..count).map(|index| Span { start: last * index / (count - 1), length: part }).collect()
 }
 
-/// The share of `spans[index]` in each pixel that it covers, where a latent is `ratio` pixels: 1 inside, and from 0 to 1 across what it shares
-/// with its neighbours. The shares of all spans add up to 1 everywhere.
+/// The share of `spans[index]` in each pixel that it covers, where a latent is `ratio` pixels: 1 inside, and from 0 to 1 across the middle half of
+/// what it shares with a neighbour. The shares of all spans add up to 1 everywhere.
 pub fn shares(spans: &[Span], index: usize, ratio: usize) -> Vec<f32> {
     let own = spans[index];
-    // Rises from 0 to 1 across the overlap; pixel centres lie at halves.
+    // Rises from 0 to 1 across the middle half of the overlap: what lies nearest to a tile's edge is least like the whole frame.
     let ramp = |pixel: usize, overlap: Span| {
-        let pixels = (overlap.length * ratio) as f32;
-        ((pixel as f32 + 0.5 - (overlap.start * ratio) as f32) / pixels).clamp(0.0, 1.0)
+        let (start, length) = ((overlap.start * ratio) as f32, (overlap.length * ratio) as f32);
+        ((pixel as f32 + 0.5 - (start + 0.25 * length)) / (0.5 * length)).clamp(0.0, 1.0)
     };
     let shared = |left: Span, right: Span| Span { start: right.start, length: left.end().saturating_sub(right.start) };
     let share = |pixel: usize| {
@@ -75,7 +75,12 @@ impl Decoder {
     ///
     /// # Errors
     /// An overlap that is not less than the side, an overlap of more than half the side, or a failed tensor operation.
-    pub fn decode_tiled(&self, latents: &Tensor, (timestep, noise): (f64, &[Tensor]), tiling: Tiling) -> Result<Tensor> {
+    pub fn decode_tiled(
+        &self,
+        latents: &Tensor,
+        (timestep, noise): (f64, &[Tensor]),
+        tiling: Tiling,
+    ) -> Result<Tensor> {
         if tiling.overlap == 0 || 2 * tiling.overlap > tiling.side {
             return Err(Error::input(
                 "tiles of a decode",
