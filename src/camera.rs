@@ -1,6 +1,6 @@
 //! Camera commands: the words that users know from hosted services, and what they ask for.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, MOST_QUOTED, Result, quoted};
 
 /// One camera command. Left, right, up and down are the camera's: for [`PanLeft`](Self::PanLeft) the picture's content moves to the right.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -78,9 +78,6 @@ const LEAST_LIKENESS: f64 = 0.65;
 const FILLER: [&str; 12] =
     ["a", "the", "camera", "cam", "to", "slow", "slowly", "gentle", "gently", "fast", "smooth", "smoothly"];
 
-/// At most this many characters of what the user wrote are repeated in a message.
-const QUOTED: usize = 60;
-
 /// At most this many commands are combined.
 pub const MAX_COMMANDS: usize = 3;
 
@@ -114,7 +111,7 @@ impl CameraCommand {
             None => "take one of these, or say in the prompt's own words what the camera does".into(),
         };
         let all = NAMES.map(|(_, name, _)| name).join(", ");
-        Err(Error::input("camera command", format!("one of {all}"), quoted(text), hint))
+        Err(Error::input("camera command", format!("one of {all}"), quoted(&on_a_line(text)), hint))
     }
 
     /// Commands separated by commas, at most [`MAX_COMMANDS`], each counted once.
@@ -149,7 +146,7 @@ pub struct BracketedPrompt {
 /// An unknown command in brackets, too many commands, brackets with nothing in them, one inside another, or one without its counterpart.
 pub fn split_prompt(prompt: &str) -> Result<BracketedPrompt> {
     let bracket_error =
-        |wanted: &str, found: &str, hint: &str| Err(Error::input("prompt", wanted, quoted(found), hint));
+        |wanted: &str, found: &str, hint: &str| Err(Error::input("prompt", wanted, quoted(&on_a_line(found)), hint));
     let mut words = String::new();
     let mut commands = Vec::new();
     let mut rest = prompt;
@@ -216,7 +213,7 @@ fn plain_words(text: &str) -> String {
 /// The command that was most likely meant: by a near name, else by spelling.
 fn nearest(words: &str) -> Option<CameraCommand> {
     // Names are short: what is much longer is none, and comparing it would take its time.
-    if words.chars().count() > QUOTED {
+    if words.chars().count() > MOST_QUOTED {
         return None;
     }
     let telling: Vec<&str> = words.split(' ').filter(|word| !FILLER.contains(word)).collect();
@@ -240,23 +237,19 @@ fn nearest(words: &str) -> Option<CameraCommand> {
     best.map(|(_, command)| command)
 }
 
-/// What the user wrote, in quotation marks: on one line, without characters that a terminal would act on, and cut where it is long.
-fn quoted(text: &str) -> String {
+/// What the user wrote on one line, without characters that a terminal would act on.
+fn on_a_line(text: &str) -> String {
     let shown = |character: &char| {
         !character.is_control()
             && !matches!(character, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
     };
     let spaced = text.chars().map(|character| if character.is_whitespace() { ' ' } else { character });
-    let plain: String = spaced.filter(shown).collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ");
-    match plain.char_indices().nth(QUOTED) {
-        None => format!("\"{plain}\""),
-        Some((end, _)) => format!("\"{}...\"", plain[..end].trim_end()),
-    }
+    spaced.filter(shown).collect::<String>().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 /// The end of a text, short enough to be quoted in full.
 fn last_characters(text: &str) -> &str {
-    let start = text.char_indices().rev().nth(QUOTED / 2).map_or(0, |(at, _)| at);
+    let start = text.char_indices().rev().nth(MOST_QUOTED / 2).map_or(0, |(at, _)| at);
     &text[start..]
 }
 
@@ -407,7 +400,10 @@ mod tests {
             let error = split_prompt(&text).unwrap_err();
             let message = format!("{error} {}", error.hint());
             let found = message.split("found ").nth(1).unwrap();
-            assert!(found.chars().filter(|character| "x,".contains(*character)).count() <= QUOTED + 3, "{message}");
+            assert!(
+                found.chars().filter(|character| "x,".contains(*character)).count() <= MOST_QUOTED + 3,
+                "{message}"
+            );
             assert!(!message.chars().any(|character| character.is_control() || character == '\u{202e}'), "{message:?}");
         }
     }

@@ -95,6 +95,17 @@ impl Error {
     }
 }
 
+/// Most characters of what the user wrote that a message repeats.
+pub const MOST_QUOTED: usize = 60;
+
+/// What the user wrote, in quotation marks, and cut where it is long.
+pub fn quoted(text: &str) -> String {
+    match text.char_indices().nth(MOST_QUOTED) {
+        None => format!("\"{text}\""),
+        Some((end, _)) => format!("\"{}...\"", text[..end].trim_end()),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,5 +116,13 @@ mod tests {
         assert_eq!(error.to_string(), "--steps: wanted 1 or more, found 0");
         assert_eq!(error.hint(), "leave it out for the model's default");
         assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn long_texts_are_cut_between_characters() {
+        assert_eq!(quoted(""), "\"\"");
+        assert_eq!(quoted(&"é".repeat(60)), format!("\"{}\"", "é".repeat(60)));
+        assert_eq!(quoted(&"é".repeat(61)), format!("\"{}...\"", "é".repeat(60)));
+        assert_eq!(quoted(&format!("{} word", "x".repeat(59))), format!("\"{}...\"", "x".repeat(59)));
     }
 }

@@ -54,6 +54,8 @@ pub struct Color(pub [u8; 3]);
 impl Color {
     /// Paper, and what transparent pictures are mostly made for.
     pub const WHITE: Self = Self([255; 3]);
+    /// No light.
+    pub const BLACK: Self = Self([0; 3]);
 }
 
 impl std::str::FromStr for Color {
@@ -62,7 +64,7 @@ impl std::str::FromStr for Color {
     fn from_str(text: &str) -> Result<Self> {
         match text {
             "white" => return Ok(Self::WHITE),
-            "black" => return Ok(Self([0; 3])),
+            "black" => return Ok(Self::BLACK),
             _ => {}
         }
         // `from_str_radix` alone would take a sign for a digit.

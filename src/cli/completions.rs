@@ -1,8 +1,8 @@
-//! `stir completions` and `stir schema`: texts for other programs.
+//! `stir completions`: what a shell needs to complete stir's options.
 
 use clap::{Args, CommandFactory, ValueEnum};
 
-use super::report::{self, stdout};
+use super::report::stdout;
 use super::{Cli, values};
 use crate::error::{Error, Result};
 
@@ -25,25 +25,6 @@ impl Completions {
         let mut script = Vec::new();
         clap_complete::generate(shell, &mut Cli::command(), "stir", &mut script);
         stdout::write(&script);
-        stdout::check()
-    }
-}
-
-/// Print a schema of what stir prints
-#[derive(Debug, Args)]
-pub(super) struct Schema {
-    /// Which one: events, the JSON Schema of each line of `stir generate --json`
-    #[arg(value_name = "NAME", value_parser = values::Names(&["events"]), hide_possible_values = true)]
-    name: std::ffi::OsString,
-}
-
-impl Schema {
-    pub(super) fn run(&self) -> Result<()> {
-        if self.name != "events" {
-            let found = format!("\"{}\"", self.name.display());
-            return Err(Error::input("NAME", "events", found, "such as: stir schema events"));
-        }
-        stdout::write(report::SCHEMA.as_bytes());
         stdout::check()
     }
 }

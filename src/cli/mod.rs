@@ -8,6 +8,7 @@ pub mod options;
 mod output;
 pub mod report;
 mod resolve;
+mod schema;
 pub mod settings;
 mod signals;
 mod values;
@@ -36,7 +37,7 @@ struct Cli {
 enum Command {
     Generate(Box<Options>),
     Completions(completions::Completions),
-    Schema(completions::Schema),
+    Schema(schema::Schema),
 }
 
 /// Runs `stir` with these arguments, the program's name first, and says how it ends: 0 done, 1 failed, 2 bad arguments or input. A signal

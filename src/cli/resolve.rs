@@ -18,8 +18,6 @@ use crate::words;
 
 /// Most clips of one run.
 const MOST_CLIPS: u64 = 1000;
-/// Most denoising steps.
-const MOST_STEPS: u64 = 1000;
 
 impl Options {
     /// The request that these options make.
@@ -59,7 +57,7 @@ impl Options {
             size: self.size()?,
             fps,
             seed: values::seed(self.seed.as_deref().unwrap_or(OsStr::new("42")))?,
-            steps: self.steps()?,
+            steps: self.steps.as_deref().map(values::steps).transpose()?,
             guidance_scale: self.guidance_scale.as_deref().map(values::guidance_scale).transpose()?,
             device: values::text("--device", self.device.as_deref().unwrap_or(OsStr::new("auto")))?.parse()?,
             model: self.model()?,
@@ -171,12 +169,6 @@ impl Options {
                 Size::ShortSide(request::parse_resolution(values::text("--resolution", resolution)?)?)
             }
         })
-    }
-
-    fn steps(&self) -> Result<Option<usize>> {
-        let Some(steps) = &self.steps else { return Ok(None) };
-        let steps = values::whole("--steps", steps, 1..=MOST_STEPS, "leave it out for the model's own number")?;
-        Ok(Some(steps as usize))
     }
 
     fn model(&self) -> Result<String> {

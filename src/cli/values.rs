@@ -7,8 +7,10 @@ use std::path::PathBuf;
 use clap::builder::{PossibleValue, TypedValueParser};
 
 use crate::diffusion;
-use crate::error::{Error, Result};
-use crate::pipeline::request::{QUALITY, SIDES, check_side};
+use crate::error::{Error, Result, quoted};
+use crate::media::QUALITY;
+use crate::models::{GUIDANCE_SCALES, STEPS};
+use crate::pipeline::request::{SIDES, check_side};
 use crate::units::{Fps, PixelFrames, Seconds};
 
 /// Most frames of a clip: 600 seconds at 25 frames a second.
@@ -17,8 +19,9 @@ const MOST_FRAMES: u64 = 15_000;
 const RATES: RangeInclusive<f64> = 0.001..=240.0;
 /// Longest clip in seconds.
 const LONGEST: f64 = 600.0;
-/// Range of `--guidance-scale`.
-const SCALES: RangeInclusive<f64> = 0.0..=100.0;
+
+/// Most characters of a number that a message repeats without quotes.
+const LONGEST_NUMBER: usize = 60;
 
 /// The text of a value.
 pub(super) fn text<'a>(option: &str, value: &'a OsStr) -> Result<&'a str> {
@@ -46,16 +49,10 @@ pub(super) fn path(option: &str, value: &OsStr) -> Result<PathBuf> {
     Ok(value.into())
 }
 
-/// Most characters of a value that a message repeats.
-const MOST_SHOWN: usize = 60;
-
-/// How a value is shown in a message: numbers as they are, everything else in quotes, and cut where it is long.
+/// How a value is shown in a message: numbers as they are unless they are long, everything else in quotes.
 fn shown(text: &str) -> String {
-    match text.char_indices().nth(MOST_SHOWN) {
-        Some((end, _)) => format!("\"{}...\"", &text[..end]),
-        None if text.parse::<f64>().is_ok() => text.to_owned(),
-        None => format!("\"{text}\""),
-    }
+    let is_number = text.parse::<f64>().is_ok() && text.len() <= LONGEST_NUMBER;
+    if is_number { text.to_owned() } else { quoted(text) }
 }
 
 /// A whole number in `range`.
@@ -122,10 +119,16 @@ pub(super) fn side(option: &str, value: &OsStr) -> Result<usize> {
     Ok(side)
 }
 
+/// `--steps`.
+pub(super) fn steps(value: &OsStr) -> Result<usize> {
+    let range = *STEPS.start() as u64..=*STEPS.end() as u64;
+    whole("--steps", value, range, "leave it out for the model's own number").map(|number| number as usize)
+}
+
 /// `--guidance-scale`.
 pub(super) fn guidance_scale(value: &OsStr) -> Result<f64> {
-    let wanted = format!("a number from {} to {}", SCALES.start(), SCALES.end());
-    number("--guidance-scale", value, &wanted, "1 means no guidance", |number| SCALES.contains(&number))
+    let wanted = format!("a number from {} to {}", GUIDANCE_SCALES.start(), GUIDANCE_SCALES.end());
+    number("--guidance-scale", value, &wanted, "1 means no guidance", |number| GUIDANCE_SCALES.contains(&number))
 }
 
 /// `--quality`.
@@ -168,7 +171,7 @@ mod tests {
 
     #[test]
     fn numbers_have_ranges() {
-        let steps = |text: &str| whole("--steps", OsStr::new(text), 1..=1000, "leave it out");
+        let steps = |text: &str| steps(OsStr::new(text));
         assert_eq!(steps("1000").unwrap(), 1000);
         for text in ["0", "-3", "1001", "2.5", "NaN", "many", "", "99999999999999999999999"] {
             assert_eq!(steps(text).unwrap_err().exit_code(), 2, "{text}");

@@ -9,8 +9,8 @@
 
 use crate::error::{Error, Result};
 
-use super::OutputFormat;
 use super::rate::FrameRate;
+use super::{OutputFormat, QUALITY};
 
 /// Encoder threads. What x264 and libvpx write depends on their number, so it must not depend on the machine.
 const X264_THREADS: &str = "2";
@@ -96,10 +96,16 @@ impl Encoding {
     /// # Errors
     /// Another quality.
     pub fn encoder_settings(&self, quality: u8) -> Result<Settings> {
-        if !(20..=99).contains(&quality) {
-            return Err(Error::input("--quality", "20 to 99", quality.to_string(), "leave it out for 95"));
+        if !QUALITY.contains(&quality) {
+            let wanted = format!("{} to {}", QUALITY.start(), QUALITY.end());
+            return Err(Error::input("--quality", wanted, quality.to_string(), "leave it out for 95"));
         }
-        Ok((self.encoder_settings)(quality))
+        let mut settings = (self.encoder_settings)(quality);
+        if self.samples == Samples::Yuv420 {
+            // Where `yuv420` takes chroma: FFmpeg has no other way to be told.
+            settings.push(("chroma_sample_location", "center".to_owned()));
+        }
+        Ok(settings)
     }
 
     /// Settings of the container for a frame rate. Without them it holds dates or random numbers.

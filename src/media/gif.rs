@@ -21,6 +21,9 @@ use super::{ClipWriter, Target, WrittenClip};
 /// The index that leaves a pixel as it is.
 const UNCHANGED: u8 = MOST_COLORS as u8;
 
+/// Frames that are compressed together take no more bytes than this, however many threads there are.
+const MOST_WAITING: usize = 256 << 20;
+
 /// Counts the colours of all frames first, for one palette: until the end the frames wait, uncompressed, in a second temporary file.
 /// Each frame then holds the rectangle that changes, and in it only the pixels that do. It loops for ever.
 pub(super) struct GifWriter {
@@ -108,7 +111,7 @@ fn encode<W: Write>(
     // A palette is stored with a power of two of colours, so the index for "unchanged" exists too.
     let mut encoder = Encoder::new(file, clip.width as u16, clip.height as u16, &with_unchanged(palette))?;
     encoder.set_repeat(Repeat::Infinite)?;
-    let together = rayon::current_num_threads();
+    let together = (MOST_WAITING / (clip.width * clip.height)).clamp(1, rayon::current_num_threads());
     let mut pixels = vec![0; clip.width * clip.height * 3];
     let mut index = 0;
     while index < clip.frames.0 {

@@ -36,8 +36,11 @@ mod y4m;
 mod yuv420;
 
 pub use output_format::OutputFormat;
-pub use target::{Target, check_clip, check_file, check_target};
+pub use target::{Target, check_apart, check_clip, check_file, check_target, warn_of_leftovers};
 pub use unfinished::abandon_unfinished;
+
+/// Qualities that a clip in a lossy format may have.
+pub const QUALITY: std::ops::RangeInclusive<u8> = 20..=99;
 
 /// Writes a clip frame by frame. Until [`finish`](Self::finish) nothing stands under the final name; dropping a writer before leaves nothing behind.
 pub trait ClipWriter {

@@ -93,7 +93,9 @@ pub(super) fn check_replaceable(target: &Path) -> Result<()> {
             )),
         };
     }
-    let unreadable = |source| Error::io("reading the folder", target, source, "choose another folder");
+    let unreadable = |error: std::io::Error| {
+        Error::input(thing.as_str(), "a folder that can be read", error.to_string(), "choose another one")
+    };
     for entry in fs::read_dir(target).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         let name = entry.file_name();

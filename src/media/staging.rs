@@ -1,5 +1,7 @@
 //! Nothing appears under its final name before it is complete: output grows in a hidden sibling and is renamed at the end.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
@@ -195,22 +197,36 @@ pub(super) fn without_separator(path: &Path) -> &Path {
     path.components().as_path()
 }
 
-/// What killed runs have left of this target: nobody removes a `.NAME.part-PID-N` if its process is killed outright.
+/// What killed runs have left of these targets: nobody removes a `.NAME.part-PID-N` if its process is killed outright. Each folder is read
+/// once, however many targets it has.
 ///
 /// Only where processes can be looked up by number. They are named and not removed: the process may live on another machine or in another
 /// container that shares the folder.
-pub(super) fn leftovers(target: &Path) -> Vec<PathBuf> {
-    let (Some(name), true) = (target.file_name(), Path::new("/proc/self").exists()) else { return Vec::new() };
-    let prefix = format!(".{}.part-", name.to_string_lossy());
-    let is_dead = |name: &str| {
-        let process = name.strip_prefix(&prefix).and_then(|rest| rest.split_once('-')).map(|(process, _)| process);
-        process.is_some_and(|process| process.parse::<u32>().is_ok() && !Path::new("/proc").join(process).exists())
-    };
-    let Ok(entries) = fs::read_dir(folder_of(target)) else { return Vec::new() };
-    let mut found: Vec<PathBuf> =
-        entries.flatten().filter(|entry| entry.file_name().to_str().is_some_and(is_dead)).map(|e| e.path()).collect();
+pub(super) fn leftovers(targets: &[PathBuf]) -> Vec<PathBuf> {
+    if !Path::new("/proc/self").exists() {
+        return Vec::new();
+    }
+    let mut names: BTreeMap<&Path, BTreeSet<&OsStr>> = BTreeMap::new();
+    for target in targets {
+        names.entry(folder_of(target)).or_default().extend(target.file_name());
+    }
+    let mut found = Vec::new();
+    for (folder, names) in names {
+        let Ok(entries) = fs::read_dir(folder) else { continue };
+        let is_leftover = |name: &OsStr| {
+            let parts = name.to_str().and_then(|name| name.strip_prefix('.')?.rsplit_once(".part-"));
+            parts.is_some_and(|(name, process)| names.contains(OsStr::new(name)) && is_dead(process))
+        };
+        found.extend(entries.flatten().filter(|entry| is_leftover(&entry.file_name())).map(|entry| entry.path()));
+    }
     found.sort();
     found
+}
+
+/// Whether the process of a `PID-N` is no more.
+fn is_dead(process: &str) -> bool {
+    let id = process.split_once('-').and_then(|(id, _)| id.parse::<u32>().ok());
+    id.is_some_and(|id| !Path::new("/proc").join(id.to_string()).exists())
 }
 
 /// `.NAME.LABEL-PID-N` in the folder of `target`, the name shortened where it would become too long, and in Unicode whatever the
@@ -279,6 +295,28 @@ mod tests {
             assert!((250..=255).contains(&hidden.len()), "{} bytes", hidden.len());
             assert!(hidden.contains(".part-"), "{hidden}");
         }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_a_killed_run_left_is_found() {
+        let folder = std::env::temp_dir().join(format!("stir-leftovers-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let mut ended = std::process::Command::new("true").spawn().unwrap();
+        ended.wait().unwrap();
+        let (dead, alive) = (ended.id(), std::process::id());
+        let left = [format!(".clip.mp4.part-{dead}-0"), format!(".frames.part-{dead}-12")];
+        let others = [
+            format!(".clip.mp4.part-{alive}-0"),
+            format!(".other.mp4.part-{dead}-0"),
+            format!("clip.mp4.part-{dead}-0"),
+            ".clip.mp4.part-x-0".to_owned(),
+            format!(".clip.mp4.part-{dead}"),
+        ];
+        left.iter().chain(&others).for_each(|name| fs::write(folder.join(name), "").unwrap());
+        let targets = ["clip.mp4", "frames/", "missing/clip.mp4"].map(|name| folder.join(name));
+        assert_eq!(leftovers(&targets), left.map(|name| folder.join(name)));
+        fs::remove_dir_all(&folder).unwrap();
     }
 
     #[test]

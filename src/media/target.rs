@@ -1,5 +1,6 @@
 //! Where clips go, and what can be said about that before anything runs.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, Metadata};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -23,19 +24,19 @@ pub struct Target {
 }
 
 /// Checks, in milliseconds, that a clip can be written to `target`: a format that this build can write, a folder that can be
-/// written to, nothing there that must not be replaced, and not the picture itself, `input`.
+/// written to, nothing there that must not be replaced, and none of the files that the run reads, `inputs`.
 ///
 /// # Errors
 /// What is in the way.
-pub fn check_target(target: &Target, input: Option<&Path>) -> Result<()> {
+pub fn check_target(target: &Target, inputs: &[&Path]) -> Result<()> {
     if target.format == OutputFormat::PngFolder {
         if !target.replace {
             check_free(&target.path)?;
         }
-        return check_png_folder(&target.path, input);
+        return check_png_folder(&target.path, inputs);
     }
     super::check_encoder(target)?;
-    check_file(&target.path, target.replace, input)
+    check_file(&target.path, target.replace, inputs)
 }
 
 /// Checks that `target` can hold such a clip: a size and a frame rate that the format has, and, where it can be known, enough space on
@@ -52,32 +53,57 @@ pub fn check_clip(target: &Target, clip: &Clip) -> Result<()> {
     disk_space::check(target, clip)
 }
 
-fn check_png_folder(target: &Path, input: Option<&Path>) -> Result<()> {
-    check_not_input(target, input)?;
+fn check_png_folder(target: &Path, inputs: &[&Path]) -> Result<()> {
+    check_not_input(target, inputs)?;
     png_folder::check_replaceable(target)?;
     check_not_mounted(target)?;
-    staging::Staged::folder(target, true)?;
-    warn_of_leftovers(target);
-    Ok(())
+    staging::Staged::folder(target, true).map(drop)
 }
 
 /// Like [`check_target`], for any other file.
 ///
 /// # Errors
 /// What is in the way.
-pub fn check_file(target: &Path, replace: bool, input: Option<&Path>) -> Result<()> {
+pub fn check_file(target: &Path, replace: bool, inputs: &[&Path]) -> Result<()> {
     if !replace {
         check_free(target)?;
     }
-    check_not_input(target, input)?;
+    check_not_input(target, inputs)?;
     check_not_folder(target)?;
-    staging::Staged::file(target, true)?;
-    warn_of_leftovers(target);
+    staging::Staged::file(target, true).map(drop)
+}
+
+/// Checks that each of these outputs of one run, whose folders are there, has a place of its own: no other has the same name, and none
+/// lies in a folder that another replaces as a whole.
+///
+/// # Errors
+/// The first output that is in another's way.
+pub fn check_apart(outputs: &[PathBuf]) -> Result<()> {
+    let refused =
+        |wanted: &str, found: String| Err(Error::input("outputs", wanted, found, "give one of them another name"));
+    let mut taken = BTreeSet::new();
+    let mut folders: BTreeMap<&Path, PathBuf> = BTreeMap::new();
+    for output in outputs {
+        // One folder may have several names, and many outputs share one.
+        let folder = staging::folder_of(output);
+        let folder =
+            folders.entry(folder).or_insert_with(|| folder.canonicalize().unwrap_or_else(|_| folder.to_owned()));
+        if !taken.insert(folder.join(output.file_name().unwrap_or_default())) {
+            return refused("a name of its own for each", format!("{} twice", output.display()));
+        }
+    }
+    for output in &taken {
+        if let Some(outer) = output.ancestors().skip(1).find(|outer| taken.contains(*outer)) {
+            let found = format!("{} in {}, which is replaced as a whole", output.display(), outer.display());
+            return refused("a place outside each other", found);
+        }
+    }
     Ok(())
 }
 
-fn warn_of_leftovers(target: &Path) {
-    for path in staging::leftovers(target) {
+/// Names what runs that were killed have left of these outputs.
+pub fn warn_of_leftovers(outputs: &[PathBuf]) {
+    for path in staging::leftovers(outputs) {
         tracing::warn!("{} is from a run that was killed; remove it if no other machine is writing it", path.display());
     }
 }
@@ -95,23 +121,27 @@ pub(super) fn check_free(target: &Path) -> Result<()> {
     }
 }
 
-fn check_not_input(target: &Path, input: Option<&Path>) -> Result<()> {
-    let Some(input) = input else { return Ok(()) };
-    let within = matches!(
-        (target.canonicalize(), input.canonicalize()),
-        (Ok(target), Ok(input)) if input.starts_with(&target)
-    );
-    let linked =
-        matches!((fs::metadata(target), fs::metadata(input)), (Ok(target), Ok(input)) if same_file(&target, &input));
-    if within || linked {
-        return Err(Error::input(
+fn check_not_input(target: &Path, inputs: &[&Path]) -> Result<()> {
+    let replaced = |input: &&&Path| {
+        let within = matches!(
+            (target.canonicalize(), input.canonicalize()),
+            (Ok(target), Ok(input)) if input.starts_with(&target)
+        );
+        let linked = matches!(
+            (fs::metadata(target), fs::metadata(input)),
+            (Ok(target), Ok(input)) if same_file(&target, &input)
+        );
+        within || linked
+    };
+    match inputs.iter().find(replaced) {
+        None => Ok(()),
+        Some(input) => Err(Error::input(
             format!("output {}", target.display()),
-            "another file than the input picture, and not the folder that holds it",
+            "another file than those that are read, and not a folder that holds one",
             format!("the input {}", input.display()),
-            "choose another output: this one would replace the picture",
-        ));
+            "choose another output: this one would replace the input",
+        )),
     }
-    Ok(())
 }
 
 /// Two names of one file, by a hard link for instance.

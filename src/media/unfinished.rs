@@ -24,7 +24,6 @@ pub(super) fn lock() -> MutexGuard<'static, BTreeSet<PathBuf>> {
 
 /// Does something that creates a file unless [`abandon_unfinished`] has come before; then it waits for ever.
 #[cfg(feature = "ffmpeg")]
-#[cfg(feature = "ffmpeg")]
 pub(super) fn while_it_lasts<T>(action: impl FnOnce() -> T) -> T {
     let _unfinished = lock();
     action()

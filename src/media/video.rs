@@ -68,7 +68,8 @@ impl VideoWriter {
         // FFmpeg creates the file again. That must not happen after clean-up.
         let opened = unfinished::while_it_lasts(|| format::output_as(&url, encoding.container));
         let mut output = opened.map_err(|error| write_failed(&target.path, error))?;
-        let encoder = open_encoder(codec, clip, encoding.samples, time, settings)
+        let encoder = configured(codec, clip, encoding.samples, time)
+            .and_then(|encoder| encoder.open_as_with(codec, dictionary(settings)))
             .map_err(|error| encoding_failed(target.format, "opening the encoder", error))?;
 
         let mut stream = output
@@ -226,13 +227,13 @@ fn find_encoder(encoding: Encoding) -> Result<ffmpeg_next::Codec> {
     })
 }
 
-fn open_encoder(
+/// An encoder for such frames that is still to be opened; `time` is its tick.
+fn configured(
     codec: ffmpeg_next::Codec,
     clip: &Clip,
     samples: Samples,
     time: Rational,
-    settings: Settings,
-) -> Result<encoder::Video, ffmpeg_next::Error> {
+) -> Result<encoder::video::Video, ffmpeg_next::Error> {
     let mut video = codec::Context::new_with_codec(codec).encoder().video()?;
     video.set_width(clip.width as u32);
     video.set_height(clip.height as u32);
@@ -240,7 +241,6 @@ fn open_encoder(
     video.set_time_base(time);
     // Containers with a header keep the parameter sets there, not in the stream.
     video.set_flags(codec::Flags::GLOBAL_HEADER | codec::Flags::BITEXACT);
-    let mut options = dictionary(settings);
     match samples {
         Samples::Yuv420 => {
             video.set_frame_rate(Some(time.invert()));
@@ -249,11 +249,10 @@ fn open_encoder(
             video.set_color_range(color::Range::MPEG);
             video.set_color_primaries(color::Primaries::BT709);
             video.set_color_transfer_characteristic(color::TransferCharacteristic::BT709);
-            options.set("chroma_sample_location", "center");
         }
         Samples::Bgra => video.set_format(Pixel::BGRA),
     }
-    video.open_as_with(codec, options)
+    Ok(video)
 }
 
 fn dictionary(settings: Settings) -> Dictionary<'static> {

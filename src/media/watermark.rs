@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use ab_glyph::{Font, FontRef, Glyph, PxScale, ScaleFont, point};
-use image::imageops::{self, FilterType};
-use image::{DynamicImage, ImageDecoder, ImageReader, Rgba, Rgba32FImage};
+use image::{Rgba, Rgba32FImage};
 
 use crate::error::{Error, Result};
 use crate::picture::{Color, Picture};
 
-use super::image::{ImageSource, ReadOptions};
+use super::image::{Layer, lay_over, open_layer};
+use super::resize::resize;
 
 /// Most characters of words: more would be too small to read.
 const MOST_CHARACTERS: usize = 100;
@@ -195,45 +195,34 @@ fn spread(values: &[f32], width: usize, reach: usize) -> Vec<f32> {
 
 /// The picture with its transparency, made smaller where it takes too much of the clip.
 fn picture_stamp(path: &Path, width: usize, height: usize) -> Result<Rgba32FImage> {
-    // Everything that can be wrong with a picture is told there; it comes without its transparency, so it is decoded again here.
-    let options = ReadOptions { background: Color::WHITE, any_image: true };
-    super::image::open(&ImageSource::File(path.to_owned()), &options)?;
-    let mut stamp = decode(path).map_err(|error| {
-        let found = format!("one that cannot be decoded ({error})");
-        Error::input(format!("watermark {}", path.display()), "a picture", found, "export it as PNG again")
-    })?;
-    if stamp.pixels().all(|pixel| pixel[3] == 0.0) {
+    let thing = format!("watermark {}", path.display());
+    let Layer { mut picture, alpha, .. } = open_layer(path, &thing)?;
+    let (own_width, own_height) = (picture.width(), picture.height());
+    let alpha = alpha.unwrap_or_else(|| vec![u8::MAX; own_width * own_height]);
+    if alpha.iter().all(|alpha| *alpha == 0) {
         return Err(Error::input(
-            format!("watermark {}", path.display()),
+            thing,
             "a picture that shows something",
             "one that is transparent all over",
             "export it with its contents visible",
         ));
     }
-    // Transparent pixels may be of any colour, which must not bleed into the others when they are mixed.
-    for Rgba([red, green, blue, alpha]) in stamp.pixels_mut() {
-        [red, green, blue].into_iter().for_each(|value| *value *= *alpha);
-    }
-    let (own_width, own_height) = (f64::from(stamp.width()), f64::from(stamp.height()));
-    let factor = (width as f64 * PICTURE_WIDTH / own_width).min(height as f64 * PICTURE_HEIGHT / own_height);
-    if factor < 1.0 {
-        let scaled = |side: f64| (side * factor).round().max(1.0) as u32;
-        stamp = imageops::resize(&stamp, scaled(own_width), scaled(own_height), FilterType::Lanczos3);
-    }
-    // Lanczos overshoots at edges.
-    for Rgba([red, green, blue, alpha]) in stamp.pixels_mut() {
-        *alpha = alpha.clamp(0.0, 1.0);
-        [red, green, blue].into_iter().for_each(|value| *value = value.clamp(0.0, *alpha));
-    }
-    Ok(stamp)
-}
-
-fn decode(path: &Path) -> image::ImageResult<Rgba32FImage> {
-    let mut decoder = ImageReader::open(path)?.with_guessed_format()?.into_decoder()?;
-    let orientation = decoder.orientation()?;
-    let mut image = DynamicImage::from_decoder(decoder)?;
-    image.apply_orientation(orientation);
-    Ok(image.into_rgba32f())
+    let most =
+        (width as f64 * PICTURE_WIDTH / own_width as f64).min(height as f64 * PICTURE_HEIGHT / own_height as f64);
+    let scaled = |side: usize| (side as f64 * most.min(1.0)).round().max(1.0) as usize;
+    let resized =
+        |picture: Picture| resize(&picture, [0, 0, own_width, own_height], scaled(own_width), scaled(own_height));
+    // Transparent pixels may be of any colour, which must not bleed into the others: black adds nothing.
+    lay_over(picture.pixels_mut(), &alpha, Color::BLACK);
+    let colors = resized(picture);
+    let alpha = resized(Picture::new(own_width, own_height, alpha.iter().flat_map(|alpha| [*alpha; 3]).collect()));
+    let share = |value: u8| f32::from(value) / 255.0;
+    Ok(Rgba32FImage::from_fn(colors.width() as u32, colors.height() as u32, |x, y| {
+        let [red, green, blue] = colors.pixel(x as usize, y as usize).map(share);
+        let alpha = share(alpha.pixel(x as usize, y as usize)[0]);
+        // Rounding, and the filter at edges, may give a colour more than shows of it.
+        Rgba([red.min(alpha), green.min(alpha), blue.min(alpha), alpha])
+    }))
 }
 
 #[cfg(test)]
@@ -330,6 +319,24 @@ mod tests {
         assert!(frame.pixels().chunks_exact(3).all(|pixel| pixel[1] <= 128), "green bleeds in");
         let [left, _, right, _] = changed(&mark, 4096, 4096);
         assert!((178..=182).contains(&(right + 1 - left)));
+
+        // Colours are converted as those of the picture that is animated.
+        let mut bytes = Vec::new();
+        let mut encoder = image::codecs::png::PngEncoder::new(&mut bytes);
+        let profile = moxcms::ColorProfile::new_display_p3().encode().unwrap();
+        image::ImageEncoder::set_icc_profile(&mut encoder, profile).unwrap();
+        let flat = [200, 100, 50].repeat(64);
+        image::ImageEncoder::write_image(encoder, &flat, 8, 8, image::ExtendedColorType::Rgb8).unwrap();
+        std::fs::write(&path, bytes).unwrap();
+        let [left, top, right, bottom] = changed(&mark, 640, 360);
+        assert_eq!([right - left, bottom - top], [7, 7], "a small picture keeps its size");
+        let mut frame = grey(640, 360, 128);
+        mark.prepare(640, 360).unwrap().draw(&mut frame);
+        let found = frame.pixel(left, top);
+        assert!(
+            found.iter().zip([215, 93, 31]).all(|(found, wanted): (&u8, u8)| found.abs_diff(wanted) <= 2),
+            "{found:?}"
+        );
 
         image::RgbaImage::new(20, 20).save(&path).unwrap();
         assert!(mark.prepare(640, 360).unwrap_err().to_string().contains("transparent all over"));

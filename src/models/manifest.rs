@@ -4,11 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::Defaults;
+use super::{Defaults, GUIDANCE_SCALES, STEPS};
 use crate::error::{Error, Result};
-
-/// Range of `steps`: more never makes a better clip, only a later one.
-const STEPS: std::ops::RangeInclusive<usize> = 1..=1000;
 
 /// A manifest, with all of its values checked.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -45,8 +42,9 @@ impl Manifest {
         if !STEPS.contains(&steps) {
             return Err(refused(&format!("`steps` from {} to {}", STEPS.start(), STEPS.end()), steps.to_string()));
         }
-        if !(guidance_scale.is_finite() && guidance_scale >= 0.0) {
-            return Err(refused("a finite `guidance_scale` of 0 or more", guidance_scale.to_string()));
+        if !GUIDANCE_SCALES.contains(&guidance_scale) {
+            let wanted = format!("`guidance_scale` from {} to {}", GUIDANCE_SCALES.start(), GUIDANCE_SCALES.end());
+            return Err(refused(&wanted, guidance_scale.to_string()));
         }
         for (file, digits) in &manifest.sha256 {
             if file.contains(['/', '\\']) || file.starts_with('.') || file.is_empty() {
@@ -93,7 +91,8 @@ guidance_scale = 2.0
             ("steps = 8", "steps = 4000000000", "found 4000000000"),
             ("steps = 8", "steps = -1", "(line 3)"),
             ("steps = 8", "steps = 8\ncfg = 1", "unknown field `cfg`"),
-            ("= 2.0", "= nan", "finite `guidance_scale` of 0 or more, found NaN"),
+            ("= 2.0", "= nan", "`guidance_scale` from 0 to 100, found NaN"),
+            ("= 2.0", "= 100.5", "found 100.5"),
             ("= 2.0", "= inf", "found inf"),
             ("= 2.0", "= -1.0", "found -1"),
             ("a.safetensors", "../a.safetensors", "\"../a.safetensors\""),

@@ -10,6 +10,7 @@ pub mod sway;
 pub use location::Location;
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use candle_core::{Device, Tensor};
 use serde::Deserialize;
@@ -76,6 +77,11 @@ pub enum Branch {
     /// Without it.
     Unconditional,
 }
+
+/// Numbers of denoising steps that can be asked for: more never makes a better clip, only a later one.
+pub const STEPS: RangeInclusive<usize> = 1..=1000;
+/// Scales of classifier-free guidance that can be asked for.
+pub const GUIDANCE_SCALES: RangeInclusive<f64> = 0.0..=100.0;
 
 /// What a family recommends where the user says nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Deserialize)]

@@ -13,7 +13,7 @@ use crate::latents::Latents;
 use crate::media::framing::Framing;
 use crate::media::watermark::PreparedWatermark;
 use crate::media::{self, ClipWriter, WrittenClip};
-use crate::models::{self, Branch, Conditioning, Decoder, Denoiser, Family, PictureHints};
+use crate::models::{self, Branch, Conditioning, Decoder, Denoiser, Family};
 use crate::picture::Picture;
 use crate::units::Clip;
 use observer::{Level, Observer, Stage};
@@ -53,16 +53,14 @@ pub fn check(request: &Request, observer: &mut dyn Observer) -> Result<Picture> 
     let opened = media::image::open(&request.image, &request.read)?;
     opened.notes.iter().for_each(|note| observer.say(Level::Note, note));
     let clip = request.clip(&opened.picture)?;
-    media::check_clip(&request.output, &clip)?;
+    request.check_clip(&clip)?;
     request.watermark(&clip)?;
     Ok(opened.picture)
 }
 
 /// The run itself. Each network is built when it is first used, and the denoiser is freed before the last decode.
 fn run(request: &Request, picture: Picture, family: Box<dyn Family>, observer: &mut dyn Observer) -> Result<()> {
-    let run = Run::prepare(request, &picture, family, observer)?;
-    drop(picture);
-    let conditioning = run.condition(observer)?;
+    let run = Run::prepare(request, picture, family, observer)?;
     let mut denoiser = Some(run.family.denoiser()?);
     let decoder = run.family.decoder()?;
     for index in 0..request.count {
@@ -70,7 +68,7 @@ fn run(request: &Request, picture: Picture, family: Box<dyn Family>, observer: &
         observer.clip(index, request.count, seed);
         let preview = run.preview(index, decoder.as_ref());
         let denoise = denoiser.as_deref().expect("it is kept until the last clip");
-        let latents = run.denoise(denoise, index, &conditioning, preview.as_ref(), observer)?;
+        let latents = run.denoise(denoise, index, preview.as_ref(), observer)?;
         if index + 1 == request.count {
             denoiser = None;
         }
@@ -78,7 +76,7 @@ fn run(request: &Request, picture: Picture, family: Box<dyn Family>, observer: &
             let bytes = latent_file::to_bytes(&latents, run.family.name(), seed)?;
             media::write_atomically(&request.path(path, index), &bytes, request.output.replace)?;
         }
-        let written = run.decode(decoder.as_ref(), index, &latents, &conditioning, observer)?;
+        let written = run.decode(decoder.as_ref(), index, &latents, observer)?;
         observer.finished(&Outcome { written, clip: run.clip, seed });
     }
     Ok(())
@@ -91,7 +89,7 @@ struct Run<'a> {
     framing: Framing,
     /// The picture as the model gets it.
     picture: Picture,
-    hints: PictureHints,
+    conditioning: Conditioning,
     /// The clip as it is written.
     clip: Clip,
     /// The clip as the model makes it: on its grid, so at least as large and as long.
@@ -101,34 +99,33 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
+    /// All that comes before noise, and is the same for every clip. `original`: the picture as it was read.
     fn prepare(
         request: &'a Request,
-        picture: &Picture,
+        original: Picture,
         family: Box<dyn Family>,
         observer: &mut dyn Observer,
     ) -> Result<Self> {
-        let clip = request.clip(picture)?;
-        let framing = request.framing(picture, &clip, family.grid());
+        let clip = request.clip(&original)?;
+        let framing = request.framing(&original, &clip, family.grid());
         let generated = request::generated(&clip, &framing, family.grid());
         let level = if generated == clip { Level::Detail } else { Level::Note };
         observer.say(level, &request::describe(&clip, &generated));
-        let hints = request.hints(picture, &framing)?;
-        let picture = framing.prepare(picture);
+        let hints = request.hints(&original, &framing)?;
+        let picture = framing.prepare(&original);
+        drop(original);
         let shapes = family.latent_shapes(&generated);
         let noise = request.noise.as_deref().map(|path| latent_file::read_noise(path, &shapes)).transpose()?;
         let watermark = request.watermark(&clip)?;
-        Ok(Self { request, family, framing, picture, hints, clip, generated, watermark, noise })
-    }
 
-    fn condition(&self, observer: &mut dyn Observer) -> Result<Conditioning> {
         observer.begin(Stage::Text, 1);
-        let text = self.family.text_encoder()?.encode(&self.request.prompt)?;
+        let text = family.text_encoder()?.encode(&request.prompt)?;
         text.notes.iter().for_each(|note| observer.say(Level::Note, note));
         observer.begin(Stage::Encode, 1);
-        let image = self.family.image_encoder()?.encode(&self.picture, &self.hints)?;
+        let image = family.image_encoder()?.encode(&picture, &hints)?;
         let conditioning = Conditioning { image, text };
-        self.family.notes(&conditioning)?.iter().for_each(|note| observer.say(Level::Note, note));
-        Ok(conditioning)
+        family.notes(&conditioning)?.iter().for_each(|note| observer.say(Level::Note, note));
+        Ok(Self { request, family, framing, picture, conditioning, clip, generated, watermark, noise })
     }
 
     /// Previews of clip `index`, where they are asked for.
@@ -141,7 +138,6 @@ impl<'a> Run<'a> {
         &self,
         denoiser: &dyn Denoiser,
         index: usize,
-        conditioning: &Conditioning,
         preview: Option<&Preview>,
         observer: &mut dyn Observer,
     ) -> Result<Latents> {
@@ -150,6 +146,7 @@ impl<'a> Run<'a> {
         let sigmas = schedule::linear(self.request.steps.unwrap_or(defaults.steps));
         let steps = sigmas.len() - 1;
         observer.begin(Stage::Denoise, steps);
+        let conditioning = &self.conditioning;
         let constraints = self.family.constraints(conditioning, &self.generated)?;
         let noise = match &self.noise {
             Some(noise) => noise.clone(),
@@ -181,12 +178,11 @@ impl<'a> Run<'a> {
         decoder: &dyn Decoder,
         index: usize,
         latents: &Latents,
-        conditioning: &Conditioning,
         observer: &mut dyn Observer,
     ) -> Result<WrittenClip> {
         let count = self.clip.frames.0;
         observer.begin(Stage::Decode, count);
-        let mut frames = decoder.start(latents, conditioning, &self.picture, &self.generated)?;
+        let mut frames = decoder.start(latents, &self.conditioning, &self.picture, &self.generated)?;
         let request = self.request;
         let mut clip_writer = media::create(&request.target(index), &self.clip)?;
         let mut frame_writer: Option<Box<dyn ClipWriter>> =

@@ -46,7 +46,7 @@ impl<'a> Preview<'a> {
 }
 
 /// The small version of a clip: the same aspect and duration.
-fn small(clip: &Clip) -> Clip {
+pub fn small(clip: &Clip) -> Clip {
     let scale = (SHORT_SIDE as f64 / clip.width.min(clip.height) as f64).min(1.0);
     let side = |side: usize| ((side as f64 * scale / 2.0).round() as usize).max(1) * 2;
     let apart = (clip.fps.0 / MOST_FPS).ceil().max(1.0);

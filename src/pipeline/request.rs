@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::observer::Level;
+use super::preview;
 use crate::camera::{self, CameraCommand};
 use crate::device::DeviceChoice;
 use crate::error::{Error, Result};
@@ -18,8 +19,6 @@ use crate::units::{Clip, Fps, Grid, PixelFrames, Seconds};
 pub const SIDES: std::ops::RangeInclusive<usize> = 32..=4096;
 /// Fewest and most characters of a prompt.
 pub const PROMPT_CHARACTERS: std::ops::RangeInclusive<usize> = 2..=2000;
-/// Range of `--quality`.
-pub const QUALITY: std::ops::RangeInclusive<u8> = 20..=99;
 
 /// How large the clip is to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +29,7 @@ pub enum Size {
     Width(usize),
     /// This height; the width follows from the picture.
     Height(usize),
-    /// Exactly this; the picture covers it and is cropped in the centre.
+    /// Exactly this; [`Request::fit`] says how the picture fills it.
     Exact {
         /// Width in pixels.
         width: usize,
@@ -145,23 +144,44 @@ impl Request {
     /// Checks every place that the run will write to.
     ///
     /// # Errors
-    /// A place that cannot be written to, that must not be replaced, or that two outputs share.
+    /// A place that cannot be written to, that must not be replaced, that two outputs share, or that lies in a folder of frames.
     pub fn check_targets(&self) -> Result<()> {
-        let input = self.image.path();
-        let mut taken: Vec<PathBuf> = Vec::new();
+        let inputs = self.inputs();
+        let mut paths: Vec<PathBuf> = Vec::new();
         for index in 0..self.count {
             let targets = [Some(self.target(index)), self.frames_target(index), self.preview_target(index)];
             for target in targets.into_iter().flatten() {
-                media::check_target(&target, input)?;
-                take(&mut taken, target.path)?;
+                media::check_target(&target, &inputs)?;
+                paths.push(target.path);
             }
             if let Some(file) = &self.save_latents {
                 let file = self.path(file, index);
-                media::check_file(&file, self.output.replace, input)?;
-                take(&mut taken, file)?;
+                media::check_file(&file, self.output.replace, &inputs)?;
+                paths.push(file);
             }
         }
+        media::check_apart(&paths)?;
+        media::warn_of_leftovers(&paths);
         Ok(())
+    }
+
+    /// The files that the run reads, so that no output replaces them.
+    fn inputs(&self) -> Vec<&Path> {
+        let mark = match &self.watermark {
+            Some(Watermark::Picture(path)) => Some(path.as_path()),
+            Some(Watermark::Text(_)) | None => None,
+        };
+        [self.image.path(), self.noise.as_deref(), mark].into_iter().flatten().collect()
+    }
+
+    /// Checks that every output can hold `clip`: the clip itself, its frames and its preview.
+    ///
+    /// # Errors
+    /// A size or a frame rate that a format does not have, or too little space on a disk.
+    pub fn check_clip(&self, clip: &Clip) -> Result<()> {
+        media::check_clip(&self.output, clip)?;
+        self.frames_target(0).map_or(Ok(()), |target| media::check_clip(&target, clip))?;
+        self.preview.as_ref().map_or(Ok(()), |target| media::check_clip(target, &preview::small(clip)))
     }
 
     /// The clip that this request makes of `picture`.
@@ -211,16 +231,6 @@ impl Request {
         };
         Ok(PictureHints { eyes: self.eyes.iter().map(place).collect::<Result<_>>()? })
     }
-}
-
-/// Refuses a path that another output has already.
-fn take(taken: &mut Vec<PathBuf>, path: PathBuf) -> Result<()> {
-    if taken.contains(&path) {
-        let found = format!("{} twice", path.display());
-        return Err(Error::input("outputs", "a name of its own for each", found, "give one of them another name"));
-    }
-    taken.push(path);
-    Ok(())
 }
 
 /// The clip that a model makes so that `written` can be cut out of it.

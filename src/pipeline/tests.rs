@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::latents::{Constraint, Latents};
 use crate::media::framing::Fit;
 use crate::media::image::{ImageSource, ReadOptions};
+use crate::media::watermark::Watermark;
 use crate::media::{OutputFormat, Target};
 use crate::models::{
     Branch, Conditioning, DecodeState, Decoder, Defaults, Denoiser, Family, ImageCondition, ImageEncoder, MotionPrompt,
@@ -267,6 +268,69 @@ fn two_outputs_of_one_name_are_refused() {
     let clip = folder.0.join("clip.y4m");
     let shared = Request { save_latents: Some(clip.clone()), ..request(clip) };
     assert!(shared.check_targets().unwrap_err().to_string().contains("clip.y4m twice"));
+}
+
+#[test]
+fn two_outputs_of_one_place_are_refused() {
+    let folder = Folder::new("places");
+    let clip = folder.0.join("clip.y4m");
+    let roundabout = folder.0.join("../").join(folder.0.file_name().unwrap()).join("clip.y4m");
+    let shared = Request { save_latents: Some(roundabout), ..request(clip) };
+    assert!(shared.check_targets().unwrap_err().to_string().contains("clip.y4m twice"));
+
+    std::fs::create_dir(folder.0.join("frames")).unwrap();
+    let within = Request { save_frames: Some(folder.0.join("frames/")), ..request(folder.0.join("frames/clip.y4m")) };
+    let error = within.check_targets().unwrap_err().to_string();
+    assert!(error.contains("which is replaced as a whole"), "{error}");
+    let beside = Request { save_frames: Some(folder.0.join("frames/")), ..request(folder.0.join("frames.y4m")) };
+    beside.check_targets().unwrap();
+}
+
+#[test]
+fn no_file_that_is_read_is_replaced() {
+    let folder = Folder::new("inputs");
+    let file = folder.0.join("values.safetensors");
+    std::fs::write(&file, "values").unwrap();
+    let save_latents = Some(file.clone());
+    let plain = Request { save_latents, ..request(folder.0.join("clip.y4m")) };
+    plain.check_targets().unwrap();
+    for reading in [
+        Request { noise: Some(file.clone()), ..plain.clone() },
+        Request { image: ImageSource::File(file.clone()), ..plain.clone() },
+        Request { watermark: Some(Watermark::Picture(file.clone())), ..plain },
+    ] {
+        assert!(reading.check_targets().unwrap_err().to_string().contains("found the input "));
+    }
+}
+
+#[test]
+fn a_thousand_clips_are_checked_at_once() {
+    let folder = Folder::new("thousand");
+    (0..3000).for_each(|index| drop(std::fs::File::create(folder.0.join(index.to_string())).unwrap()));
+    let many = Request {
+        count: 1000,
+        save_frames: Some(folder.0.join("frames")),
+        save_latents: Some(folder.0.join("latents.safetensors")),
+        preview: Some(target(folder.0.join("clip.preview.gif"))),
+        ..request(folder.0.join("clip.y4m"))
+    };
+    let start = std::time::Instant::now();
+    many.check_targets().unwrap();
+    // A fraction of a second; reading the folder or all names for each target takes minutes.
+    assert!(start.elapsed().as_secs() < 10, "{:?}", start.elapsed());
+}
+
+/// What a preview cannot be must not come out when it is written.
+#[test]
+fn every_output_has_to_be_able_to_hold_the_clip() {
+    let folder = Folder::new("holds");
+    let preview = Some(target(folder.0.join("look.gif")));
+    let slow = Request { fps: Fps(0.0015), preview, ..request(folder.0.join("clip.y4m")) };
+    let error = slow.check_clip(&slow.clip(&picture()).unwrap()).unwrap_err();
+    assert!(error.to_string().contains("0.002 to 50 frames a second for GIF"), "{error}");
+    let clip = Clip { width: 4096, height: 4096, frames: PixelFrames(4_000_000_000), fps: Fps(25.0) };
+    let frames = Request { save_frames: Some(folder.0.join("frames")), ..request(folder.0.join("clip.webp")) };
+    assert!(frames.check_clip(&clip).unwrap_err().to_string().contains("of free disk space for PNG frames"));
 }
 
 #[test]

@@ -5,9 +5,10 @@ use super::contradiction;
 use super::lexicon::Role;
 use super::rewrite::{self, MOST_MOTIONS, MOST_WORDS, asks, rewrite};
 use super::{Advice, Kind};
+use crate::error::quoted;
 
-/// At most this many characters of what the user wrote are repeated at a time.
-const QUOTED: usize = 60;
+/// A list of what the user wrote ends after about this many characters.
+const LONGEST_LIST: usize = 60;
 
 /// All advice on a prompt.
 pub fn advise(words: &str) -> Vec<Advice> {
@@ -122,18 +123,11 @@ fn ideas(words: &str, clauses: &[Clause]) -> Option<Advice> {
 fn list(found: &[String]) -> String {
     let mut text = String::new();
     for (index, item) in found.iter().enumerate() {
-        if index > 0 && text.chars().count() + item.chars().count() > QUOTED {
+        if index > 0 && text.chars().count() + item.chars().count() > LONGEST_LIST {
             return format!("{text} and more");
         }
         text.push_str(if index > 0 { ", " } else { "" });
         text.push_str(&quoted(item));
     }
     text
-}
-
-fn quoted(text: &str) -> String {
-    match text.char_indices().nth(QUOTED) {
-        None => format!("\"{text}\""),
-        Some((end, _)) => format!("\"{}...\"", text[..end].trim_end()),
-    }
 }

@@ -48,9 +48,12 @@ fn a_dry_run_prints_settings_that_give_the_same_settings() {
 #[test]
 fn a_random_seed_is_resolved() {
     let scratch = Scratch::new("random");
-    let printed = stir(&small_run(&scratch, "clip.y4m", &["--seed", "random", "--dry-run"])).expect_code(0).stdout;
-    let seed = printed.lines().find_map(|line| line.strip_prefix("seed = ")).expect("a seed");
-    assert!(seed.trim_matches('"').parse::<u64>().is_ok(), "{seed}");
+    let seed = || {
+        let printed = stir(&small_run(&scratch, "clip.y4m", &["--seed", "random", "--dry-run"])).expect_code(0).stdout;
+        let seed = printed.lines().find_map(|line| line.strip_prefix("seed = ")).expect("a seed");
+        seed.trim_matches('"').parse::<u64>().unwrap_or_else(|error| panic!("{seed}: {error}"))
+    };
+    assert_ne!(seed(), seed(), "the same number is drawn twice");
 }
 
 #[test]

@@ -131,3 +131,30 @@ fn an_existing_clip_can_be_kept() {
     stir(&small_run(&scratch, "clip.y4m", &[])).expect_code(0);
     assert!(std::fs::read(scratch.path("clip.y4m")).unwrap().starts_with(b"YUV4MPEG2"));
 }
+
+/// Each of several clips is the one that its seed makes alone, to the byte of its MP4.
+#[cfg(feature = "ffmpeg")]
+#[test]
+fn one_of_several_clips_is_the_clip_of_its_seed() {
+    let scratch = Scratch::new("several");
+    let run = |name: &str, options: &[&str]| {
+        let outcome = stir(&crate::small_run(
+            &scratch,
+            name,
+            &[&["-p", "candle light flickering", "--num-frames", "30"], options].concat(),
+        ));
+        outcome.expect_code(0).stdout
+    };
+    let several = run("several.mp4", &["--seed", "7", "--count", "3"]);
+    let names: Vec<String> = (7..10).map(|seed| format!("several-{seed}.mp4")).collect();
+    assert_eq!(several.lines().map(|line| line.rsplit('/').next().unwrap()).collect::<Vec<_>>(), names);
+    let mut clips = Vec::new();
+    for (seed, name) in (7..10).zip(&names) {
+        run("alone.mp4", &["--seed", &seed.to_string(), "--threads", "1"]);
+        let clip = std::fs::read(scratch.path(name)).unwrap();
+        assert!(clip == std::fs::read(scratch.path("alone.mp4")).unwrap(), "{name} differs from the clip of its seed");
+        clips.push(clip);
+    }
+    clips.dedup();
+    assert_eq!(clips.len(), 3, "seeds make no difference");
+}

@@ -96,7 +96,7 @@ fn target(path: &Path, quality: u8) -> Result<Target> {
 }
 
 fn check_target(path: &Path, input: &Path) -> Result<()> {
-    media::check_target(&target(path, 95)?, Some(input))
+    media::check_target(&target(path, 95)?, &[input])
 }
 
 fn create(path: &Path, clip: &Clip, quality: u8) -> Result<Box<dyn ClipWriter>> {

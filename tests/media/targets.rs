@@ -51,10 +51,10 @@ fn the_input_is_never_replaced() {
     let folder = Folder::new("input-as-target");
     let input = folder.write("picture.y4m", b"a picture by a misleading name");
     let roundabout = folder.path("..").join(folder.0.file_name().unwrap()).join("picture.y4m");
-    assert!(refusal(check_target(&roundabout, &input)).contains("would replace the picture"));
+    assert!(refusal(check_target(&roundabout, &input)).contains("would replace the input"));
     fs::create_dir_all(folder.path("frames")).unwrap();
     let frame = folder.write("frames/000000.png", b"");
-    assert!(refusal(check_target(&folder.path("frames"), &frame)).contains("would replace the picture"));
+    assert!(refusal(check_target(&folder.path("frames"), &frame)).contains("would replace the input"));
 }
 
 #[test]
@@ -63,13 +63,13 @@ fn nothing_is_replaced_where_that_is_not_wanted() {
     let input = folder.write("picture.png", b"picture");
     for name in names_of_all_formats() {
         let target = Target { replace: false, ..target(&folder.path(name), 95).unwrap() };
-        media::check_target(&target, Some(&input)).unwrap();
+        media::check_target(&target, &[&input]).unwrap();
         folder.write(name.trim_end_matches('/'), b"");
-        assert!(refusal(media::check_target(&target, Some(&input))).contains("found an existing file; choose another"));
+        assert!(refusal(media::check_target(&target, &[&input])).contains("found an existing file; choose another"));
     }
     fs::create_dir(folder.path("empty")).unwrap();
     let target = Target { replace: false, ..target(&folder.path("empty"), 95).unwrap() };
-    assert!(refusal(media::check_target(&target, None)).contains("found an existing folder"));
+    assert!(refusal(media::check_target(&target, &[])).contains("found an existing folder"));
 }
 
 #[cfg(unix)]
@@ -80,7 +80,7 @@ fn the_input_by_another_name_is_not_replaced_either() {
     fs::hard_link(&input, folder.path("hard.y4m")).unwrap();
     std::os::unix::fs::symlink(&input, folder.path("soft.y4m")).unwrap();
     for name in ["hard.y4m", "soft.y4m"] {
-        assert!(refusal(check_target(&folder.path(name), &input)).contains("would replace the picture"), "{name}");
+        assert!(refusal(check_target(&folder.path(name), &input)).contains("would replace the input"), "{name}");
         assert!(refusal(check_target(&input.with_file_name(name), &folder.path("soft.y4m"))).contains("would replace"));
     }
 }
@@ -106,7 +106,7 @@ fn folders_of_the_system_take_no_files() {
     assert!(message.contains("also holds") || message.contains("mounted"), "{message}");
     for target in ["/dev/full", "/dev/null"] {
         let target = Target { path: target.into(), format: media::OutputFormat::Y4m, quality: 95, replace: true };
-        assert!(refusal(media::check_target(&target, None)).contains("a device or a pipe"));
+        assert!(refusal(media::check_target(&target, &[])).contains("a device or a pipe"));
     }
 }
 

@@ -86,12 +86,7 @@ impl Events {
 
     pub fn write(&self, event: &Event) {
         let line = Line { version: VERSION, seconds: rounded(self.began.elapsed().as_secs_f64()), event };
-        stdout::write(
-            (json_text(&line)
-                + "
-")
-            .as_bytes(),
-        );
+        stdout::write(format!("{}\n", json_text(&line)).as_bytes());
     }
 
     /// An error in its parts, as far as it has them, that ends the program with this exit code.

@@ -4,7 +4,8 @@ use std::borrow::Cow;
 use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use image::{DynamicImage, ImageDecoder, ImageReader, Limits, RgbImage};
+use image::metadata::Orientation;
+use image::{DynamicImage, GrayImage, ImageDecoder, ImageReader, Limits, RgbImage};
 
 use crate::error::{Error, Result};
 use crate::picture::{Color, Picture};
@@ -21,6 +22,7 @@ mod truncation;
 use format::Format;
 pub use limits::{ASPECTS, LARGEST_FILE, MOST_PIXELS, SHORTEST_SIDE};
 use samples::Samples;
+pub(super) use samples::lay_over;
 
 /// What a decoder may take besides the pixels: for texts and profiles, which a few bytes can unpack to.
 const MOST_MEMORY: u64 = 64 << 20;
@@ -94,13 +96,38 @@ pub fn open(source: &ImageSource, options: &ReadOptions) -> Result<OpenedPicture
     decode(&bytes, &thing, options)
 }
 
+/// Reads a picture with its transparency, of any size up to [`MOST_PIXELS`]. `thing` names it in errors.
+///
+/// # Errors
+/// Like [`open`].
+pub(super) fn open_layer(path: &Path, thing: &str) -> Result<Layer> {
+    decode_layer(&bytes::of_file(path, thing, true)?, thing, true)
+}
+
+/// A picture before it is laid over anything.
+pub(super) struct Layer {
+    /// The pixels; where nothing shows they may be of any colour.
+    pub picture: Picture,
+    /// How much shows of each, `[height, width]`, uint8; `None` if all of all.
+    pub alpha: Option<Vec<u8>>,
+    notes: Vec<String>,
+}
+
 /// Like [`open`], from the bytes of a file. `thing` names it in errors.
 ///
 /// # Errors
 /// Like [`open`].
 pub fn decode(bytes: &[u8], thing: &str, options: &ReadOptions) -> Result<OpenedPicture> {
+    let Layer { mut picture, alpha, notes } = decode_layer(bytes, thing, options.any_image)?;
+    if let Some(alpha) = alpha {
+        lay_over(picture.pixels_mut(), &alpha, options.background);
+    }
+    Ok(OpenedPicture { picture, notes })
+}
+
+fn decode_layer(bytes: &[u8], thing: &str, any_image: bool) -> Result<Layer> {
     let format = format::of(bytes, thing)?;
-    limits::check_bytes(bytes.len() as u64, thing, options.any_image)?;
+    limits::check_bytes(bytes.len() as u64, thing, any_image)?;
     let damaged = |found: String| {
         let wanted = format!("a complete {} picture", format.name());
         Error::input(thing, wanted, found, "copy, download or export the picture again")
@@ -132,18 +159,25 @@ pub fn decode(bytes: &[u8], thing: &str, options: &ReadOptions) -> Result<Opened
     let mut decoder = reader.into_decoder().map_err(undecodable)?;
     let (width, height) = decoder.dimensions();
     let orientation = decoder.orientation().map_err(undecodable)?;
-    limits::check_size(limits::turned(width, height, orientation), thing, options.any_image)?;
+    limits::check_size(limits::turned(width, height, orientation), thing, any_image)?;
     let profile = decoder.icc_profile().map_err(undecodable)?;
     let samples = match format {
         Format::Jpeg => jpeg::read(&bytes).map_err(|error| damaged(format!("one that cannot be decoded ({error})")))?,
         _ => Samples::of(DynamicImage::from_decoder(decoder).map_err(undecodable)?),
     };
-    let (pixels, note) = samples.into_srgb(profile.as_deref(), options.background);
+    let (pixels, alpha, note) = samples.into_srgb(profile.as_deref());
     notes.extend(note.map(|note| format!("{thing}: {note}")));
 
-    let image = RgbImage::from_raw(width, height, pixels).expect("three bytes a pixel");
-    let mut image = DynamicImage::from(image);
+    let pixels = turned(RgbImage::from_raw(width, height, pixels).expect("three bytes a pixel"), orientation);
+    let alpha = alpha.map(|alpha| GrayImage::from_raw(width, height, alpha).expect("a byte a pixel"));
+    let alpha = alpha.map(|alpha| turned(alpha, orientation).into_luma8().into_raw());
+    let (width, height) = (pixels.width() as usize, pixels.height() as usize);
+    Ok(Layer { picture: Picture::new(width, height, pixels.into_rgb8().into_raw()), alpha, notes })
+}
+
+/// As it is to be seen.
+fn turned(image: impl Into<DynamicImage>, orientation: Orientation) -> DynamicImage {
+    let mut image = image.into();
     image.apply_orientation(orientation);
-    let (width, height) = (image.width() as usize, image.height() as usize);
-    Ok(OpenedPicture { picture: Picture::new(width, height, image.into_rgb8().into_raw()), notes })
+    image
 }

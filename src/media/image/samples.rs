@@ -46,10 +46,10 @@ impl Samples {
         Self { color, values, alpha }
     }
 
-    /// Pixels, `[N, 3]`, uint8, sRGB, and what the user should know about them.
-    pub(super) fn into_srgb(self, profile: Option<&[u8]>, background: picture::Color) -> (Vec<u8>, Option<String>) {
+    /// Pixels, `[N, 3]`, uint8, sRGB; their alpha; and what the user should know about them.
+    pub(super) fn into_srgb(self, profile: Option<&[u8]>) -> (Vec<u8>, Option<Vec<u8>>, Option<String>) {
         let converted = profile.map(|profile| color_profile::to_srgb(self.color, &self.values, profile));
-        let (mut pixels, note) = match converted {
+        let (pixels, note) = match converted {
             Some(Ok(Some(pixels))) => (pixels, None),
             Some(Ok(None)) => (plainly(self.color, self.values), None),
             // As browsers do: a defect in the profile is no reason to lose the picture.
@@ -64,10 +64,7 @@ impl Samples {
             }
             None => (plainly(self.color, self.values), None),
         };
-        if let Some(alpha) = self.alpha {
-            lay_over(&mut pixels, &alpha, background);
-        }
-        (pixels, note)
+        (pixels, self.alpha, note)
     }
 }
 
@@ -89,7 +86,7 @@ fn plainly(color: Color, values: Vec<u8>) -> Vec<u8> {
 }
 
 /// Lays pixels over a colour, in sRGB values as browsers do.
-fn lay_over(pixels: &mut [u8], alpha: &[u8], background: picture::Color) {
+pub(in crate::media) fn lay_over(pixels: &mut [u8], alpha: &[u8], background: picture::Color) {
     for (pixel, &alpha) in pixels.chunks_exact_mut(3).zip(alpha) {
         for (value, below) in pixel.iter_mut().zip(background.0) {
             let alpha = u32::from(alpha);
