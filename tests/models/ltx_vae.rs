@@ -16,9 +16,6 @@ use crate::fixture::{Fixture, assert_close, fixture, repository, values};
 const GENERATIONS: [&str; 3] = ["0.9.0", "0.9.1", "0.9.5"];
 /// float32 on both sides, summed in another order: measured 2.1e-6.
 const TOLERANCE: f64 = 1e-5;
-/// Tilings, and by what share of its magnitude a clip may differ from that without tiles: measured 0.05 and 0.02.
-const TILE_TOLERANCES: [(Tiling, f64); 2] =
-    [(Tiling { side: 9, overlap: 4 }, 0.1), (Tiling { side: 16, overlap: 8 }, 0.04)];
 /// As in `scripts/ltx/golden_vae.py`.
 const DECODE_TIMESTEP: f64 = 0.05;
 const KEEP_EVERY: usize = 7;
@@ -240,20 +237,23 @@ fn magnitude(values: &[f64]) -> f64 {
     (values.iter().map(|value| value * value).sum::<f64>() / values.len() as f64).sqrt()
 }
 
-/// A tile sees zeros where its neighbour is, which in a random network reaches far: a seam can be no more than the difference from the whole.
+/// A tile sees zeros where its neighbour is, which in a random network reaches far; no seam is larger than twice the difference from the whole.
+/// Measured 0.02 with 8 latents to blend over, and 0.2 with 3.
 #[test]
 fn tiles_leave_no_seams() {
-    let size = LatentSize { height: 10, width: 20 };
-    let latents = smooth(size, 2);
-    for generation in GENERATIONS {
-        let golden = golden(generation);
-        let noise = golden.decoder.draw_noise(7, size).unwrap();
-        let whole = golden.prepared(&noise).decode(&latents).unwrap();
-        let tiled = |tiling| golden.decoder.decode_tiled(&latents, (DECODE_TIMESTEP, &noise), tiling).unwrap();
-        assert!(bits(&tiled(Tiling { side: 20, overlap: 4 })) == bits(&whole), "{generation}: one tile is the whole");
-        let whole = values(&whole);
-        for (tiling, tolerance) in TILE_TOLERANCES {
-            let tiles = values(&tiled(tiling));
+    for (height, width, frames, tiling, tolerance) in
+        [(20, 22, 1, Tiling { side: 16, overlap: 8 }, 0.05), (6, 9, 2, Tiling { side: 6, overlap: 3 }, 0.4)]
+    {
+        let size = LatentSize { height, width };
+        let latents = smooth(size, frames);
+        for generation in GENERATIONS {
+            let golden = golden(generation);
+            let noise = golden.decoder.draw_noise(7, size).unwrap();
+            let whole = golden.prepared(&noise).decode(&latents).unwrap();
+            let tiled = |tiling| golden.decoder.decode_tiled(&latents, (DECODE_TIMESTEP, &noise), tiling).unwrap();
+            let one = Tiling { side: 22, overlap: 4 };
+            assert!(bits(&tiled(one)) == bits(&whole), "{generation}: one tile is the whole");
+            let (tiles, whole) = (values(&tiled(tiling)), values(&whole));
             let difference: Vec<f64> = tiles.iter().zip(&whole).map(|(tiles, whole)| tiles - whole).collect();
             let share = magnitude(&difference) / magnitude(&whole);
             println!("{generation} {tiling:?}: differs by {share:.4} of the whole's magnitude");

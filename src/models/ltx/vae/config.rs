@@ -380,7 +380,7 @@ impl Fields {
         let mut from = first;
         for index in (0..stages).rev() {
             let (factor, residual) = (self.upsample_factor[index], self.upsample_residual[index]);
-            if factor == 0 || channels[index] % factor != 0 || 8 % factor != 0 {
+            if !channels[index].is_multiple_of(factor) || !8usize.is_multiple_of(factor) {
                 return refuse("upsample_factor", "divisors of 8 and of the channels", &self.upsample_factor);
             }
             let to = channels[index] / factor;
@@ -388,7 +388,7 @@ impl Fields {
             if factor != 1 && (!scaled || channels[index] != from) {
                 return refuse("upsample_factor", format!("1 in a stage from {from} channels to {to}"), factor);
             }
-            if scaled && residual && channels[index] % 8 != 0 {
+            if scaled && residual && !channels[index].is_multiple_of(8) {
                 return refuse("upsample_residual", "false where the channels are no multiple of 8", residual);
             }
             let changes = factor == 1 && from != to;

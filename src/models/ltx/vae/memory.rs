@@ -7,7 +7,7 @@ use super::decoder::LatentSize;
 /// Copies of its input that a convolution makes on the CPU: the three frames side by side, and again in candle's own order.
 const CONVOLUTION_COPIES: usize = 2 * SPAN;
 
-/// Peak memory of a decode in bytes, apart from the network's weights and the latents.
+/// Peak memory of a decode on the CPU in bytes, apart from the network's weights, the latents and what the allocator keeps of freed memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecodeMemory {
     /// Frames and noise that are kept from one frame to the next, once the clip is long enough to fill every layer.
@@ -75,10 +75,12 @@ impl Count {
         self.kept += delay * from * size.area();
     }
 
-    /// A convolution, and the second of the two frames that it gives.
+    /// A convolution, and the second of the two frames that it gives. While it doubles there are its three frames and the unfolded one in the
+    /// middle, and the result four times: convolved, unfolded, the residual repeated, and the sum.
     fn upsampler(&mut self, size: LatentSize, from: usize, to: usize) {
         let doubled = size.times(2);
         self.convolution(size, from, 8 * to);
+        self.working = self.working.max((SPAN + 1) * from * size.area() + 4 * 8 * to * size.area());
         self.kept += to * doubled.area();
     }
 }

@@ -13,13 +13,13 @@ use crate::error::{Error, Result};
 pub struct Tiling {
     /// Largest side of a tile.
     pub side: usize,
-    /// Rows or columns that neighbours share, less than `side`.
+    /// Rows or columns that neighbours share at least: 1 or more, and at most half of `side`.
     pub overlap: usize,
 }
 
 impl Tiling {
-    /// Tiles of 512 pixels at 32 pixels to a latent; of these 128 are shared.
-    pub const DEFAULT: Self = Self { side: 16, overlap: 4 };
+    /// Tiles of 640 pixels at 32 pixels to a latent; of these 256 are shared.
+    pub const DEFAULT: Self = Self { side: 20, overlap: 8 };
 }
 
 /// A part of one axis.
@@ -74,7 +74,7 @@ impl Decoder {
     /// whole frames.
     ///
     /// # Errors
-    /// An overlap that is not less than the side, an overlap of more than half the side, or a failed tensor operation.
+    /// No overlap, an overlap of more than half the side, or a failed tensor operation.
     pub fn decode_tiled(
         &self,
         latents: &Tensor,
