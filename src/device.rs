@@ -22,7 +22,9 @@ impl std::str::FromStr for DeviceChoice {
 
     fn from_str(text: &str) -> Result<Self> {
         let unknown = || {
-            Error::input("--device", "auto, cpu, cuda, cuda:N or metal", format!("\"{text}\""), "check the spelling")
+            let found = format!("\"{text}\"");
+            let hint = "leave it out, or take auto, for a GPU where there is one that works, and the CPU otherwise";
+            Error::input("--device", "auto, cpu, cuda, cuda:N or metal", found, hint)
         };
         match text {
             "auto" => Ok(Self::Auto),

@@ -1,7 +1,6 @@
 //! Replays the corpora of `tests/fuzz`: seeds that reach far into each reader, and every input that fuzzing once failed on.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 #[path = "fuzz/targets/config.rs"]
 mod config;
@@ -11,9 +10,6 @@ mod image;
 mod noise;
 #[path = "fuzz/targets/prompt.rs"]
 mod prompt;
-
-/// An input of some kilobytes takes milliseconds; the rest is for busy machines.
-const LONGEST: Duration = Duration::from_secs(10);
 
 /// Runs a target on every file of its corpus. A failure is preceded by the file's name.
 fn replay(target: &str, run: fn(&[u8])) {
@@ -26,9 +22,7 @@ fn replay(target: &str, run: fn(&[u8])) {
     assert!(!files.is_empty(), "{} is empty", folder.display());
     for file in files {
         println!("{}", file.display());
-        let start = Instant::now();
         run(&std::fs::read(&file).unwrap());
-        assert!(start.elapsed() < LONGEST, "it took {:?}", start.elapsed());
     }
 }
 

@@ -22,6 +22,7 @@ pub(super) struct Checked {
 pub(super) fn check(request: &Request, observer: &mut dyn Observer) -> Result<Checked> {
     let picture = pipeline::check(request, observer)?;
     let family = models::open(&request.model, &request.device.open()?)?;
+    family.check_prompt(&request.prompt)?;
     let clip = request.clip(&picture)?;
     let framing = request.framing(&picture, &clip, family.grid());
     request.hints(&picture, &framing)?;

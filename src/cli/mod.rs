@@ -16,7 +16,7 @@ mod values;
 use std::ffi::OsString;
 use std::sync::Arc;
 
-use clap::error::ErrorKind;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 
@@ -25,9 +25,15 @@ use config::Config;
 use options::Options;
 use report::{Console, Verbosity, stdout};
 
+const EXAMPLE: &str = "\
+Example:
+  stir generate -i portrait.png -p \"hair gently flowing, eyes blinking slowly\"
+
+`stir generate --help` lists every option.";
+
 /// Makes a still image move: latent video diffusion on your own machine
 #[derive(Debug, Parser)]
-#[command(name = "stir", version, arg_required_else_help = true, max_term_width = 100)]
+#[command(name = "stir", version, arg_required_else_help = true, max_term_width = 100, after_help = EXAMPLE)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -54,7 +60,11 @@ fn run_command(arguments: Vec<OsString>) -> u8 {
     let json = arguments.iter().any(|argument| argument == "--json");
     let matches = match Cli::command().try_get_matches_from(&arguments) {
         Ok(matches) => matches,
-        Err(error) => return answer(&error, json),
+        Err(error) => {
+            let Some(stray) = stray(&error, &arguments) else { return answer(&error, json) };
+            Console::new(Verbosity::Normal, json).error(&stray);
+            return stray.exit_code();
+        }
     };
     let cli = Cli::from_arg_matches(&matches).expect("clap has checked the arguments");
     let plain = || Arc::new(Console::new(Verbosity::Normal, json));
@@ -105,6 +115,19 @@ fn configured(options: Options, given: &ArgMatches, arguments: &[OsString]) -> R
         Command::Generate(options) => Ok((*options, Some(config))),
         _ => unreachable!("options do not change the command"),
     }
+}
+
+/// The refusal of a word of `stir generate` that belongs to no option: mostly a picture without -i, or the second word of a prompt without
+/// quotes.
+fn stray(error: &clap::Error, arguments: &[OsString]) -> Option<Error> {
+    let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else { return None };
+    let generate = arguments.get(1).is_some_and(|command| command == "generate");
+    if !generate || error.kind() != ErrorKind::UnknownArgument || word.starts_with('-') {
+        return None;
+    }
+    let found = format!("{} without one", values::shown(word));
+    let hint = "name the picture by -i, and put words in quotes: -i portrait.png -p \"hair flowing\"";
+    Some(Error::input("the command line", "an option in front of every value", found, hint))
 }
 
 /// What clap has to say: help and version on stdout, anything else is a wrong use.

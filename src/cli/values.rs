@@ -50,7 +50,7 @@ pub(super) fn path(option: &str, value: &OsStr) -> Result<PathBuf> {
 }
 
 /// How a value is shown in a message: numbers as they are unless they are long, everything else in quotes.
-fn shown(text: &str) -> String {
+pub(super) fn shown(text: &str) -> String {
     let is_number = text.parse::<f64>().is_ok() && text.len() <= LONGEST_NUMBER;
     if is_number { text.to_owned() } else { quoted(text) }
 }

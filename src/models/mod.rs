@@ -161,6 +161,11 @@ pub trait Family {
     fn name(&self) -> &'static str;
     /// The family's recommended settings.
     fn defaults(&self) -> Defaults;
+    /// Checks, in milliseconds and before anything is encoded, that it can do what the prompt asks for.
+    ///
+    /// # Errors
+    /// What cannot be combined, such as camera commands that contradict each other.
+    fn check_prompt(&self, prompt: &MotionPrompt) -> Result<()>;
     /// The sizes and lengths that it can make; every [`Clip`] that it gets lies on this grid.
     fn grid(&self) -> Grid;
     /// The shape of every part of the latents for this clip.

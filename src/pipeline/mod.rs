@@ -106,6 +106,7 @@ impl<'a> Run<'a> {
         family: Box<dyn Family>,
         observer: &mut dyn Observer,
     ) -> Result<Self> {
+        family.check_prompt(&request.prompt)?;
         let clip = request.clip(&original)?;
         let framing = request.framing(&original, &clip, family.grid());
         let generated = request::generated(&clip, &framing, family.grid());

@@ -285,19 +285,22 @@ pub fn check_side(name: &str, side: usize) -> Result<()> {
     Err(Error::input(name, wanted, side.to_string(), format!("the nearest that works is {nearest}")))
 }
 
-/// Reads `480p`, `512p`, `720p` or `1080p`: the short side.
+/// Reads `480p`, `512p`, `720p` or `1080p`, in small or capital letters: the short side.
 ///
 /// # Errors
 /// Another name.
 pub fn parse_resolution(text: &str) -> Result<usize> {
-    match text {
+    match text.to_ascii_lowercase().as_str() {
         "480p" => Ok(480),
         "512p" => Ok(512),
         "720p" => Ok(720),
         "1080p" => Ok(1080),
-        _ => {
-            let found = format!("\"{text}\"");
-            Err(Error::input("--resolution", "480p, 512p, 720p or 1080p", found, "for any other size use -W and -H"))
+        number => {
+            let hint = match number {
+                "480" | "512" | "720" | "1080" => format!("did you mean {number}p?"),
+                _ => "for any other size use -W and -H".to_owned(),
+            };
+            Err(Error::input("--resolution", "480p, 512p, 720p or 1080p", format!("\"{text}\""), hint))
         }
     }
 }
@@ -312,7 +315,7 @@ pub fn parse_motion(text: &str) -> Result<f64> {
         "medium" => Ok(1.0),
         "high" => Ok(1.6),
         _ => text.parse().ok().filter(|value| (0.0..=2.0).contains(value)).ok_or_else(|| {
-            let found = format!("\"{text}\"");
+            let found = if text.parse::<f64>().is_ok() { text.to_owned() } else { format!("\"{text}\"") };
             Error::input("--motion", "low, medium, high or a number from 0 to 2", found, "medium is 1")
         }),
     }

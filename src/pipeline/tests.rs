@@ -35,6 +35,10 @@ impl Family for Coarse {
         Defaults { steps: 2, guidance_scale: 1.0 }
     }
 
+    fn check_prompt(&self, _prompt: &MotionPrompt) -> Result<()> {
+        Ok(())
+    }
+
     fn grid(&self) -> Grid {
         GRID
     }

@@ -50,6 +50,7 @@ fn words() {
             &["--motion", "huge"],
             &["--motion", "NaN"],
             &["--motion", "-1"],
+            &["--motion", "3"],
         ],
     );
 }
@@ -60,6 +61,7 @@ fn shape() {
         "refusals-shape",
         &[
             &["--resolution", "4k"],
+            &["--resolution", "720"],
             &["-W", "641"],
             &["-W", "0"],
             &["-H", "0"],

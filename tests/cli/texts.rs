@@ -44,6 +44,13 @@ fn wrong_use_is_exit_code_2() {
     assert!(stir(&["generate", "--stteps", "3"]).expect_code(2).stderr.contains("'--steps'"));
     assert!(stir(&["generat"]).expect_code(2).stderr.contains("'generate'"));
     assert!(stir(&["schema", "clips"]).expect_code(2).stderr.contains("wanted events, found \"clips\""));
+    for arguments in [&["generate", "a.png"][..], &["generate", "-i", "a.png", "-p", "hair", "flowing"]] {
+        let outcome = stir(arguments).expect_code(2);
+        let found = format!("found \"{}\" without one\n  next: name the picture by -i", arguments.last().unwrap());
+        assert!(outcome.stderr.contains(&found), "{}", outcome.stderr);
+    }
+    let outcome = stir(&["generate", "--json", "a\u{1b}[31mred"]).expect_code(2);
+    assert!(!outcome.stderr.contains('\u{1b}') && outcome.stdout.contains("\"exit_code\":2"), "{}", outcome.stdout);
     let outcome = stir(&["generate", "--\u{1b}[31mred"]).expect_code(2);
     assert!(!outcome.stderr.contains('\u{1b}'), "{:?}", outcome.stderr);
 }

@@ -75,7 +75,9 @@ pub(super) fn check_size((width, height): (u32, u32), thing: &str, any_image: bo
     }
     let aspect = f64::from(width) / f64::from(height);
     if !ASPECTS.contains(&aspect) {
-        let parts = if aspect > 1.0 { format!("{aspect:.2}:1") } else { format!("1:{:.2}", 1.0 / aspect) };
+        // Rounded up: a picture that is only just too long must not seem to have the aspect that is allowed.
+        let times = (f64::from(width.max(height)) / f64::from(width.min(height)) * 100.0).ceil() / 100.0;
+        let parts = if aspect > 1.0 { format!("{times:.2}:1") } else { format!("1:{times:.2}") };
         return refused(
             "an aspect from 2:5 to 5:2".to_owned(),
             format!(", {parts}"),

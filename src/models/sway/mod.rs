@@ -27,7 +27,7 @@ use candle_core::Device;
 
 use crate::error::Result;
 use crate::latents::Constraint;
-use crate::models::{self, Conditioning, Defaults, Family, Location};
+use crate::models::{self, Conditioning, Defaults, Family, Location, MotionPrompt};
 use crate::units::{Clip, Grid};
 use class_map::class;
 use text::channel;
@@ -99,6 +99,10 @@ impl Family for Sway {
 
     fn defaults(&self) -> Defaults {
         self.weights.defaults()
+    }
+
+    fn check_prompt(&self, prompt: &MotionPrompt) -> Result<()> {
+        text::MotionLexicon::new()?.interpret(prompt).map(drop)
     }
 
     fn grid(&self) -> Grid {
