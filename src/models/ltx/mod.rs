@@ -13,3 +13,4 @@ pub mod scheduler;
 pub mod text;
 pub mod timestep;
 pub mod transformer;
+pub mod vae;

@@ -1,0 +1,86 @@
+//! How much memory a streamed decode takes, from sizes alone.
+
+use super::config::{Config, UpStage};
+use super::convolution::{SPAN, Sight};
+use super::decoder::LatentSize;
+
+/// Copies of its input that a convolution makes on the CPU: the three frames side by side, and again in candle's own order.
+const CONVOLUTION_COPIES: usize = 2 * SPAN;
+
+/// Peak memory of a decode on the CPU in bytes, apart from the network's weights, the latents and what the allocator keeps of freed memory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DecodeMemory {
+    /// Frames and noise that are kept from one frame to the next, once the clip is long enough to fill every layer.
+    pub kept: usize,
+    /// What the most demanding layer needs beside that while it runs.
+    pub working: usize,
+}
+
+impl DecodeMemory {
+    /// Of a decode of latent frames of this size; `bytes` is the size of one value.
+    pub fn of(config: &Config, size: LatentSize, bytes: usize) -> Self {
+        let mut count = Count { sight: Sight::from_causal(config.decoder_causal), kept: 0, working: 0 };
+        let mut size = size;
+        count.convolution(size, config.latent_channels, config.decoder_middle.from);
+        for &UpStage { from, to, layers, upsampling, inject_noise } in
+            std::iter::once(&config.decoder_middle).chain(&config.up)
+        {
+            let before = upsampling.map_or(to, |upsampling| upsampling.factor * to);
+            if from != before {
+                count.residual(size, from, before);
+            }
+            if upsampling.is_some() {
+                count.upsampler(size, before, to);
+                size = size.times(2);
+            }
+            for _ in 0..layers {
+                count.residual(size, to, to);
+                count.kept += if inject_noise { 2 * size.area() } else { 0 };
+            }
+        }
+        count.convolution(size, config.decoder_width(), config.folded_channels());
+        Self { kept: count.kept * bytes, working: count.working * bytes }
+    }
+
+    /// Both together.
+    pub fn peak(self) -> usize {
+        self.kept + self.working
+    }
+}
+
+/// Values, not bytes.
+struct Count {
+    sight: Sight,
+    kept: usize,
+    working: usize,
+}
+
+impl Count {
+    /// A delay line keeps two frames; while its convolution runs there are the third, the copies, the rearranged weights and the result with and
+    /// without its bias.
+    fn convolution(&mut self, size: LatentSize, from: usize, to: usize) {
+        self.kept += (SPAN - 1) * from * size.area();
+        let frames = (1 + CONVOLUTION_COPIES) * from * size.area() + 2 * to * size.area();
+        self.working = self.working.max(frames + SPAN * SPAN * SPAN * from * to);
+    }
+
+    /// Two convolutions, and the frames that wait for them.
+    fn residual(&mut self, size: LatentSize, from: usize, to: usize) {
+        self.convolution(size, from, to);
+        self.convolution(size, to, to);
+        let delay = match self.sight {
+            Sight::Causal => 0,
+            Sight::Symmetric => 2,
+        };
+        self.kept += delay * from * size.area();
+    }
+
+    /// A convolution, and the second of the two frames that it gives. While it doubles there are its three frames and the unfolded one in the
+    /// middle, and the result four times: convolved, unfolded, the residual repeated, and the sum.
+    fn upsampler(&mut self, size: LatentSize, from: usize, to: usize) {
+        let doubled = size.times(2);
+        self.convolution(size, from, 8 * to);
+        self.working = self.working.max((SPAN + 1) * from * size.area() + 4 * 8 * to * size.area());
+        self.kept += to * doubled.area();
+    }
+}

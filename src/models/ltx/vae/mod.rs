@@ -1,0 +1,24 @@
+//! The causal video autoencoder: pixels to latents and back, 8 frames and 32 by 32 pixels to one latent position.
+//!
+//! Three generations are in use: 0.9.0; 0.9.1, with another decoder; and 0.9.5, with another encoder, which all later releases keep. One code
+//! runs them: [`config`] says what each stage is made of.
+//!
+//! Inside, a clip is `[T, C, H, W]`: frames are the batch of the 2-D convolutions that everything is made of. At the borders it is `[1, C, T, H, W]`.
+//!
+//! # Source
+//! HaCohen et al., "LTX-Video: Realtime Video Latent Diffusion" (2024); diffusers 0.42.1, `autoencoder_kl_ltx.py`.
+
+pub mod config;
+pub mod convolution;
+pub mod decoder;
+pub mod delay;
+pub mod encoder;
+pub mod keys;
+pub mod memory;
+pub mod norm;
+pub mod resample;
+pub mod residual;
+pub mod statistics;
+pub mod stream;
+pub mod tiling;
+pub mod timestep;

@@ -1,0 +1,259 @@
+//! A decode that gives one frame after another: every convolution over time is a delay line, so that nothing is computed twice and no layer
+//! keeps more than a few frames.
+//!
+//! Frames are pulled: the last step asks the one before it for as many frames as it needs, and so on up to the latents, so that steps at a
+//! lower frame rate run ahead no further than they must. The frames equal those of the whole clip at once, bit for bit.
+
+use std::collections::{HashMap, VecDeque};
+
+use candle_core::{Tensor, TensorId};
+
+use super::convolution::Convolution;
+use super::decoder::{Output, Step};
+use super::delay::DelayLine;
+use super::resample::Upsampler;
+use super::residual::Residual;
+use crate::error::Result;
+
+/// Gives latent frames `[F, C, H, W]`, one or more at a time, and `None` after the last.
+pub type LatentFrames = Box<dyn FnMut() -> Result<Option<Tensor>>>;
+
+/// Bytes of each tensor that is kept, counted once however often it is kept.
+type Kept = HashMap<TensorId, usize>;
+
+/// A decode under way; its state is apart from the weights, which it shares.
+pub struct Stream {
+    last: Box<dyn Frames>,
+}
+
+impl Stream {
+    pub(super) fn new(steps: &[Step], source: LatentFrames) -> Self {
+        let first: Box<dyn Frames> = Box::new(Source { source, waiting: VecDeque::new() });
+        let last = steps.iter().fold(first, |source, step| match step.clone() {
+            Step::Convolution(convolution) => Box::new(Convolved::new(source, Plain(convolution))),
+            Step::Residual(residual) => Box::new(ResidualFrames::new(source, *residual)),
+            Step::Upsampler(upsampler) => Box::new(UpsampledFrames::new(source, upsampler)),
+            Step::Output(output) => Box::new(Convolved::new(source, output)),
+        });
+        Self { last }
+    }
+
+    /// The next frame of pixels, `[3, H, W]`, about -1 to 1, or `None` after the last.
+    ///
+    /// # Errors
+    /// A failed tensor operation, or what the source of the latents says.
+    #[allow(clippy::should_implement_trait)] // A frame can fail.
+    pub fn next(&mut self) -> Result<Option<Tensor>> {
+        self.last.next()?.map(|frame| Ok(frame.squeeze(0)?)).transpose()
+    }
+
+    /// Bytes of frames and noise that are kept from one frame to the next.
+    pub fn kept_bytes(&self) -> usize {
+        let mut kept = Kept::new();
+        self.last.keep(&mut kept);
+        kept.values().sum()
+    }
+}
+
+/// Frames `[1, C, H, W]`, one after another.
+trait Frames {
+    /// The next frame, or `None` after the last, any number of times.
+    fn next(&mut self) -> Result<Option<Tensor>>;
+    /// Enters all tensors that are kept here and further up.
+    fn keep(&self, kept: &mut Kept);
+}
+
+fn enter<'a>(kept: &mut Kept, tensors: impl IntoIterator<Item = &'a Tensor>) {
+    kept.extend(tensors.into_iter().map(|tensor| (tensor.id(), tensor.elem_count() * tensor.dtype().size_in_bytes())));
+}
+
+/// The frames of `[F, C, H, W]` one by one, each with memory of its own: a view would keep all of them alive.
+fn single_frames(frames: &Tensor) -> Result<VecDeque<Tensor>> {
+    (0..frames.dim(0)?).map(|index| Ok(frames.narrow(0, index, 1)?.force_contiguous()?)).collect()
+}
+
+/// The latents.
+struct Source {
+    source: LatentFrames,
+    waiting: VecDeque<Tensor>,
+}
+
+impl Frames for Source {
+    fn next(&mut self) -> Result<Option<Tensor>> {
+        while self.waiting.is_empty() {
+            match (self.source)()? {
+                Some(frames) => self.waiting = single_frames(&frames)?,
+                None => return Ok(None),
+            }
+        }
+        Ok(self.waiting.pop_front())
+    }
+
+    fn keep(&self, kept: &mut Kept) {
+        enter(kept, &self.waiting);
+    }
+}
+
+/// A convolution with what comes before and after it in one frame.
+trait Around {
+    fn convolution(&self) -> &Convolution;
+    fn before(&self, x: &Tensor) -> Result<Tensor>;
+    fn after(&self, x: &Tensor) -> Result<Tensor>;
+}
+
+/// Nothing before or after it.
+struct Plain(Convolution);
+
+impl Around for Plain {
+    fn convolution(&self) -> &Convolution {
+        &self.0
+    }
+
+    fn before(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(x.clone())
+    }
+
+    fn after(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(x.clone())
+    }
+}
+
+impl Around for Output {
+    fn convolution(&self) -> &Convolution {
+        self.convolution()
+    }
+
+    fn before(&self, x: &Tensor) -> Result<Tensor> {
+        self.enter(x)
+    }
+
+    fn after(&self, x: &Tensor) -> Result<Tensor> {
+        self.leave(x)
+    }
+}
+
+/// Frames through one convolution.
+struct Convolved<A> {
+    source: Box<dyn Frames>,
+    around: A,
+    line: DelayLine,
+}
+
+impl<A: Around> Convolved<A> {
+    fn new(source: Box<dyn Frames>, around: A) -> Self {
+        let line = DelayLine::new(around.convolution().shape().sight);
+        Self { source, around, line }
+    }
+}
+
+impl<A: Around> Frames for Convolved<A> {
+    fn next(&mut self) -> Result<Option<Tensor>> {
+        loop {
+            let frame = self.source.next()?.map(|x| self.around.before(&x)).transpose()?;
+            let ended = frame.is_none();
+            if let Some(window) = self.line.push(frame) {
+                let frame = self.around.convolution().window(&window)?;
+                return self.around.after(&frame).map(Some);
+            }
+            if ended {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn keep(&self, kept: &mut Kept) {
+        enter(kept, self.line.frames());
+        self.source.keep(kept);
+    }
+}
+
+/// Frames through a residual block: a frame waits in a queue until both convolutions have come to it.
+struct ResidualFrames {
+    source: Box<dyn Frames>,
+    residual: Residual,
+    first: DelayLine,
+    second: DelayLine,
+    waiting: VecDeque<Tensor>,
+}
+
+impl ResidualFrames {
+    fn new(source: Box<dyn Frames>, residual: Residual) -> Self {
+        let first = DelayLine::new(residual.first().shape().sight);
+        let second = DelayLine::new(residual.second().shape().sight);
+        Self { source, residual, first, second, waiting: VecDeque::new() }
+    }
+}
+
+impl Frames for ResidualFrames {
+    fn next(&mut self) -> Result<Option<Tensor>> {
+        loop {
+            let frame = self.source.next()?;
+            let source_ended = frame.is_none();
+            let entered = frame.as_ref().map(|x| self.residual.enter(x)).transpose()?;
+            self.waiting.extend(frame);
+            let middle = match self.first.push(entered) {
+                Some(window) => Some(self.residual.between(&self.residual.first().window(&window)?)?),
+                // The first line is only filling up.
+                None if !source_ended => continue,
+                None => None,
+            };
+            let ended = middle.is_none();
+            if let Some(window) = self.second.push(middle) {
+                let h = self.residual.second().window(&window)?;
+                let x = self.waiting.pop_front().expect("as many frames enter as leave");
+                return self.residual.leave(&h, &x).map(Some);
+            }
+            if ended {
+                return Ok(None);
+            }
+        }
+    }
+
+    fn keep(&self, kept: &mut Kept) {
+        enter(kept, self.first.frames().chain(self.second.frames()).chain(&self.waiting).chain(self.residual.noise()));
+        self.source.keep(kept);
+    }
+}
+
+/// Frames through an upsampler, which gives two for one, only one for the first.
+struct UpsampledFrames {
+    source: Box<dyn Frames>,
+    upsampler: Upsampler,
+    line: DelayLine,
+    waiting: VecDeque<Tensor>,
+    started: bool,
+}
+
+impl UpsampledFrames {
+    fn new(source: Box<dyn Frames>, upsampler: Upsampler) -> Self {
+        let line = DelayLine::new(upsampler.convolution().shape().sight);
+        Self { source, upsampler, line, waiting: VecDeque::new(), started: false }
+    }
+}
+
+impl Frames for UpsampledFrames {
+    fn next(&mut self) -> Result<Option<Tensor>> {
+        while self.waiting.is_empty() {
+            let frame = self.source.next()?;
+            let ended = frame.is_none();
+            if let Some(window) = self.line.push(frame) {
+                let convolution = self.upsampler.convolution();
+                let convolved = convolution.window(&window)?;
+                self.waiting =
+                    single_frames(&self.upsampler.double(&convolved, &window[convolution.shape().sight.before()])?)?;
+                if !self.started {
+                    self.waiting.pop_front();
+                }
+                self.started = true;
+            } else if ended {
+                return Ok(None);
+            }
+        }
+        Ok(self.waiting.pop_front())
+    }
+
+    fn keep(&self, kept: &mut Kept) {
+        enter(kept, self.line.frames().chain(&self.waiting));
+        self.source.keep(kept);
+    }
+}
