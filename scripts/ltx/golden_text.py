@@ -3,9 +3,10 @@
 Made with transformers 5.23.0, sentencepiece 0.2.3, tokenizers 0.23.3, torch 2.15.0. Writes below `tests/fixtures/ltx/`:
 `tokenizer/spiece.model` and `tokenizer.json`, `tokens.json` (texts and their tokens), `text_encoder/` (config and weights), `text.safetensors`.
 
-    python -m scripts.ltx.golden_text
+    python -m scripts.golden text
 """
 
+import io
 import json
 import re
 from pathlib import Path
@@ -17,7 +18,6 @@ from transformers import T5Config, T5EncoderModel
 from transformers.convert_slow_tokenizer import T5Converter
 
 ROOT = Path(__file__).resolve().parents[2]
-FIXTURES = ROOT / "tests/fixtures/ltx"
 EXTRA_TOKENS = 100
 END = 1
 LIMIT = 256
@@ -55,10 +55,12 @@ SPECIAL_TEXTS = [
 def train_tokenizer(folder: Path) -> Path:
     """A SentencePiece unigram model with T5's options over the prompts of the tests."""
     folder.mkdir(parents=True, exist_ok=True)
+    # Written by us: given a path to write to, the trainer would put it into the model.
+    model = io.BytesIO()
     prompts = (ROOT / "tests/support/good_prompts.txt").read_text().splitlines()
     sentencepiece.SentencePieceTrainer.train(
         sentence_iterator=iter(prompts + SPECIAL_TEXTS[3:10]),
-        model_prefix=str(folder / "spiece"),
+        model_writer=model,
         model_type="unigram",
         vocab_size=400,
         character_coverage=0.9995,
@@ -72,8 +74,9 @@ def train_tokenizer(folder: Path) -> Path:
         num_threads=1,
         minloglevel=2,
     )
-    (folder / "spiece.vocab").unlink()
-    return folder / "spiece.model"
+    path = folder / "spiece.model"
+    path.write_bytes(model.getvalue())
+    return path
 
 
 def tokens_of(model: sentencepiece.SentencePieceProcessor, text: str) -> list[int]:
@@ -107,8 +110,9 @@ class SentencePieceFile:
         return {"<pad>": 0, "</s>": 1, "<unk>": 2}[token]
 
 
-def write_tokens(folder: Path) -> int:
+def write_tokens(fixtures: Path) -> int:
     """Writes the tokenizer and the tokens of every text; gives the number of tokens."""
+    folder = fixtures / "tokenizer"
     path = train_tokenizer(folder)
     model = sentencepiece.SentencePieceProcessor(model_file=str(path))
     fast = T5Converter(SentencePieceFile(path)).converted()
@@ -118,12 +122,13 @@ def write_tokens(folder: Path) -> int:
     long = " ".join(prompts)
     texts = SPECIAL_TEXTS + prompts[:6] + [long[:2000], "x" * 2000, "wind " * 255, "wind " * 254]
     rows = [{"text": text, "spiece": tokens_of(model, text), "json": fast_tokens_of(fast, text)} for text in texts]
-    (FIXTURES / "tokens.json").write_text(json.dumps(rows, ensure_ascii=True, indent=0) + "\n")
+    (fixtures / "tokens.json").write_text(json.dumps(rows, ensure_ascii=True, indent=0) + "\n")
     return model.get_piece_size() + EXTRA_TOKENS
 
 
-def write_encoder(folder: Path, tokens: int) -> None:
+def write_encoder(fixtures: Path, tokens: int) -> None:
     """A T5 encoder with random weights, and what it makes of short and long texts."""
+    folder = fixtures / "text_encoder"
     torch.manual_seed(7)
     config = T5Config(
         vocab_size=512, d_model=32, d_kv=16, num_heads=4, d_ff=96, num_layers=3, feed_forward_proj="gated-gelu",
@@ -160,14 +165,9 @@ def write_encoder(folder: Path, tokens: int) -> None:
             with torch.no_grad():
                 masked = model(padded, attention_mask=(torch.arange(16) < length).long()[None]).last_hidden_state
             golden["short.output_padded"] = masked[0, :length]
-    save_file({name: value.contiguous() for name, value in golden.items()}, FIXTURES / "text.safetensors")
+    save_file({name: value.contiguous() for name, value in golden.items()}, fixtures / "text.safetensors")
 
 
-def main() -> None:
-    """Writes all fixtures of the text side."""
-    FIXTURES.mkdir(parents=True, exist_ok=True)
-    write_encoder(FIXTURES / "text_encoder", write_tokens(FIXTURES / "tokenizer"))
-
-
-if __name__ == "__main__":
-    main()
+def write(folder: Path) -> None:
+    """Writes all fixtures of the text side into `folder`."""
+    write_encoder(folder, write_tokens(folder))
