@@ -97,7 +97,7 @@ fn names_that_no_file_can_have_are_refused_at_once() {
 #[cfg(target_os = "linux")]
 #[test]
 fn folders_of_the_system_take_no_files() {
-    for target in ["/proc/clip.y4m", "/proc/frames/", "/sys/clip.gif"] {
+    for target in ["/proc/clip.y4m", "/proc/frames/"] {
         let message = refusal(check_target(target.as_ref(), "/missing.png".as_ref()));
         assert!(message.contains("wanted a folder that can be written to"), "{message}");
         assert!(!message.contains("mkdir"), "{message}");
