@@ -208,8 +208,8 @@ impl Observer for Report {
         let times = std::mem::take(&mut self.times);
         let path = written.path.display().to_string();
         let length = clip.frames.duration(clip.fps);
-        let (width, height, frames, megabytes) = (clip.width, clip.height, clip.frames.0, written.bytes as f64 / 1e6);
-        let made = format!("{path} ({width}x{height}, {frames} frames, {length}, {megabytes:.1} MB)");
+        let (width, height, frames, size) = (clip.width, clip.height, clip.frames.0, size(written.bytes));
+        let made = format!("{path} ({width}x{height}, {frames} frames, {length}, {size})");
         let total: Duration = times.iter().map(|(_, time)| *time).sum();
         let peak_memory_bytes = peak_memory();
         if self.count > 1 {
@@ -249,6 +249,11 @@ fn shape(clip: &Clip) -> ClipShape {
         fps: clip.fps.0,
         duration: clip.frames.duration(clip.fps).0,
     }
+}
+
+/// A file's size in words.
+fn size(bytes: u64) -> String {
+    if bytes < 100_000 { format!("{:.1} kB", bytes as f64 / 1e3) } else { format!("{:.1} MB", bytes as f64 / 1e6) }
 }
 
 /// The most memory that this process has held, in bytes, where the system tells.
