@@ -133,7 +133,8 @@ pub trait Decoder {
     ) -> Result<Box<dyn DecodeState>>;
 
     /// The same for a quick look: `picture` and `clip` are small versions of those that the latents were made for, the clip with
-    /// fewer frames a second too.
+    /// fewer frames a second too. As it stands this is right where latents have no size of their own; a model whose latents have one answers for
+    /// itself.
     ///
     /// # Errors
     /// A failed tensor operation.
@@ -143,7 +144,9 @@ pub trait Decoder {
         conditioning: &Conditioning,
         picture: &Picture,
         clip: &Clip,
-    ) -> Result<Box<dyn DecodeState>>;
+    ) -> Result<Box<dyn DecodeState>> {
+        self.start(latents, conditioning, picture, clip)
+    }
 }
 
 /// A decode under way; its state is apart from the weights.

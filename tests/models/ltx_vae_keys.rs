@@ -12,8 +12,8 @@ struct Release {
     blocks: &'static [(&'static str, usize)],
     /// Residual blocks that change the channels.
     changes: &'static [&'static str],
-    /// Modules with a weight and a bias.
-    layers: &'static [&'static str],
+    /// Modules of encoder and decoder with a weight and a bias.
+    layers: [&'static [&'static str]; 2],
     /// Tensors without either.
     tensors: &'static [&'static str],
     /// Whether the decoder's residual blocks have a `scale_shift_table`.
@@ -73,6 +73,25 @@ const NEW_ENCODER: &[(&str, &str)] = &[
     ("encoder.down_blocks.8", "encoder.mid_block"),
 ];
 
+/// Modules of a decoder that is told the timestep.
+const TIMED_DECODER: &[&str] = &[
+    "decoder.conv_in.conv",
+    "decoder.mid_block.time_embedder.timestep_embedder.linear_1",
+    "decoder.mid_block.time_embedder.timestep_embedder.linear_2",
+    "decoder.up_blocks.0.time_embedder.timestep_embedder.linear_1",
+    "decoder.up_blocks.0.time_embedder.timestep_embedder.linear_2",
+    "decoder.up_blocks.0.upsamplers.0.conv.conv",
+    "decoder.up_blocks.1.time_embedder.timestep_embedder.linear_1",
+    "decoder.up_blocks.1.time_embedder.timestep_embedder.linear_2",
+    "decoder.up_blocks.1.upsamplers.0.conv.conv",
+    "decoder.up_blocks.2.time_embedder.timestep_embedder.linear_1",
+    "decoder.up_blocks.2.time_embedder.timestep_embedder.linear_2",
+    "decoder.up_blocks.2.upsamplers.0.conv.conv",
+    "decoder.conv_out.conv",
+    "decoder.time_embedder.timestep_embedder.linear_1",
+    "decoder.time_embedder.timestep_embedder.linear_2",
+];
+
 const RELEASES: [(&str, Release); 3] = [
     (
         "0.9.0",
@@ -96,17 +115,21 @@ const RELEASES: [(&str, Release); 3] = [
                 "decoder.up_blocks.2.conv_in",
                 "decoder.up_blocks.3.conv_in",
             ],
-            layers: &[
-                "encoder.conv_in.conv",
-                "encoder.down_blocks.0.downsamplers.0.conv",
-                "encoder.down_blocks.1.downsamplers.0.conv",
-                "encoder.down_blocks.2.downsamplers.0.conv",
-                "encoder.conv_out.conv",
-                "decoder.conv_in.conv",
-                "decoder.up_blocks.1.upsamplers.0.conv.conv",
-                "decoder.up_blocks.2.upsamplers.0.conv.conv",
-                "decoder.up_blocks.3.upsamplers.0.conv.conv",
-                "decoder.conv_out.conv",
+            layers: [
+                &[
+                    "encoder.conv_in.conv",
+                    "encoder.down_blocks.0.downsamplers.0.conv",
+                    "encoder.down_blocks.1.downsamplers.0.conv",
+                    "encoder.down_blocks.2.downsamplers.0.conv",
+                    "encoder.conv_out.conv",
+                ],
+                &[
+                    "decoder.conv_in.conv",
+                    "decoder.up_blocks.1.upsamplers.0.conv.conv",
+                    "decoder.up_blocks.2.upsamplers.0.conv.conv",
+                    "decoder.up_blocks.3.upsamplers.0.conv.conv",
+                    "decoder.conv_out.conv",
+                ],
             ],
             tensors: &["latents_mean", "latents_std"],
             modulated: false,
@@ -133,27 +156,15 @@ const RELEASES: [(&str, Release); 3] = [
                 ("decoder.up_blocks.2", 5),
             ],
             changes: &["encoder.down_blocks.0.conv_out", "encoder.down_blocks.1.conv_out"],
-            layers: &[
-                "encoder.conv_in.conv",
-                "encoder.down_blocks.0.downsamplers.0.conv",
-                "encoder.down_blocks.1.downsamplers.0.conv",
-                "encoder.down_blocks.2.downsamplers.0.conv",
-                "encoder.conv_out.conv",
-                "decoder.conv_in.conv",
-                "decoder.mid_block.time_embedder.timestep_embedder.linear_1",
-                "decoder.mid_block.time_embedder.timestep_embedder.linear_2",
-                "decoder.up_blocks.0.time_embedder.timestep_embedder.linear_1",
-                "decoder.up_blocks.0.time_embedder.timestep_embedder.linear_2",
-                "decoder.up_blocks.0.upsamplers.0.conv.conv",
-                "decoder.up_blocks.1.time_embedder.timestep_embedder.linear_1",
-                "decoder.up_blocks.1.time_embedder.timestep_embedder.linear_2",
-                "decoder.up_blocks.1.upsamplers.0.conv.conv",
-                "decoder.up_blocks.2.time_embedder.timestep_embedder.linear_1",
-                "decoder.up_blocks.2.time_embedder.timestep_embedder.linear_2",
-                "decoder.up_blocks.2.upsamplers.0.conv.conv",
-                "decoder.conv_out.conv",
-                "decoder.time_embedder.timestep_embedder.linear_1",
-                "decoder.time_embedder.timestep_embedder.linear_2",
+            layers: [
+                &[
+                    "encoder.conv_in.conv",
+                    "encoder.down_blocks.0.downsamplers.0.conv",
+                    "encoder.down_blocks.1.downsamplers.0.conv",
+                    "encoder.down_blocks.2.downsamplers.0.conv",
+                    "encoder.conv_out.conv",
+                ],
+                TIMED_DECODER,
             ],
             tensors: &["latents_mean", "latents_std", "decoder.timestep_scale_multiplier", "decoder.scale_shift_table"],
             modulated: true,
@@ -183,28 +194,16 @@ const RELEASES: [(&str, Release); 3] = [
                 ("decoder.up_blocks.2", 5),
             ],
             changes: &[],
-            layers: &[
-                "encoder.conv_in.conv",
-                "encoder.down_blocks.0.downsamplers.0.conv.conv",
-                "encoder.down_blocks.1.downsamplers.0.conv.conv",
-                "encoder.down_blocks.2.downsamplers.0.conv.conv",
-                "encoder.down_blocks.3.downsamplers.0.conv.conv",
-                "encoder.conv_out.conv",
-                "decoder.conv_in.conv",
-                "decoder.mid_block.time_embedder.timestep_embedder.linear_1",
-                "decoder.mid_block.time_embedder.timestep_embedder.linear_2",
-                "decoder.up_blocks.0.time_embedder.timestep_embedder.linear_1",
-                "decoder.up_blocks.0.time_embedder.timestep_embedder.linear_2",
-                "decoder.up_blocks.0.upsamplers.0.conv.conv",
-                "decoder.up_blocks.1.time_embedder.timestep_embedder.linear_1",
-                "decoder.up_blocks.1.time_embedder.timestep_embedder.linear_2",
-                "decoder.up_blocks.1.upsamplers.0.conv.conv",
-                "decoder.up_blocks.2.time_embedder.timestep_embedder.linear_1",
-                "decoder.up_blocks.2.time_embedder.timestep_embedder.linear_2",
-                "decoder.up_blocks.2.upsamplers.0.conv.conv",
-                "decoder.conv_out.conv",
-                "decoder.time_embedder.timestep_embedder.linear_1",
-                "decoder.time_embedder.timestep_embedder.linear_2",
+            layers: [
+                &[
+                    "encoder.conv_in.conv",
+                    "encoder.down_blocks.0.downsamplers.0.conv.conv",
+                    "encoder.down_blocks.1.downsamplers.0.conv.conv",
+                    "encoder.down_blocks.2.downsamplers.0.conv.conv",
+                    "encoder.down_blocks.3.downsamplers.0.conv.conv",
+                    "encoder.conv_out.conv",
+                ],
+                TIMED_DECODER,
             ],
             tensors: &["latents_mean", "latents_std", "decoder.timestep_scale_multiplier", "decoder.scale_shift_table"],
             modulated: true,
@@ -227,7 +226,7 @@ impl Release {
     /// Every tensor by its name in diffusers.
     fn names(&self) -> Vec<String> {
         let mut names: Vec<String> = self.tensors.iter().map(|name| (*name).to_owned()).collect();
-        let mut layers: Vec<String> = self.layers.iter().map(|name| (*name).to_owned()).collect();
+        let mut layers: Vec<String> = self.layers.concat().iter().map(|name| (*name).to_owned()).collect();
         for (block, count) in self.blocks {
             for index in 0..*count {
                 let residual = format!("{block}.resnets.{index}");

@@ -1,8 +1,12 @@
 //! What several test binaries need: running the program, and folders that clean up after themselves.
 
 use std::ffi::OsStr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
+
+mod scratch;
+
+pub use scratch::Scratch;
 
 /// What the program did.
 pub struct Outcome {
@@ -39,34 +43,14 @@ pub fn stir(arguments: &[impl AsRef<OsStr>]) -> Outcome {
     run(command().args(arguments))
 }
 
-/// A folder that is removed at the end of the test.
-pub struct Scratch(PathBuf);
-
 impl Scratch {
-    /// `name` is unique among the tests of one binary.
-    pub fn new(name: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("stir-test-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        Self(folder)
-    }
-
-    /// The folder.
-    pub fn folder(&self) -> &Path {
-        &self.0
-    }
-
     /// The names of what is in the folder, sorted.
     pub fn names(&self) -> Vec<String> {
-        let entries = std::fs::read_dir(&self.0).unwrap();
+        let entries = std::fs::read_dir(self.folder()).unwrap();
         let mut names: Vec<String> =
             entries.map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned()).collect();
         names.sort();
         names
-    }
-
-    /// A path in the folder.
-    pub fn path(&self, name: &str) -> PathBuf {
-        self.0.join(name)
     }
 
     /// Writes a small picture with smooth colours and a few edges.
@@ -78,12 +62,5 @@ impl Scratch {
         let path = self.path(name);
         picture.save(&path).unwrap();
         path
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let folder: &Path = &self.0;
-        std::fs::remove_dir_all(folder).ok();
     }
 }

@@ -34,17 +34,6 @@ impl Decoder for MotionDecoder {
         let renderer = FrameRenderer::with_parts(picture.clone(), &probabilities, parts);
         Ok(Box::new(Rendering { renderer, frames: motion.into_iter().zip(covers).collect::<Vec<_>>().into_iter() }))
     }
-
-    /// Motion has no size: the small picture is moved as the large one.
-    fn start_preview(
-        &self,
-        latents: &Latents,
-        conditioning: &Conditioning,
-        picture: &Picture,
-        clip: &Clip,
-    ) -> Result<Box<dyn DecodeState>> {
-        self.start(latents, conditioning, picture, clip)
-    }
 }
 
 /// A decode under way.
