@@ -63,6 +63,20 @@ impl fmt::Display for Seconds {
     }
 }
 
+/// A size of data in bytes; shown rounded, in decimal units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Bytes(pub u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0..1_000_000 => write!(f, "{:.0} kB", self.0 as f64 / 1e3),
+            1_000_000..1_000_000_000 => write!(f, "{:.0} MB", self.0 as f64 / 1e6),
+            _ => write!(f, "{:.1} GB", self.0 as f64 / 1e9),
+        }
+    }
+}
+
 /// The shape of the clip that is written: what was asked for, exactly.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Clip {
@@ -107,6 +121,12 @@ impl Grid {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_readable() {
+        let sizes = [1_500, 415_000_000, 7_550_000_000].map(|bytes| Bytes(bytes).to_string());
+        assert_eq!(sizes, ["2 kB", "415 MB", "7.5 GB"]);
+    }
 
     #[test]
     fn six_seconds_at_25_are_150_frames() {

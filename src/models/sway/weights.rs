@@ -17,6 +17,9 @@ static EMBEDDED_ENCODER: &[u8] = include_bytes!("../../../models/sway/encoder.sa
 const DENOISER: &str = "denoiser.safetensors";
 static EMBEDDED_DENOISER: &[u8] = include_bytes!("../../../models/sway/denoiser.safetensors");
 
+/// Bytes of the weights that ship with stir, at 16 bits a value.
+pub const EMBEDDED_BYTES: u64 = (EMBEDDED_ENCODER.len() + EMBEDDED_DENOISER.len()) as u64;
+
 /// Both weight files of one model, their content verified, and what its makers recommend.
 #[derive(Debug)]
 pub struct Weights {
