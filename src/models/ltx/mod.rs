@@ -13,4 +13,5 @@ pub mod scheduler;
 pub mod text;
 pub mod timestep;
 pub mod transformer;
+pub mod upsampler;
 pub mod vae;
