@@ -133,12 +133,11 @@ fn error_of(dtype: DType) -> f64 {
     difference / largest
 }
 
-/// Measured 1.1e-3 and 0.
+/// Measured 1.1e-3: every layer rounds its result, by 4.9e-4 of it at most. On the CPU candle has no convolution in bfloat16.
 #[test]
-fn narrow_types_err_as_far_as_they_round() {
-    let (half, brain) = (error_of(DType::F16), error_of(DType::BF16));
-    assert!((1e-5..2.2e-3).contains(&half), "float16: {half}");
-    assert!((1e-4..2e-2).contains(&brain), "bfloat16: {brain}");
+fn half_precision_errs_as_far_as_it_rounds() {
+    let error = error_of(DType::F16);
+    assert!((1e-5..2.2e-3).contains(&error), "{error}");
 }
 
 /// The fixture's tensors by name, as float32.
