@@ -10,6 +10,7 @@ mod ltx_recipe;
 mod ltx_schedule;
 mod ltx_text;
 mod ltx_transformer;
+mod ltx_upsampler;
 mod ltx_vae;
 mod ltx_vae_keys;
 mod model_paths;

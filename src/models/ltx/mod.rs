@@ -20,6 +20,7 @@ pub mod scheduler;
 pub mod text;
 pub mod timestep;
 pub mod transformer;
+pub mod upsampler;
 pub mod vae;
 
 use std::rc::Rc;
