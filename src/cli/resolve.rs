@@ -58,6 +58,7 @@ impl Options {
             fps,
             seed: values::seed(self.seed.as_deref().unwrap_or(OsStr::new("42")))?,
             sampling: self.sampling()?,
+            degradation: self.degrade.as_deref().map(|how| values::text("--degrade", how)?.parse()).transpose()?,
             device: values::text("--device", self.device.as_deref().unwrap_or(OsStr::new("auto")))?.parse()?,
             model: self.model()?,
             noise: file("--noise", &self.noise)?,

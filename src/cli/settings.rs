@@ -102,6 +102,9 @@ impl From<&Request> for Settings {
         if let Some(sigmas) = sigmas {
             set("sigmas", json!(sigmas.iter().map(f64::to_string).collect::<Vec<_>>().join(",")));
         }
+        if let Some(degradation) = request.degradation {
+            set("degrade", json!(degradation.name()));
+        }
         if *two_pass {
             set("two_pass", json!(true));
         }

@@ -36,6 +36,17 @@ pub enum Degradation {
     Official,
 }
 
+impl Degradation {
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Mild => "mild",
+            Self::Official => "official",
+        }
+    }
+}
+
 impl std::str::FromStr for Degradation {
     type Err = Error;
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::catalog::{self, Entry};
 use super::manifest::Manifest;
 use super::{DEFAULT_MODEL, FAMILIES, OpenFamily};
 use crate::error::{Error, Result};
@@ -31,6 +32,8 @@ pub enum Location {
     },
     /// In a folder in diffusers' layout, or a single file: a checkpoint that says itself what it is.
     Checkpoint(PathBuf),
+    /// In the cache of what was fetched: the files of a model that stir knows by name.
+    Named(Box<Entry>),
 }
 
 /// A model that was found; none of its weights is read yet.
@@ -48,6 +51,12 @@ pub(super) fn locate(model: &str) -> Result<Located> {
         let open = family(model).expect("the default model has a family");
         return Ok(Located { location: Location::Embedded, open });
     }
+    if let Some(entry) = catalog::find(model) {
+        // What is missing is said now, before anything is opened.
+        catalog::local(&entry)?;
+        let open = family(&entry.family).expect("the catalogue lists models of the families");
+        return Ok(Located { location: Location::Named(Box::new(entry)), open });
+    }
     let path = Path::new(model);
     if model.contains(std::path::is_separator) || path.exists() { locate_path(path) } else { Err(unknown_name(model)) }
 }
@@ -57,9 +66,9 @@ fn family(name: &str) -> Option<OpenFamily> {
 }
 
 fn unknown_name(name: &str) -> Error {
-    let names = [DEFAULT_MODEL];
+    let names: Vec<String> = catalog::entries().into_iter().map(|entry| entry.name).collect();
     let similar = |known: &str| strsim::normalized_damerau_levenshtein(&name.to_lowercase(), known);
-    let nearest = names.into_iter().max_by(|a, b| similar(a).total_cmp(&similar(b)));
+    let nearest = names.iter().max_by(|a, b| similar(a).total_cmp(&similar(b)));
     let path = if name.is_empty() { "./FOLDER".to_owned() } else { format!("./{name}") };
     let folder = format!("a folder is named by a path, with a separator: {path}");
     let hint = match nearest.filter(|nearest| similar(nearest) >= LEAST_SIMILARITY) {

@@ -9,14 +9,20 @@ pub mod request;
 mod tests;
 
 use crate::diffusion::noise::{self, Purpose};
+use crate::diffusion::renoise::renoise;
+use crate::diffusion::tone_map::tone_map;
 use crate::error::Result;
 use crate::latents::{Latents, Shapes};
+use crate::media::degrade::{Degradation, degrade, for_motion};
 use crate::media::framing::Framing;
 use crate::media::watermark::PreparedWatermark;
 use crate::media::{self, ClipWriter, WrittenClip};
-use crate::models::{self, Conditioning, DecodeInputs, DecodeSettings, Decoder, Denoiser, Family, Pass, Recipe};
+use crate::models::{
+    self, Conditioning, DecodeInputs, DecodeSettings, Decoder, Denoiser, Family, MotionPrompt, Pass, Recipe,
+};
 use crate::picture::Picture;
 use crate::units::Clip;
+use crate::words;
 use denoise::Denoising;
 use observer::{Level, Observer, Stage};
 use preview::Preview;
@@ -54,6 +60,7 @@ pub fn check(request: &Request, observer: &mut dyn Observer) -> Result<Picture> 
     request.check_targets()?;
     let opened = media::image::open(&request.image, &request.read)?;
     opened.notes.iter().for_each(|note| observer.say(Level::Note, note));
+    request.degradation.map_or(Ok(()), Degradation::check)?;
     let clip = request.clip(&opened.picture)?;
     request.check_clip(&clip)?;
     request.watermark(&clip)?;
@@ -130,13 +137,19 @@ impl<'a> Run<'a> {
 
         observer.begin(Stage::Text, 1);
         let unconditional = recipe.passes.iter().any(Pass::needs_unconditional);
-        let text = family.text_encoder()?.encode(&request.prompt, unconditional)?;
+        let prompt = spoken(&request.prompt, family.as_ref());
+        if family.reads_only_text() {
+            observer.say(Level::Note, &format!("the text encoder reads: \"{}\"", prompt.words));
+        }
+        let text = family.text_encoder()?.encode(&prompt, unconditional)?;
         text.notes.iter().for_each(|note| observer.say(Level::Note, note));
         observer.begin(Stage::Encode, 1);
+        let degradation = degradation(request, &recipe, observer);
         let encoder = family.image_encoder()?;
         let mut scenes = Vec::new();
         for pass in &recipe.passes {
             let picture = framing.prepare_at(&original, (pass.clip.width, pass.clip.height));
+            let picture = degrade(picture, degradation)?;
             let conditioning = Conditioning { image: encoder.encode(&picture, &hints)?, text: text.clone() };
             scenes.push(Scene { picture, conditioning });
         }
@@ -174,7 +187,7 @@ impl<'a> Run<'a> {
             let noise = self.noise_of_pass(index, latents.is_none(), &shapes)?;
             let start = match latents.take() {
                 None => noise,
-                Some(small) => mixed(&self.family.upsampler()?.upsample(&small)?, &noise, pass.sigmas[0])?,
+                Some(small) => renoised(&self.family.upsampler()?.upsample(&small)?, &noise, pass.sigmas[0])?,
             };
             let constraints = self.family.constraints(&scene.conditioning, &pass.clip)?;
             let constraints = constraints
@@ -206,7 +219,13 @@ impl<'a> Run<'a> {
             }
             latents = Some(result);
         }
-        Ok(latents.expect("a recipe has a pass"))
+        let mut latents = latents.expect("a recipe has a pass");
+        if self.recipe.tone_map_compression > 0.0 {
+            for part in latents.parts.values_mut() {
+                *part = tone_map(part, self.recipe.tone_map_compression)?;
+            }
+        }
+        Ok(latents)
     }
 
     /// The noise that a pass begins with.
@@ -264,11 +283,35 @@ impl<'a> Run<'a> {
     }
 }
 
-/// Clean latents brought back to the noise level `sigma`.
-fn mixed(clean: &Latents, noise: &Latents, sigma: f64) -> Result<Latents> {
-    let mut mixed = Latents::default();
-    for (name, part) in &clean.parts {
-        mixed.parts.insert(name, ((part * (1.0 - sigma))? + (&noise.parts[name] * sigma)?)?);
+/// What is done to the picture. What only the recipe wants is left out where this program cannot do it, and said so.
+fn degradation(request: &Request, recipe: &Recipe, observer: &mut dyn Observer) -> Degradation {
+    if let Some(asked) = request.degradation {
+        return asked;
     }
-    Ok(mixed)
+    let own = if recipe.degrades_picture { for_motion(request.prompt.intensity) } else { Degradation::Off };
+    match own.check() {
+        Ok(()) => own,
+        Err(error) => {
+            observer.say(Level::Warning, &format!("{error}; the picture stays as it is, which may freeze the clip"));
+            Degradation::Off
+        }
+    }
+}
+
+/// The prompt as the family reads it: with all that is asked for in words, where it reads nothing else.
+fn spoken(prompt: &MotionPrompt, family: &dyn Family) -> MotionPrompt {
+    if !family.reads_only_text() {
+        return prompt.clone();
+    }
+    let words = words::in_words(&prompt.words, &prompt.camera, prompt.intensity);
+    MotionPrompt { words, camera: Vec::new(), intensity: 1.0, negative: prompt.negative.clone() }
+}
+
+/// Clean latents brought back to the noise level `sigma`.
+fn renoised(clean: &Latents, noise: &Latents, sigma: f64) -> Result<Latents> {
+    let mut renoised = Latents::default();
+    for (name, part) in &clean.parts {
+        renoised.parts.insert(name, renoise(part, &noise.parts[name], sigma)?);
+    }
+    Ok(renoised)
 }

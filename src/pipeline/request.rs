@@ -7,6 +7,7 @@ use super::preview;
 use crate::camera::{self, CameraCommand};
 use crate::device::DeviceChoice;
 use crate::error::{Error, Result};
+use crate::media::degrade::Degradation;
 use crate::media::framing::{Fit, Framing, FramingRequest};
 use crate::media::image::{ImageSource, ReadOptions};
 use crate::media::watermark::{PreparedWatermark, Watermark};
@@ -78,6 +79,8 @@ pub struct Request {
     pub count: usize,
     /// How the clips are sampled.
     pub sampling: SamplingOptions,
+    /// What is done to the picture before the model sees it; `None` is the model's own.
+    pub degradation: Option<Degradation>,
     /// Where the networks run.
     pub device: DeviceChoice,
     /// A file to read the initial noise from.

@@ -205,6 +205,7 @@ fn request(output: std::path::PathBuf) -> Request {
         seed: 7,
         count: 1,
         sampling: SamplingOptions::default(),
+        degradation: None,
         device: DeviceChoice::Cpu,
         noise: None,
         save_latents: None,

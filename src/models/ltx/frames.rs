@@ -72,7 +72,8 @@ impl models::Decoder for FrameDecoder {
         let mean = flat.mean_keepdim(1)?;
         let spread = |x: &Tensor| -> Result<Tensor> { Ok((x.var_keepdim(1)? + 1e-12)?.sqrt()?) };
         let full = latents.reshape((channels, ()))?;
-        let flat = flat.broadcast_sub(&mean)?.broadcast_mul(&(spread(&full)? / spread(&flat)?)?)?.broadcast_add(&mean)?;
+        let flat =
+            flat.broadcast_sub(&mean)?.broadcast_mul(&(spread(&full)? / spread(&flat)?)?)?.broadcast_add(&mean)?;
         let pooled = flat.reshape((1, channels, frames, height, width))?;
         let latents = self.placed(&self.statistics.denormalise(&pooled)?)?;
         let map_noise = self.decoder.draw_noise(inputs.seed, LatentSize { height, width })?;

@@ -23,22 +23,26 @@ pub mod transformer;
 pub mod upsampler;
 pub mod vae;
 
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use candle_core::{DType, Device, Tensor};
 
 use crate::error::{Error, Result};
-use crate::latents::{Constraint, Shapes};
+use crate::latents::{Constraint, Latents, Shapes};
+use crate::models::catalog::{self, Role};
 use crate::models::{
     self, Conditioning, Family, Location, ModelRequest, MotionPrompt, Recipe, SamplingOptions, VaeTiling, Variant,
 };
 use crate::units::{Clip, Grid};
 use crate::weights::store::Placement;
-use checkpoint::{Checkpoint, Files};
+use checkpoint::{Checkpoint, Files, VaeDecoder, VaeEncoder};
 use denoiser::PART;
 use image_encoder::LATENTS;
 use recipe::{Rules, Subject};
 use releases::Releases;
+use upsampler::Upsampler;
+use vae::statistics::Statistics;
 
 /// Opens a checkpoint of the family: headers and configurations, no weights.
 ///
@@ -62,20 +66,8 @@ impl Ltx {
     /// # Errors
     /// As [`open`].
     pub fn open(location: &Location, request: &ModelRequest, device: &Device) -> Result<Self> {
-        let (model, release) = match location {
-            Location::Checkpoint(path) => (path.clone(), None::<String>),
-            Location::Embedded | Location::Folder { .. } => {
-                let hint = "name one that `stir models` lists, or the path of a checkpoint";
-                return Err(Error::input("--model ltx", "a model of the family", "the family", hint));
-            }
-        };
-        let checkpoint = Checkpoint::open(&Files {
-            model,
-            vae: request.vae.clone(),
-            text_encoder: request.text_encoder.clone(),
-            tokenizer: request.tokenizer.clone(),
-            upsampler: request.upsampler.clone(),
-        })?;
+        let (files, release) = files(location, request)?;
+        let checkpoint = Checkpoint::open(&files)?;
         let releases = Releases::embedded()?;
         let subject = Subject {
             scheduler: checkpoint.scheduler(),
@@ -84,12 +76,63 @@ impl Ltx {
         };
         let rules = match release.as_ref().and_then(|name| releases.release.get(name)) {
             Some(release) => Rules::of_release(&subject, release, &releases.defaults),
-            None => Rules::plain(&subject, request.variant.unwrap_or(Variant::Dev), &releases.defaults),
+            None => {
+                // A file that lists the levels it was distilled for says so itself.
+                let own = checkpoint.allowed_levels().map_or(Variant::Dev, |_| Variant::Distilled);
+                Rules::plain(&subject, request.variant.unwrap_or(own), &releases.defaults)
+            }
         };
         // Without kernels of its own for narrower types the CPU is fastest in float32.
         let own = if device.is_cpu() { DType::F32 } else { DType::BF16 };
         let placement = Placement { dtype: request.dtype.unwrap_or(own), device: device.clone() };
         Ok(Self { checkpoint: Rc::new(checkpoint), rules, placement, tiling: request.tiling })
+    }
+}
+
+/// Where the parts are, and the name of the release where it is known.
+fn files(location: &Location, request: &ModelRequest) -> Result<(Files, Option<String>)> {
+    let given = |model: PathBuf| Files {
+        model,
+        vae: request.vae.clone(),
+        text_encoder: request.text_encoder.clone(),
+        tokenizer: request.tokenizer.clone(),
+        upsampler: request.upsampler.clone(),
+    };
+    match location {
+        Location::Checkpoint(path) => Ok((given(path.clone()), None)),
+        Location::Named(entry) => {
+            if request.variant.is_some() {
+                let hint = "leave --variant out: it is for models given by their path";
+                return Err(Error::input("--variant", "it left out with a model's name", "a value", hint));
+            }
+            let local = catalog::local(entry)?;
+            let path = |role| local.path(role).map(Path::to_owned);
+            let files = given(path(Role::Model).unwrap_or_default());
+            let files = Files {
+                text_encoder: files.text_encoder.or(path(Role::TextEncoder)),
+                tokenizer: files.tokenizer.or(path(Role::Tokenizer)),
+                upsampler: files.upsampler.or(path(Role::Upsampler)),
+                ..files
+            };
+            Ok((files, entry.release.clone()))
+        }
+        Location::Embedded | Location::Folder { .. } => {
+            let hint = "name one that `stir models` lists, or the path of a checkpoint";
+            Err(Error::input("--model", "a checkpoint of LTX-Video", "a model of another family", hint))
+        }
+    }
+}
+
+/// The network between two passes.
+struct SecondPass {
+    upsampler: Upsampler,
+    statistics: Statistics,
+}
+
+impl models::Upsampler for SecondPass {
+    fn upsample(&self, latents: &Latents) -> Result<Latents> {
+        let upsampled = self.upsampler.upsample(denoiser::part(latents)?, &self.statistics, 1.0)?;
+        Ok(Latents { parts: [(PART, upsampled)].into() })
     }
 }
 
@@ -122,7 +165,7 @@ impl Family for Ltx {
     }
 
     fn image_encoder(&self) -> Result<Box<dyn models::ImageEncoder>> {
-        let (encoder, statistics) = self.checkpoint.vae_encoder(&self.placement)?;
+        let VaeEncoder { encoder, statistics } = self.checkpoint.vae_encoder(&self.placement)?;
         Ok(Box::new(image_encoder::ImageEncoder { encoder, statistics, placement: self.placement.clone() }))
     }
 
@@ -146,7 +189,7 @@ impl Family for Ltx {
     }
 
     fn decoder(&self) -> Result<Box<dyn models::Decoder>> {
-        let (decoder, statistics) = self.checkpoint.vae_decoder(&self.placement)?;
+        let VaeDecoder { decoder, statistics } = self.checkpoint.vae_decoder(&self.placement)?;
         Ok(Box::new(frames::FrameDecoder {
             decoder,
             config: self.checkpoint.vae_config().clone(),
@@ -157,7 +200,13 @@ impl Family for Ltx {
     }
 
     fn upsampler(&self) -> Result<Box<dyn models::Upsampler>> {
-        todo!()
+        let Some(path) = self.checkpoint.upsampler_file() else {
+            let wanted = "the latent upsampler, a network of its own";
+            let hint = "name it by --latent-upsampler, or leave --two-pass out";
+            return Err(Error::input("--two-pass", wanted, "none with the model", hint));
+        };
+        let statistics = self.checkpoint.vae_statistics(&Placement { dtype: DType::F32, device: Device::Cpu })?;
+        Ok(Box::new(SecondPass { upsampler: Upsampler::open(path, &self.placement)?, statistics }))
     }
 
     fn notes(&self, _conditioning: &Conditioning) -> Result<Vec<String>> {
