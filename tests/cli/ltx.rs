@@ -104,7 +104,7 @@ fn levels_can_be_listed() {
 #[test]
 fn a_weak_picture_joins_the_other_frames_later() {
     let model = fixture_path("checkpoint");
-    check("weak", &["--model", &model, "--steps", "4", "--guidance-scale", "1", "--strength", "0.5"]);
+    check("weak", &["--model", &model, "--sigmas", "1,0.75,0.45,0.2", "--guidance-scale", "1", "--strength", "0.5"]);
 }
 
 /// The folder has no text side: the other's is given.
