@@ -7,6 +7,7 @@ mod scratch;
 
 mod ltx_manifest;
 mod ltx_recipe;
+mod ltx_runs;
 mod ltx_schedule;
 mod ltx_text;
 mod ltx_transformer;
