@@ -1,26 +1,44 @@
-"""Golden fixtures of the latent upsampler: a tiny random network, what diffusers makes with it, and a whole run of two passes.
+"""Golden fixtures of the latent upsampler: a tiny random network, what diffusers makes with it, and whole runs of two passes.
 
-Made with diffusers 0.42.1 and torch 2.15.0, on the CPU in float32, after the fixtures of the transformer and of the autoencoder, which take
-part in the run. Writes into the folder:
+    python -m scripts.golden upsampler
+
+Made with diffusers 0.42.1 and torch 2.15.0, on the CPU in float32, with the model in `checkpoint/` (see tiny_checkpoint.py). Writes into the
+folder:
 
 * `upsampler/`: the network in diffusers' own layout. Its weights are float8 (e4m3), which float32 holds exactly
 * `upsampler.safetensors`: normalised latents `[1, 8, 3, 2, 3]`, what the network makes of them when they are not normalised, what the
   pipeline makes of them; tone mapping; a group norm over 64 channels
-* `upsampler_two_pass.safetensors`: by `transformer_20` and `vae_0.9.5`, 96x64 and 192x128 pixels, 17 frames: the picture (uint8), the text,
-  the noise and the levels of both passes, the latents after pass 1, after the upsampler, and after pass 2. Once more with the prefix
-  `plain.` with a picture of one colour, which keeps every pixel when it is resized
+* `upsampler_two_passes/`, 96x64 and 192x128 pixels, 17 frames:
+    * `drawn.png` and `plain.png`: pictures of the second size. Pass 1 is given the mean of every four pixels; the plain one has one colour,
+      which no way to resize it changes
+    * `first_noise.safetensors` and `second_noise.safetensors`: the tensor `noise` of each pass
+    * `run.safetensors`: `prompt` (embeddings `[tokens, 24]`), the `sigmas` of each pass (with the 0 at their end), and for each picture the
+      normalised latents after pass 1, after the upsampler, and after pass 2. The metadata `request` tells what was asked for
+
+As in golden_runs.py diffusers is given the mean of the encoder's posterior, and a prompt without padding.
 """
 
 import json
 from unittest import mock
 
+import numpy as np
 import torch
-from diffusers import AutoencoderKLLTXVideo, FlowMatchEulerDiscreteScheduler, LTXConditionPipeline, LTXVideoTransformer3DModel
-from diffusers import LTXLatentUpsamplePipeline
+from diffusers import (
+    AutoencoderKLLTXVideo,
+    FlowMatchEulerDiscreteScheduler,
+    LTXConditionPipeline,
+    LTXLatentUpsamplePipeline,
+    LTXVideoTransformer3DModel,
+)
 from diffusers.models.autoencoders.vae import DiagonalGaussianDistribution
 from diffusers.pipelines.ltx import pipeline_ltx_condition
 from diffusers.pipelines.ltx.modeling_latent_upsampler import LTXLatentUpsamplerModel
-from safetensors.torch import load_file, save_file
+from PIL import Image
+from safetensors.torch import save_file
+from sentencepiece import SentencePieceProcessor
+from transformers import T5EncoderModel
+
+from .golden_runs import PROMPT, embed, padded
 
 CHANNELS = 8
 # One channel a group of the 32: with more the file would be too large, so that the group norm has a golden of its own.
@@ -77,74 +95,76 @@ def upsampling(model, pipeline, generator):
 
 
 def drawn_picture(height, width):
-    """`[1, 3, height, width]`, 0 to 1 in steps of 1/255: a disc before two gradients."""
-    rows, columns = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
-    disc = ((rows - 0.45) ** 2 + (1.5 * columns - 0.6) ** 2 < 0.08).float()
-    picture = torch.stack([0.8 * columns + 0.2 * disc, 0.3 + 0.5 * rows - 0.3 * disc, 0.9 - 0.6 * rows * columns])
-    return (255 * picture[None].clamp(0, 1)).round() / 255
+    """`[height, width, 3]`, 0 to 255: a disc before two gradients."""
+    rows, columns = np.mgrid[0:height, 0:width] / (height - 1)
+    disc = (rows - 0.45) ** 2 + (columns - 0.6) ** 2 < 0.08
+    return np.stack([140 * columns + 40 * disc, 80 + 120 * rows - 70 * disc, 230 - 100 * rows * columns], -1).round().astype(np.uint8)
 
 
-def smaller(picture):
-    """Every square of four pixels becomes their mean."""
-    return torch.nn.functional.avg_pool2d(picture, 2)
+def plain_picture(height, width):
+    """`[height, width, 3]`, 0 to 255."""
+    return np.broadcast_to(np.array([51, 102, 204], np.uint8), (height, width, 3))
 
 
 def two_passes(pipeline, upsampler, given, picture):
-    """The latents after each part of a run; `given` is what a run starts from besides the picture."""
+    """The latents after each part of a run; `given` is what a run starts from besides the picture `[1, 3, H, W]`, 0 to 1."""
 
     def denoised(which, picture, latents=None):
         height, width = PIXELS[which]
         timesteps = [1000.0 * sigma for sigma in SIGMAS[which]]
         if latents is not None:
             timesteps = [1000.0] + timesteps
-        text = given["text"]
         with mock.patch.object(pipeline_ltx_condition, "randn_tensor", lambda *_, **__: given[f"{which}.noise"].clone()):
             return pipeline(
-                image=picture, prompt_embeds=text, prompt_attention_mask=torch.ones(text.shape[:2]), height=height, width=width,
-                num_frames=FRAMES, timesteps=timesteps, denoise_strength=1.0 if latents is None else 0.999, latents=latents,
-                guidance_scale=1.0, image_cond_noise_scale=0.0, output_type="latent").frames  # fmt: skip
+                image=picture, height=height, width=width, num_frames=FRAMES, timesteps=timesteps, latents=latents,
+                denoise_strength=1.0 if latents is None else 0.999, guidance_scale=1.0, image_cond_noise_scale=0.0,
+                output_type="latent", **padded({"prompt": given["prompt"]})).frames  # fmt: skip
 
-    # The posterior's mean: latents of the picture without noise of their own.
     with mock.patch.object(DiagonalGaussianDistribution, "sample", lambda self, generator=None: self.mode()):
-        first = denoised("first", smaller(picture))
+        first = denoised("first", torch.nn.functional.avg_pool2d(picture, 2))
         upsampled = upsampler(latents=first, adain_factor=1.0, output_type="latent").frames
         second = denoised("second", picture, upsampled)
     return {"first.latents": first, "upsampled": upsampled, "second.latents": second}
 
 
-def run(folder, vae, upsampler, generator):
-    """Two passes from a drawn picture, and two from a plain one."""
-    transformer = LTXVideoTransformer3DModel.from_config(json.loads((folder / "transformer_20.json").read_text())).eval()
-    transformer.load_state_dict({name: tensor.float() for name, tensor in load_file(folder / "transformer_20.safetensors").items()})
+def write_runs(folder, checkpoint, upsampler, generator):
+    """Writes two passes from a drawn picture, and two from a plain one."""
+    folder.mkdir(exist_ok=True)
+    transformer = LTXVideoTransformer3DModel.from_pretrained(checkpoint / "transformer", torch_dtype=torch.float32).eval()
     pipeline = LTXConditionPipeline(
-        scheduler=FlowMatchEulerDiscreteScheduler(), vae=vae, text_encoder=None, tokenizer=None, transformer=transformer)  # fmt: skip
+        scheduler=FlowMatchEulerDiscreteScheduler.from_pretrained(checkpoint / "scheduler"), vae=upsampler.vae, text_encoder=None,
+        tokenizer=None, transformer=transformer)  # fmt: skip
     pipeline.set_progress_bar_config(disable=True)
+    encoder = T5EncoderModel.from_pretrained(checkpoint / "text_encoder", torch_dtype=torch.float32).eval()
+    tokenizer = SentencePieceProcessor(model_file=str(checkpoint / "tokenizer" / "spiece.model"))
 
-    found = {"text": torch.randn(1, 4, transformer.config.caption_channels, generator=generator)}
+    given = {"prompt": embed(encoder, tokenizer, PROMPT)}
     for which, (height, width) in PIXELS.items():
-        grid = (FRAMES // 8 + 1, height // 32, width // 32)
-        found[f"{which}.noise"] = torch.randn(1, CHANNELS, *grid, generator=generator)
-        found[f"{which}.sigmas"] = torch.tensor(SIGMAS[which] + [0.0])
-    drawn = drawn_picture(*PIXELS["second"])
-    plain = torch.tensor([51.0, 102.0, 204.0]).view(1, 3, 1, 1).div(255).expand_as(drawn)
-    found |= two_passes(pipeline, upsampler, found, drawn)
-    plainly = two_passes(pipeline, upsampler, found, plain)
-    found |= {f"plain.{name}": tensor for name, tensor in plainly.items()}
-    return found | {"picture": (255 * drawn).round().byte(), "plain.picture": (255 * plain[:, :, :1, :1]).round().byte()}
+        given[f"{which}.noise"] = torch.randn(1, CHANNELS, FRAMES // 8 + 1, height // 32, width // 32, generator=generator)
+        save_file({"noise": given[f"{which}.noise"]}, folder / f"{which}_noise.safetensors")
+    found = {"prompt": given["prompt"]} | {f"{which}.sigmas": torch.tensor(sigmas + [0.0]) for which, sigmas in SIGMAS.items()}
+    for name, draw in {"drawn": drawn_picture, "plain": plain_picture}.items():
+        picture = draw(*PIXELS["second"])
+        Image.fromarray(picture).save(folder / f"{name}.png")
+        pixels = torch.tensor(picture).permute(2, 0, 1)[None] / 255
+        found |= {f"{name}.{key}": tensor for key, tensor in two_passes(pipeline, upsampler, given, pixels).items()}
+    save(folder / "run.safetensors", found, {"request": json.dumps({"prompt": PROMPT, "fps": 25})})
+
+
+def save(path, tensors, metadata=None):
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, path, metadata=metadata)
+    for name, tensor in tensors.items():
+        if "sigmas" not in name:
+            print(f"{path.stem} {name}: standard deviation {tensor.std():.3f}, largest {tensor.abs().max():.3f}")
 
 
 @torch.no_grad()
 def write(folder):
-    """Writes all files named above into `folder`."""
+    """Writes all files named above into `folder`, which holds `checkpoint/` already."""
     torch.set_num_threads(1)
     generator = torch.Generator().manual_seed(9)
     model = write_network(folder / "upsampler", generator)
-    vae = AutoencoderKLLTXVideo.from_pretrained(folder / "vae_0.9.5", torch_dtype=torch.float32).eval()
+    vae = AutoencoderKLLTXVideo.from_pretrained(folder / "checkpoint" / "vae", torch_dtype=torch.float32).eval()
     pipeline = LTXLatentUpsamplePipeline(vae, model)
-    files = {"upsampler": group_norm(generator) | upsampling(model, pipeline, generator)}
-    files["upsampler_two_pass"] = run(folder, vae, pipeline, generator)
-    for file, tensors in files.items():
-        save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / f"{file}.safetensors")
-        for name, tensor in tensors.items():
-            if tensor.is_floating_point() and "sigmas" not in name:
-                print(f"{file} {name}: standard deviation {tensor.std():.3f}, largest {tensor.abs().max():.3f}")
+    save(folder / "upsampler.safetensors", group_norm(generator) | upsampling(model, pipeline, generator))
+    write_runs(folder / "upsampler_two_passes", folder / "checkpoint", pipeline, generator)
