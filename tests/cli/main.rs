@@ -2,6 +2,10 @@
 
 mod config;
 mod events;
+#[cfg(feature = "hub")]
+#[path = "../support/hub_server.rs"]
+mod hub_server;
+mod models;
 mod refusals;
 mod runs;
 mod schema;

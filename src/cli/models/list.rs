@@ -89,8 +89,8 @@ fn table(models: &[Listed], cache: &Path) -> String {
             (false, false) => Bytes(model.bytes_on_disk).to_string(),
         };
         let memory = match model.memory {
-            Memory { half: Some(half), full } => format!("{}, at float32 {}", Bytes(half), Bytes(full)),
-            Memory { half: None, full } => Bytes(full).to_string(),
+            Memory { half: Some(half), full } => format!("{}, float32 {}", Bytes(half), Bytes(full)),
+            Memory { half: None, full } => format!("float32 {}", Bytes(full)),
         };
         [model.name.to_owned(), Bytes(model.bytes).to_string(), on_disk, memory, model.licence.name.clone()]
     }));
@@ -103,8 +103,8 @@ fn table(models: &[Listed], cache: &Path) -> String {
         text.push('\n');
     }
     text + &format!(
-        "\nMemory is that of the weights alone, computed from the sizes of their files: at bfloat16 or float16 where\n\
-         float32 is named apart. Files are kept in {}.\n\
+        "\nMEMORY is for the weights alone, computed from the sizes of their files; where float32 is not named, at\n\
+         bfloat16 or float16. Files are kept in {}.\n\
          To fetch a model: stir models pull NAME\n",
         cache.display()
     )
