@@ -222,6 +222,9 @@ mod pull {
                     goes on where this one stopped\n";
         assert!(talk.ends_with(said), "{talk}");
         assert_eq!((arrived(), cache(&scratch).find(&file(Role::Tokenizer))), (500_000, None));
+        let list: Vec<Value> = serde_json::from_str(&models(&scratch, &["--json"]).stdout).unwrap();
+        let of = |name: &str| list.iter().find(|model| model["name"] == name).unwrap();
+        assert_eq!((&of("ltx-2b-dev")["bytes_on_disk"], &of(NAME)["complete"]), (&500_000.into(), &false.into()));
 
         let server = hub(|answer| answer);
         run(&mut pull(&scratch, &server.endpoint())).expect_code(0);

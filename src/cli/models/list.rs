@@ -20,7 +20,7 @@ struct Listed<'a> {
     other_licences: &'a [Licence],
     /// Of all files.
     bytes: u64,
-    /// Of those on disk.
+    /// Of those on disk, and of beginnings of others.
     bytes_on_disk: u64,
     /// Whether all files are on disk.
     complete: bool,
@@ -55,7 +55,10 @@ fn listed<'a>(entry: &'a Entry, cache: &Cache) -> Listed<'a> {
     let mut files = Vec::new();
     for file in &entry.files {
         let on_disk = cache.find(file);
-        bytes_on_disk += on_disk.as_ref().and_then(|path| path.metadata().ok()).map_or(0, |file| file.len());
+        bytes_on_disk += match &on_disk {
+            Some(path) => path.metadata().map_or(0, |file| file.len()),
+            None => cache.arrived(file),
+        };
         files.push(ListedFile {
             role: file.role,
             repository: &file.repository,
