@@ -18,6 +18,31 @@ pub struct PixelFrames(pub usize);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LatentFrames(pub usize);
 
+/// How much motion an intensity asks for, where it can only be said in words or by a few settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MotionLevel {
+    /// Hardly any: intensity 0.
+    Still,
+    /// Below 0.75.
+    Low,
+    /// 0.75 to 1.25.
+    Medium,
+    /// Above 1.25.
+    High,
+}
+
+impl MotionLevel {
+    /// The level of a motion intensity of 0 to 2.
+    pub fn of(intensity: f64) -> Self {
+        match intensity {
+            none if none <= 0.0 => Self::Still,
+            low if low < 0.75 => Self::Low,
+            high if high > 1.25 => Self::High,
+            _ => Self::Medium,
+        }
+    }
+}
+
 impl Seconds {
     /// Frames that a clip of this length has: `round(duration x fps)`.
     pub fn frames(self, fps: Fps) -> PixelFrames {

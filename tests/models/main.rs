@@ -11,9 +11,12 @@ mod scratch;
 #[cfg(feature = "hub")]
 mod hub;
 mod ltx_manifest;
+mod ltx_recipe;
+mod ltx_runs;
 mod ltx_schedule;
 mod ltx_text;
 mod ltx_transformer;
+mod ltx_upsampler;
 mod ltx_vae;
 mod ltx_vae_keys;
 mod model_paths;

@@ -50,6 +50,14 @@ impl Weights {
                     Checkpoint::embedded(&format!("models/sway/{file}"), bytes, sha256)
                 })
             }
+            Location::Checkpoint(path) => {
+                let hint = "check --model";
+                Err(Error::run(path.display().to_string(), "a folder with a manifest of sway", "a checkpoint", hint))
+            }
+            Location::Named(entry) => {
+                let hint = "check the list of models";
+                Err(Error::run(&entry.name, "a model of sway", entry.family.clone(), hint))
+            }
             Location::Folder { path, manifest } => {
                 let thing = path.join("manifest.toml").display().to_string();
                 Self::of(manifest, &thing, |file, sha256| Checkpoint::open(&path.join(file), sha256))
