@@ -7,7 +7,7 @@ use super::{FAMILIES, OpenFamily};
 use crate::error::{Error, Result};
 
 /// The file that makes a folder a model.
-const MANIFEST: &str = "manifest.toml";
+pub(super) const MANIFEST: &str = "manifest.toml";
 /// A manifest has some hundred bytes; what is much larger is another file of that name.
 const LONGEST_MANIFEST: u64 = 64 << 10;
 /// A name is suggested if it is at least this similar to what was typed (0 is not at all, 1 is the same).
@@ -71,7 +71,7 @@ fn unknown_name(name: &str) -> Error {
 }
 
 /// The model in the folder at `path`. This is where other kinds of models are to be told apart.
-fn locate_path(path: &Path) -> Result<Located> {
+pub(super) fn locate_path(path: &Path) -> Result<Located> {
     let refused = |found: String, hint: String| {
         let wanted = format!("a model's folder, which holds {MANIFEST}");
         Error::input(format!("--model {}", path.display()), wanted, found, hint)

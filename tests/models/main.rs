@@ -5,6 +5,10 @@ mod fixture;
 #[path = "../support/scratch.rs"]
 mod scratch;
 
+mod ltx_checkpoint;
+mod ltx_checkpoint_refusals;
+mod ltx_inspect;
+mod ltx_layouts;
 mod ltx_manifest;
 mod ltx_schedule;
 mod ltx_text;

@@ -8,6 +8,7 @@ pub mod block;
 pub mod checkpoint;
 pub mod config;
 pub mod config_fields;
+pub mod inspect;
 pub mod keys;
 pub mod rope;
 pub mod scheduler;
