@@ -202,7 +202,8 @@ fn shapes_tell_the_autoencoder() {
 #[test]
 fn float8_weights_are_what_they_are_rounded_to() {
     let model = Model::new("0.9.5");
-    let is_matrix = |name: &str| name.contains("transformer_blocks") && name.ends_with("weight") && !name.contains("norm");
+    let is_matrix =
+        |name: &str| name.contains("transformer_blocks") && name.ends_with("weight") && !name.contains("norm");
     let rounded = |back: bool| -> Tensors {
         model
             .single_file()
@@ -390,8 +391,12 @@ pub fn released_text_encoder() -> Vec<(String, Vec<usize>)> {
         let place = format!("encoder.block.{block}.layer");
         tensors.push((format!("{place}.0.layer_norm.weight"), vec![4096]));
         tensors.push((format!("{place}.1.layer_norm.weight"), vec![4096]));
-        tensors.extend(["q", "k", "v", "o"].map(|name| (format!("{place}.0.SelfAttention.{name}.weight"), vec![4096, 4096])));
-        tensors.extend(["wi_0", "wi_1"].map(|name| (format!("{place}.1.DenseReluDense.{name}.weight"), vec![10240, 4096])));
+        tensors.extend(
+            ["q", "k", "v", "o"].map(|name| (format!("{place}.0.SelfAttention.{name}.weight"), vec![4096, 4096])),
+        );
+        tensors.extend(
+            ["wi_0", "wi_1"].map(|name| (format!("{place}.1.DenseReluDense.{name}.weight"), vec![10240, 4096])),
+        );
         tensors.push((format!("{place}.1.DenseReluDense.wo.weight"), vec![4096, 10240]));
     }
     tensors
@@ -440,7 +445,10 @@ fn the_released_sizes_open_by_their_shapes_alone() {
 fn resident_bytes() -> usize {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap_or_default();
-    line.split_whitespace().nth(1).and_then(|kilobytes| kilobytes.parse().ok()).map_or(0, |kilobytes: usize| kilobytes << 10)
+    line.split_whitespace()
+        .nth(1)
+        .and_then(|kilobytes| kilobytes.parse().ok())
+        .map_or(0, |kilobytes: usize| kilobytes << 10)
 }
 
 #[test]
@@ -457,8 +465,7 @@ fn an_autoencoder_may_be_given_in_every_form() {
         Some(&metadata),
     );
     save(&scratch.path("whole.safetensors"), &model.single_file(), Some(&metadata));
-    let bare: Tensors =
-        model.vae.iter().map(|(name, tensor)| (vae_name("0.9.5", name), tensor.clone())).collect();
+    let bare: Tensors = model.vae.iter().map(|(name, tensor)| (vae_name("0.9.5", name), tensor.clone())).collect();
     save(&scratch.path("bare.safetensors"), &bare, None);
     for vae in [
         whole.folder().to_owned(),
@@ -476,7 +483,9 @@ fn an_autoencoder_may_be_given_in_every_form() {
     let given = Some(other.folder().to_owned());
     let checkpoint = open(&Files { vae: given.clone(), ..files(scratch.path("whole.safetensors")) });
     assert!(checkpoint.vae_config().up.iter().any(|stage| stage.inject_noise));
-    assert!(open(&Files { vae: given, ..files(whole.folder()) }).vae_config().up.iter().any(|stage| stage.inject_noise));
+    assert!(
+        open(&Files { vae: given, ..files(whole.folder()) }).vae_config().up.iter().any(|stage| stage.inject_noise)
+    );
     // Beside a file it is found by itself.
     std::fs::create_dir_all(scratch.path("vae")).unwrap();
     for file in ["config.json", "diffusion_pytorch_model.safetensors"] {
@@ -494,11 +503,9 @@ fn text_encoder_and_tokenizer_may_be_given_in_every_form() {
     save(&scratch.path("model.safetensors"), &model.single_file(), Some(&model.metadata()));
     let model = || files(scratch.path("model.safetensors"));
     // The tokenizer is found with the encoder: inside the folder that was given, or beside it.
-    for text_encoder in [
-        whole.folder().to_owned(),
-        whole.path("text_encoder"),
-        whole.path("text_encoder/model.safetensors"),
-    ] {
+    for text_encoder in
+        [whole.folder().to_owned(), whole.path("text_encoder"), whole.path("text_encoder/model.safetensors")]
+    {
         let name = text_encoder.display().to_string();
         let tokenizer = text_encoder.is_file().then(|| whole.folder().to_owned());
         let checkpoint = open(&Files { text_encoder: Some(text_encoder), tokenizer, ..model() });
@@ -510,7 +517,10 @@ fn text_encoder_and_tokenizer_may_be_given_in_every_form() {
         assert_eq!(run(&checkpoint), expected);
     }
     std::fs::copy(whole.path("tokenizer/spiece.model"), scratch.path("spiece.model")).unwrap();
-    assert_eq!(run(&open(&Files { text_encoder: Some(whole.path("text_encoder/model.safetensors")), ..model() })), expected);
+    assert_eq!(
+        run(&open(&Files { text_encoder: Some(whole.path("text_encoder/model.safetensors")), ..model() })),
+        expected
+    );
 }
 
 #[test]

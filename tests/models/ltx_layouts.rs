@@ -104,7 +104,8 @@ impl Model {
     pub fn transformer_in_single_file(&self, prefix: &str) -> Tensors {
         let renames =
             [("proj_in", "patchify_proj"), ("time_embed", "adaln_single"), ("norm_q", "q_norm"), ("norm_k", "k_norm")];
-        let rename = |name: &str| renames.iter().fold(name.to_owned(), |name, (ours, theirs)| name.replace(ours, theirs));
+        let rename =
+            |name: &str| renames.iter().fold(name.to_owned(), |name, (ours, theirs)| name.replace(ours, theirs));
         self.transformer.iter().map(|(name, tensor)| (format!("{prefix}{}", rename(name)), tensor.clone())).collect()
     }
 
@@ -133,8 +134,16 @@ impl Model {
         let res = |layers: usize| json!(["res_x", {"num_layers": layers}]);
         let up = |multiplier: usize| json!(["compress_all", {"residual": true, "multiplier": multiplier}]);
         let old_encoder = json!([
-            res(2), ["compress_all", {}], ["res_x_y", 1], res(1), ["compress_all", {}], ["res_x_y", 1], res(1),
-            ["compress_all", {}], res(1), res(1),
+            res(2),
+            ["compress_all", {}],
+            ["res_x_y", 1],
+            res(1),
+            ["compress_all", {}],
+            ["res_x_y", 1],
+            res(1),
+            ["compress_all", {}],
+            res(1),
+            res(1),
         ]);
         let noisy = |layers: usize| json!(["res_x", {"num_layers": layers, "inject_noise": true}]);
         let mut vae = json!({
@@ -146,8 +155,16 @@ impl Model {
             // One list for both sides, with numbers for options.
             "0.9.0" => {
                 vae["blocks"] = json!([
-                    ["res_x", 2], ["compress_all", 1], ["res_x_y", 1], ["res_x", 1], ["compress_all", 1], ["res_x_y", 1],
-                    ["res_x", 1], ["compress_all", 1], ["res_x", 1], ["res_x", 1],
+                    ["res_x", 2],
+                    ["compress_all", 1],
+                    ["res_x_y", 1],
+                    ["res_x", 1],
+                    ["compress_all", 1],
+                    ["res_x_y", 1],
+                    ["res_x", 1],
+                    ["compress_all", 1],
+                    ["res_x", 1],
+                    ["res_x", 1],
                 ]);
             }
             "0.9.1" => {
