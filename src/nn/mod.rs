@@ -7,3 +7,4 @@ pub mod convolution;
 pub mod linear;
 pub mod norm;
 pub mod projection;
+pub mod timestep;

@@ -8,13 +8,13 @@ use crate::error::Result;
 use crate::weights::store::{Scope, Weight};
 
 /// `[..., from] -> [..., to]`, in the input's type.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Projection {
     weight: Kept,
     bias: Option<Tensor>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Kept {
     Dense(Tensor),
     Float8(Tensor),

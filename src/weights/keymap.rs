@@ -1,6 +1,12 @@
-//! Tensor names: ours against the checkpoint's, as tables.
+//! Tensor names: ours against the checkpoint's.
 
-/// How a checkpoint names our tensors; what no table mentions keeps its name.
+/// How a checkpoint names our tensors.
+pub trait Naming {
+    /// The checkpoint's name of our tensor `name`.
+    fn to_checkpoint(&self, name: &str) -> String;
+}
+
+/// Names as tables; what no table mentions keeps its name.
 #[derive(Debug, Clone, Copy)]
 pub struct KeyMap {
     /// Put before every name.
@@ -20,13 +26,6 @@ impl KeyMap {
         Self { leading, ..Self::IDENTITY }
     }
 
-    /// The checkpoint's name of our tensor `name`.
-    pub fn to_checkpoint(self, name: &str) -> String {
-        let name = self.renamed_start(name);
-        let parts = name.split('.').map(|part| self.renamed_part(part));
-        format!("{}{}", self.prefix, parts.collect::<Vec<_>>().join("."))
-    }
-
     fn renamed_part(self, part: &str) -> &str {
         self.parts.iter().find(|(ours, _)| *ours == part).map_or(part, |(_, theirs)| theirs)
     }
@@ -40,6 +39,14 @@ impl KeyMap {
             }
         }
         name.to_owned()
+    }
+}
+
+impl Naming for KeyMap {
+    fn to_checkpoint(&self, name: &str) -> String {
+        let name = self.renamed_start(name);
+        let parts = name.split('.').map(|part| self.renamed_part(part));
+        format!("{}{}", self.prefix, parts.collect::<Vec<_>>().join("."))
     }
 }
 

@@ -16,7 +16,7 @@ use safetensors::SafeTensors;
 
 use crate::error::{Error, Result};
 use crate::weights::files::WeightFiles;
-use crate::weights::keymap::KeyMap;
+use crate::weights::keymap::Naming;
 use crate::weights::stored::Stored;
 
 /// A checkpoint on disk, mapped into memory: pages are read when they are used and cost no memory of their own.
@@ -57,10 +57,10 @@ impl MappedFile {
 pub struct Store<'data> {
     name: String,
     tensors: BTreeMap<String, Stored<'data>>,
-    keys: KeyMap,
+    keys: Box<dyn Naming + 'data>,
     taken: RefCell<BTreeSet<String>>,
-    dtype: DType,
-    device: Device,
+    placement: Placement,
+    reads: bool,
 }
 
 /// A weight as it is best kept until it is used.
@@ -88,32 +88,45 @@ impl<'data> Store<'data> {
     ///
     /// # Errors
     /// `bytes` is not a safetensors file.
-    pub fn new(name: impl Into<String>, bytes: &'data [u8], keys: KeyMap, placement: &Placement) -> Result<Self> {
+    pub fn new(
+        name: impl Into<String>,
+        bytes: &'data [u8],
+        keys: impl Naming + 'data,
+        placement: &Placement,
+    ) -> Result<Self> {
         let name = name.into();
         let tensors = SafeTensors::deserialize(bytes).map_err(|problem| {
             Error::input(format!("weights `{name}`"), "a safetensors file", problem.to_string(), "fetch the file again")
         })?;
         let tensors = tensors.tensors().into_iter().map(|(name, view)| (name, Stored::Plain(view))).collect();
-        Ok(Self::of(name, tensors, keys, placement))
+        Ok(Self::of(name, tensors, Box::new(keys), placement))
     }
 
     /// All tensors of a checkpoint on disk, whatever its format and number of files.
     ///
     /// # Errors
     /// Files that are damaged, or that do not fit together: see [`WeightFiles::tensors`].
-    pub fn open(files: &'data WeightFiles, keys: KeyMap, placement: &Placement) -> Result<Self> {
-        Ok(Self::of(files.name().to_owned(), files.tensors()?, keys, placement))
+    pub fn open(files: &'data WeightFiles, keys: impl Naming + 'data, placement: &Placement) -> Result<Self> {
+        Ok(Self::of(files.name().to_owned(), files.tensors()?, Box::new(keys), placement))
     }
 
-    fn of(name: String, tensors: BTreeMap<String, Stored<'data>>, keys: KeyMap, placement: &Placement) -> Self {
-        Self {
-            name,
-            tensors,
-            keys,
-            taken: RefCell::default(),
-            dtype: placement.dtype,
-            device: placement.device.clone(),
-        }
+    /// As [`Store::open`], but it reads no weights: whoever takes a tensor gets zeros of the right shape that cost no memory. It shows
+    /// whether a network loads, in milliseconds.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn outline(files: &'data WeightFiles, keys: impl Naming + 'data) -> Result<Self> {
+        let placement = Placement { dtype: DType::F32, device: Device::Cpu };
+        Ok(Self { reads: false, ..Self::open(files, keys, &placement)? })
+    }
+
+    fn of(
+        name: String,
+        tensors: BTreeMap<String, Stored<'data>>,
+        keys: Box<dyn Naming + 'data>,
+        placement: &Placement,
+    ) -> Self {
+        Self { name, tensors, keys, taken: RefCell::default(), placement: placement.clone(), reads: true }
     }
 
     /// The top of the name hierarchy.
@@ -132,9 +145,20 @@ impl<'data> Store<'data> {
     /// The tensor is missing, has another shape, or is not a floating-point tensor.
     pub fn take(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let (key, stored) = self.find(name, shape)?;
-        let tensor = stored.dense(self.dtype).map_err(|found| self.refuse(&key, Stored::TYPES, found))?;
-        self.taken.borrow_mut().insert(key);
-        Ok(tensor.to_device(&self.device)?)
+        if !self.reads {
+            return self.zeros(shape);
+        }
+        let tensor = stored.dense(self.placement.dtype).map_err(|found| self.refuse(&key, Stored::TYPES, found))?;
+        Ok(tensor.to_device(&self.placement.device)?)
+    }
+
+    /// As [`Store::take`], with the axes in the order `axes` and then in the shape `to`.
+    ///
+    /// # Errors
+    /// As [`Store::take`], and axes or a shape that do not fit.
+    pub fn take_permuted(&self, name: &str, shape: &[usize], axes: &[usize], to: &[usize]) -> Result<Tensor> {
+        let tensor = self.take(name, shape)?;
+        if self.reads { Ok(tensor.permute(axes)?.reshape(to)?) } else { self.zeros(to) }
     }
 
     /// As [`Store::take`], but what is stored in float8 or quantised stays so.
@@ -143,10 +167,11 @@ impl<'data> Store<'data> {
     /// As [`Store::take`].
     pub fn take_weight(&self, name: &str, shape: &[usize]) -> Result<Weight> {
         let (key, stored) = self.find(name, shape)?;
-        let weight =
-            stored.compact(self.dtype, &self.device).map_err(|found| self.refuse(&key, Stored::TYPES, found))?;
-        self.taken.borrow_mut().insert(key);
-        Ok(weight)
+        if !self.reads {
+            return Ok(Weight::Dense(self.zeros(shape)?));
+        }
+        let Placement { dtype, device } = &self.placement;
+        stored.compact(*dtype, device).map_err(|found| self.refuse(&key, Stored::TYPES, found))
     }
 
     /// Rows of the matrix `name` of exactly this shape, `[rows.len(), shape[1]]`, in the store's type, on its device; only they are read.
@@ -160,9 +185,20 @@ impl<'data> Store<'data> {
             let thing = format!("row {row} of tensor `{key}` of weights `{}`", self.name);
             return Err(Error::input(thing, format!("less than {}", shape[0]), row.to_string(), hint));
         }
-        let tensor = stored.rows(rows, self.dtype).map_err(|found| self.refuse(&key, Stored::TYPES, found))?;
-        self.taken.borrow_mut().insert(key);
-        Ok(tensor.to_device(&self.device)?)
+        if !self.reads {
+            return self.zeros(&[rows.len(), shape[1]]);
+        }
+        let Placement { dtype, device } = &self.placement;
+        let tensor = stored.rows(rows, *dtype).map_err(|found| self.refuse(&key, Stored::TYPES, found))?;
+        Ok(tensor.to_device(device)?)
+    }
+
+    /// Checks that the tensor `name` (by our name) can be taken with this shape, without reading it, and accounts for it.
+    ///
+    /// # Errors
+    /// As [`Store::take`].
+    pub fn expect(&self, name: &str, shape: &[usize]) -> Result<()> {
+        self.find(name, shape).map(|_| ())
     }
 
     /// Accounts for the tensor `name` (by our name) without using it; whether there is one.
@@ -175,6 +211,18 @@ impl<'data> Store<'data> {
         present
     }
 
+    /// Accounts for every tensor that nobody needs; `unused` knows them by their names in the checkpoint.
+    pub fn ignore_all(&self, unused: impl Fn(&str) -> bool) {
+        let keys = self.tensors.keys().filter(|key| unused(key)).cloned();
+        self.taken.borrow_mut().extend(keys);
+    }
+
+    /// Where tensors go, and in which type.
+    pub fn placement(&self) -> &Placement {
+        &self.placement
+    }
+
+    /// The tensor, found, checked and accounted for.
     fn find(&self, name: &str, shape: &[usize]) -> Result<(String, &Stored<'data>)> {
         let key = self.keys.to_checkpoint(name);
         let wanted = format!("shape {shape:?}");
@@ -184,7 +232,14 @@ impl<'data> Store<'data> {
         if stored.shape() != shape {
             return Err(self.refuse(&key, &wanted, format!("{:?}", stored.shape())));
         }
+        stored.check().map_err(|found| self.refuse(&key, Stored::TYPES, found))?;
+        self.taken.borrow_mut().insert(key.clone());
         Ok((key, stored))
+    }
+
+    /// One zero, repeated without memory.
+    fn zeros(&self, shape: &[usize]) -> Result<Tensor> {
+        Ok(Tensor::zeros((), self.placement.dtype, &self.placement.device)?.broadcast_as(shape)?)
     }
 
     fn refuse(&self, key: &str, wanted: &str, found: String) -> Error {
@@ -233,6 +288,14 @@ impl Scope<'_> {
         self.store.take(&format!("{}{name}", self.prefix), shape)
     }
 
+    /// See [`Store::take_permuted`]; `name` is relative to this place.
+    ///
+    /// # Errors
+    /// As [`Store::take_permuted`].
+    pub fn take_permuted(&self, name: &str, shape: &[usize], axes: &[usize], to: &[usize]) -> Result<Tensor> {
+        self.store.take_permuted(&format!("{}{name}", self.prefix), shape, axes, to)
+    }
+
     /// See [`Store::take_weight`]; `name` is relative to this place.
     ///
     /// # Errors
@@ -249,6 +312,19 @@ impl Scope<'_> {
         self.store.take_rows(&format!("{}{name}", self.prefix), shape, rows)
     }
 
+    /// See [`Store::expect`]; `name` is relative to this place.
+    ///
+    /// # Errors
+    /// As [`Store::expect`].
+    pub fn expect(&self, name: &str, shape: &[usize]) -> Result<()> {
+        self.store.expect(&format!("{}{name}", self.prefix), shape)
+    }
+
+    /// See [`Store::placement`].
+    pub fn placement(&self) -> &Placement {
+        self.store.placement()
+    }
+
     /// See [`Store::ignore`]; `name` is relative to this place.
     pub fn ignore(&self, name: &str) -> bool {
         self.store.ignore(&format!("{}{name}", self.prefix))
@@ -260,6 +336,7 @@ mod tests {
     use std::collections::HashMap;
 
     use super::*;
+    use crate::weights::keymap::KeyMap;
 
     fn file(tensors: &[(&str, Tensor)]) -> Vec<u8> {
         let tensors: HashMap<String, Tensor> =

@@ -45,6 +45,26 @@ impl Stored<'_> {
         }
     }
 
+    /// Whether it is of a type that is read, and complete; without reading it.
+    pub fn check(&self) -> Found<()> {
+        match self {
+            Self::Plain(view) => candle_type(view.dtype()).map(|_| ()),
+            Self::Gguf { info, file, data } => {
+                let kind = info.ggml_dtype;
+                let values = info.shape.elem_count();
+                if !values.is_multiple_of(kind.block_size()) {
+                    return Err(format!("{values} values in blocks of {}", kind.block_size()));
+                }
+                let bytes = (values / kind.block_size()) as u128 * kind.type_size() as u128;
+                let end = u128::from(*data) + u128::from(info.offset) + bytes;
+                if end > file.len() as u128 {
+                    return Err(format!("an end at byte {end} of a file of {}", file.len()));
+                }
+                Ok(())
+            }
+        }
+    }
+
     /// The tensor in `dtype`, on the CPU: not every device can convert every type.
     pub fn dense(&self, dtype: DType) -> Found<Tensor> {
         match self {
@@ -98,13 +118,16 @@ impl Stored<'_> {
 }
 
 fn plain(stored: Dtype, bytes: &[u8], shape: &[usize], dtype: DType) -> Found<Tensor> {
-    let stored = match stored {
-        Dtype::F32 => DType::F32,
-        Dtype::F16 => DType::F16,
-        Dtype::BF16 => DType::BF16,
-        Dtype::F8_E4M3 => DType::F8E4M3,
-        other => return Err(format!("{other:?}")),
-    };
-    let tensor = Tensor::from_raw_buffer(bytes, stored, shape, &Device::Cpu).map_err(found)?;
+    let tensor = Tensor::from_raw_buffer(bytes, candle_type(stored)?, shape, &Device::Cpu).map_err(found)?;
     tensor.to_dtype(dtype).map_err(found)
+}
+
+fn candle_type(stored: Dtype) -> Found<DType> {
+    match stored {
+        Dtype::F32 => Ok(DType::F32),
+        Dtype::F16 => Ok(DType::F16),
+        Dtype::BF16 => Ok(DType::BF16),
+        Dtype::F8_E4M3 => Ok(DType::F8E4M3),
+        other => Err(format!("{other:?}")),
+    }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use stir::models::ltx::vae::config::Config;
 use stir::models::ltx::vae::keys::SingleFileKeys;
+use stir::weights::keymap::Naming as _;
 
 /// A released autoencoder: its configuration, and its modules by the names of diffusers.
 struct Release {
@@ -275,13 +276,13 @@ fn to_diffusers(release: &str, name: &str) -> String {
 fn every_tensor_of_a_single_file_comes_back_by_the_conversion() {
     for (name, release) in RELEASES {
         let config = Config::parse(release.config, name).unwrap();
-        let keys = SingleFileKeys::new(&config);
+        let keys = SingleFileKeys::new(&config, "vae.");
         let names = release.names();
         assert_eq!(names.len(), release.count, "{name}");
-        let theirs: BTreeSet<String> = names.iter().map(|ours| keys.to_single_file(ours)).collect();
+        let theirs: BTreeSet<String> = names.iter().map(|ours| keys.to_checkpoint(ours)).collect();
         assert_eq!(theirs.len(), release.count, "{name}: no two names become one");
         for ours in names {
-            let theirs = keys.to_single_file(&ours);
+            let theirs = keys.to_checkpoint(&ours);
             assert_eq!(to_diffusers(name, &theirs), ours, "{name}: by way of {theirs}");
             assert!(!SingleFileKeys::is_unused(&theirs));
         }
@@ -290,7 +291,7 @@ fn every_tensor_of_a_single_file_comes_back_by_the_conversion() {
 
 #[test]
 fn some_names_in_full() {
-    let keys = |index: usize| SingleFileKeys::new(&Config::parse(RELEASES[index].1.config, "config").unwrap());
+    let keys = |index: usize| SingleFileKeys::new(&Config::parse(RELEASES[index].1.config, "config").unwrap(), "vae.");
     for (index, ours, theirs) in [
         (0, "encoder.down_blocks.0.downsamplers.0.conv.weight", "vae.encoder.down_blocks.1.conv.weight"),
         (0, "encoder.down_blocks.1.conv_out.norm3.bias", "vae.encoder.down_blocks.5.norm3.norm.bias"),
@@ -305,7 +306,7 @@ fn some_names_in_full() {
         (2, "decoder.timestep_scale_multiplier", "vae.decoder.timestep_scale_multiplier"),
         (2, "latents_std", "vae.per_channel_statistics.std-of-means"),
     ] {
-        assert_eq!(keys(index).to_single_file(ours), theirs);
+        assert_eq!(keys(index).to_checkpoint(ours), theirs);
     }
     assert!(SingleFileKeys::is_unused("vae.per_channel_statistics.channel"));
 }

@@ -1,13 +1,13 @@
 //! One block of the transformer, and how spatio-temporal guidance perturbs it.
 
-use candle_core::{D, DType, Module, Tensor};
+use candle_core::{D, DType, Tensor};
 
 use super::config::TransformerConfig;
 use super::rope::Rope;
 use super::timestep::MODULATIONS;
 use crate::error::Result;
 use crate::nn::attention::attention;
-use crate::nn::linear::{Linear, linear};
+use crate::nn::projection::Projection;
 use crate::ops::gelu::gelu;
 use crate::weights::store::Scope;
 
@@ -39,8 +39,8 @@ pub(super) struct BlockInputs<'a> {
 pub(super) struct Block {
     attention: Attention,
     cross: Attention,
-    expand: Linear,
-    contract: Linear,
+    expand: Projection,
+    contract: Projection,
     /// `[6, D]`, float32.
     modulation_table: Tensor,
     norm_epsilon: f64,
@@ -53,8 +53,8 @@ impl Block {
         Ok(Self {
             attention: Attention::load(&weights.at("attn1"), config)?,
             cross: Attention::load(&weights.at("attn2"), config)?,
-            expand: linear(&network.at("0").at("proj"), width, 4 * width)?,
-            contract: linear(&network.at("2"), 4 * width, width)?,
+            expand: Projection::load_with_bias(&network.at("0").at("proj"), width, 4 * width)?,
+            contract: Projection::load_with_bias(&network.at("2"), 4 * width, width)?,
             modulation_table: weights.take("scale_shift_table", &[MODULATIONS, width])?.to_dtype(DType::F32)?,
             norm_epsilon: config.norm_epsilon,
         })
@@ -89,10 +89,10 @@ impl Block {
 
 /// Multi-head attention whose queries and keys are normalised over all heads together.
 struct Attention {
-    query: Linear,
-    key: Linear,
-    value: Linear,
-    output: Linear,
+    query: Projection,
+    key: Projection,
+    value: Projection,
+    output: Projection,
     /// `[D]`, float32.
     query_norm: Tensor,
     /// `[D]`, float32.
@@ -103,14 +103,14 @@ struct Attention {
 impl Attention {
     fn load(weights: &Scope, config: &TransformerConfig) -> Result<Self> {
         let width = config.width();
-        let layer = |name: &str| linear(&weights.at(name), width, width);
+        let layer = |name: &str| Projection::load_with_bias(&weights.at(name), width, width);
         let norm =
             |name: &str| -> Result<Tensor> { Ok(weights.at(name).take("weight", &[width])?.to_dtype(DType::F32)?) };
         Ok(Self {
             query: layer("to_q")?,
             key: layer("to_k")?,
             value: layer("to_v")?,
-            output: linear(&weights.at("to_out").at("0"), width, width)?,
+            output: Projection::load_with_bias(&weights.at("to_out").at("0"), width, width)?,
             query_norm: norm("norm_q")?,
             key_norm: norm("norm_k")?,
             heads: config.heads,
@@ -128,12 +128,12 @@ impl Attention {
         let key = self.split(&placed(self.key.forward(source)?, &self.key_norm)?)?;
         let value = self.split(&self.value.forward(source)?)?;
         let gathered = attention(&query, &key, &value)?;
-        Ok(self.output.forward(&gathered.transpose(1, 2)?.flatten_from(2)?)?)
+        self.output.forward(&gathered.transpose(1, 2)?.flatten_from(2)?)
     }
 
     /// Attention in which every token looks only at itself. `x: [B, N, D]` to the same.
     fn values(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(self.output.forward(&self.value.forward(x)?)?)
+        self.output.forward(&self.value.forward(x)?)
     }
 
     /// `[B, N, D]` -> `[B, heads, N, D / heads]`.

@@ -49,6 +49,20 @@ pub struct TransformerConfig {
 }
 
 impl TransformerConfig {
+    /// The 2B model.
+    pub const RELEASED: Self = Self {
+        channels: 128,
+        heads: 32,
+        head_dim: 64,
+        layers: 28,
+        caption_channels: 4096,
+        norm_epsilon: 1e-6,
+        max_positions: MAX_POSITIONS,
+        theta: THETA,
+        timestep_scale: TIMESTEP_SCALE,
+        causal_time: true,
+    };
+
     /// The width of the hidden state, `D`.
     pub fn width(&self) -> usize {
         self.heads * self.head_dim

@@ -65,6 +65,11 @@ impl Fields {
         }
     }
 
+    /// The fields that were not taken.
+    pub fn rest(&self) -> impl Iterator<Item = &str> {
+        self.rest.keys().map(String::as_str)
+    }
+
     /// Warns of every field that was not taken, except `known` ones, which change nothing that stir computes.
     pub fn finish(self, known: &[&str]) {
         for name in self.unknown(known) {

@@ -1,12 +1,16 @@
 //! Tensor names of the single files, where they differ from diffusers' (which are ours).
 
+use super::vae::keys as vae;
 use crate::weights::keymap::KeyMap;
+
+/// What a single file puts before every name of the transformer.
+pub const PREFIX: &str = "model.diffusion_model.";
 
 /// The transformer in Lightricks' single files.
 ///
 /// # Source
 /// diffusers 0.42.1, `convert_ltx_transformer_checkpoint_to_diffusers`.
-pub const TRANSFORMER: KeyMap = KeyMap { prefix: "model.diffusion_model.", ..TRANSFORMER_IN_GGUF };
+pub const TRANSFORMER: KeyMap = KeyMap { prefix: PREFIX, ..TRANSFORMER_IN_GGUF };
 
 /// The transformer in GGUF files, whose names are those of the single files without their prefix.
 pub const TRANSFORMER_IN_GGUF: KeyMap = KeyMap {
@@ -15,9 +19,25 @@ pub const TRANSFORMER_IN_GGUF: KeyMap = KeyMap {
     parts: &[("proj_in", "patchify_proj"), ("time_embed", "adaln_single"), ("norm_q", "q_norm"), ("norm_k", "k_norm")],
 };
 
+/// Whether a tensor of a single file, by its name there, is not the transformer's but another part's.
+pub fn beside_transformer(name: &str) -> bool {
+    name.starts_with(vae::PREFIX)
+}
+
+/// Whether a tensor of a single file, by its name there, is not the autoencoder's but another part's, or one that nothing uses.
+pub fn beside_vae(name: &str) -> bool {
+    name.starts_with(PREFIX) || vae::SingleFileKeys::is_unused(name)
+}
+
+/// No tensor.
+pub fn none(_: &str) -> bool {
+    false
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::weights::keymap::Naming as _;
 
     #[test]
     fn every_kind_of_name_has_its_place_in_a_single_file() {

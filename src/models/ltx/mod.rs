@@ -5,6 +5,7 @@
 //! the names of diffusers.
 
 pub mod block;
+pub mod checkpoint;
 pub mod config;
 pub mod config_fields;
 pub mod keys;

@@ -1,15 +1,12 @@
 //! Noise levels as vectors: one for each distinct level, although every latent frame may have its own.
 
-use candle_core::{Device, Module, Tensor};
+use candle_core::{DType, Tensor};
 
 use crate::error::Result;
-use crate::nn::linear::{Linear, linear};
+use crate::nn::projection::Projection;
+use crate::nn::timestep::TimestepEmbedder;
 use crate::weights::store::Scope;
 
-/// Channels of the waves that a level is turned into.
-const WAVES: usize = 256;
-/// Ratio of the fastest wave to the (never reached) slowest.
-const MAX_PERIOD: f64 = 10_000.0;
 /// Shift, scale and gate of attention and of the MLP.
 pub(super) const MODULATIONS: usize = 6;
 
@@ -53,9 +50,8 @@ pub(super) struct LevelVectors {
 
 /// The network that turns noise levels into [`LevelVectors`]; tensors below `time_embed`.
 pub(super) struct TimeEmbedding {
-    expand: Linear,
-    contract: Linear,
-    modulation: Linear,
+    embedder: TimestepEmbedder,
+    modulation: Projection,
     scale: f64,
     width: usize,
 }
@@ -63,11 +59,9 @@ pub(super) struct TimeEmbedding {
 impl TimeEmbedding {
     /// `scale`: what levels in 0 to 1 are multiplied by.
     pub fn load(weights: &Scope, width: usize, scale: f64) -> Result<Self> {
-        let embedder = weights.at("emb").at("timestep_embedder");
         Ok(Self {
-            expand: linear(&embedder.at("linear_1"), WAVES, width)?,
-            contract: linear(&embedder.at("linear_2"), width, width)?,
-            modulation: linear(&weights.at("linear"), width, MODULATIONS * width)?,
+            embedder: TimestepEmbedder::load(&weights.at("emb"), width)?,
+            modulation: Projection::load_with_bias(&weights.at("linear"), width, MODULATIONS * width)?,
             scale,
             width,
         })
@@ -78,34 +72,16 @@ impl TimeEmbedding {
     /// # Source
     /// Chen et al., "PixArt-alpha" (ICLR 2024), section 2.3.
     pub fn forward(&self, levels: &FrameLevels) -> Result<LevelVectors> {
-        let weight = self.expand.weight();
-        let waves: Vec<f32> = levels.levels.iter().flat_map(|sigma| waves(*sigma, self.scale)).collect();
-        let waves = Tensor::from_vec(waves, (levels.levels.len(), WAVES), &Device::Cpu)?;
-        let waves = waves.to_dtype(weight.dtype())?.to_device(weight.device())?;
-        let embedding = self.contract.forward(&self.expand.forward(&waves)?.silu()?)?;
+        let timesteps: Vec<f32> = levels.levels.iter().map(|sigma| *sigma as f32 * self.scale as f32).collect();
+        let embedding = self.embedder.forward(&timesteps)?;
         let modulation = self.modulation.forward(&embedding.silu()?)?;
-        let frames = Tensor::new(levels.frames.as_slice(), weight.device())?;
+        let frames = Tensor::new(levels.frames.as_slice(), embedding.device())?;
         let of_frames = |rows: &Tensor, parts: usize| -> Result<Tensor> {
-            let rows = rows.to_dtype(candle_core::DType::F32)?.reshape(((), parts, self.width))?;
+            let rows = rows.to_dtype(DType::F32)?.reshape(((), parts, self.width))?;
             Ok(rows.index_select(&frames, 0)?)
         };
         Ok(LevelVectors { modulation: of_frames(&modulation, MODULATIONS)?, embedding: of_frames(&embedding, 1)? })
     }
-}
-
-/// 128 cosines, then 128 sines, of `scale * sigma` times `10000^(-i / 128)`. Products are rounded to float32 where the reference rounds
-/// them: angles reach 1000, where a float32 has steps of 6e-5.
-fn waves(sigma: f64, scale: f64) -> [f32; WAVES] {
-    let half = WAVES / 2;
-    let timestep = sigma as f32 * scale as f32;
-    let mut waves = [0.0; WAVES];
-    for index in 0..half {
-        let exponent = (-libm::log(MAX_PERIOD)) as f32 * index as f32 / half as f32;
-        let angle = f64::from(timestep * libm::exp(f64::from(exponent)) as f32);
-        waves[index] = libm::cos(angle) as f32;
-        waves[half + index] = libm::sin(angle) as f32;
-    }
-    waves
 }
 
 #[cfg(test)]
@@ -127,20 +103,5 @@ mod tests {
     #[test]
     fn equal_levels_are_one() {
         assert_eq!(FrameLevels::new(&[0.5; 3]), FrameLevels { levels: vec![0.5], frames: vec![0; 3] });
-    }
-
-    #[test]
-    fn waves_begin_at_the_scaled_level_and_end_near_a_ten_thousandth_of_it() {
-        let waves = waves(0.5, 1000.0);
-        assert!((waves[0] - 500f32.cos()).abs() < 1e-6 && (waves[128] - 500f32.sin()).abs() < 1e-6);
-        let slowest = 500.0 * 10_000f64.powf(-127.0 / 128.0);
-        assert!((f64::from(waves[127]) - slowest.cos()).abs() < 1e-6);
-        assert!((f64::from(waves[255]) - slowest.sin()).abs() < 1e-6);
-    }
-
-    #[test]
-    fn a_clean_frame_has_cosines_of_one() {
-        let waves = waves(0.0, 1000.0);
-        assert!(waves[..128].iter().all(|wave| *wave == 1.0) && waves[128..].iter().all(|wave| *wave == 0.0));
     }
 }

@@ -1,16 +1,16 @@
 //! The transformer: noisy latents in, velocity out.
 
-use candle_core::{DType, Module, Tensor};
+use candle_core::{DType, Tensor};
 
 use super::block::{Block, BlockInputs, PerturbationMode, ToDtypeOf, modulated};
 use super::config::TransformerConfig;
 use super::rope::Rope;
 use super::timestep::{FrameLevels, TimeEmbedding};
 use crate::error::{Error, Result};
-use crate::nn::linear::{Linear, linear};
+use crate::nn::projection::Projection;
 use crate::ops::gelu::gelu;
 use crate::shape;
-use crate::weights::store::Scope;
+use crate::weights::store::{Placement, Scope};
 
 /// Of the last norm, which no configuration mentions.
 const OUTPUT_NORM_EPSILON: f32 = 1e-6;
@@ -44,14 +44,15 @@ pub struct TransformerInputs<'a> {
 /// The network.
 pub struct Transformer {
     config: TransformerConfig,
-    input: Linear,
+    input: Projection,
     time: TimeEmbedding,
-    caption_expand: Linear,
-    caption_contract: Linear,
+    caption_expand: Projection,
+    caption_contract: Projection,
     blocks: Vec<Block>,
     /// `[2, D]`, float32: shift and scale of the output.
     output_table: Tensor,
-    output: Linear,
+    output: Projection,
+    placement: Placement,
 }
 
 impl Transformer {
@@ -65,13 +66,14 @@ impl Transformer {
         let block = |index: usize| Block::load(&weights.at("transformer_blocks").at(index), config);
         Ok(Self {
             config: config.clone(),
-            input: linear(&weights.at("proj_in"), config.channels, width)?,
+            input: Projection::load_with_bias(&weights.at("proj_in"), config.channels, width)?,
             time: TimeEmbedding::load(&weights.at("time_embed"), width, config.timestep_scale)?,
-            caption_expand: linear(&caption.at("linear_1"), config.caption_channels, width)?,
-            caption_contract: linear(&caption.at("linear_2"), width, width)?,
+            caption_expand: Projection::load_with_bias(&caption.at("linear_1"), config.caption_channels, width)?,
+            caption_contract: Projection::load_with_bias(&caption.at("linear_2"), width, width)?,
             blocks: (0..config.layers).map(block).collect::<Result<_>>()?,
             output_table: weights.take("scale_shift_table", &[2, width])?.to_dtype(DType::F32)?,
-            output: linear(&weights.at("proj_out"), width, config.channels)?,
+            output: Projection::load_with_bias(&weights.at("proj_out"), width, config.channels)?,
+            placement: weights.placement().clone(),
         })
     }
 
@@ -86,8 +88,7 @@ impl Transformer {
     /// # Errors
     /// A failed tensor operation.
     pub fn context(&self, text: &Tensor) -> Result<Tensor> {
-        let text = text.to_device(self.input.weight().device())?.to_dtype_of(self.input.weight())?;
-        Ok(self.caption_contract.forward(&gelu(&self.caption_expand.forward(&text)?)?)?)
+        self.caption_contract.forward(&gelu(&self.caption_expand.forward(&self.placed(text)?)?)?)
     }
 
     /// The velocity `noise - clean`, `[B, C, F, H, W]`, float32.
@@ -113,9 +114,8 @@ impl Transformer {
         let levels = self.time.forward(inputs.levels)?;
         let known = BlockInputs { context: inputs.context, modulation: &levels.modulation, rope: inputs.rope };
 
-        let weight = self.input.weight();
-        let tokens = inputs.latents.flatten_from(2)?.transpose(1, 2)?.to_device(weight.device())?;
-        let mut x = self.input.forward(&tokens.to_dtype_of(weight)?.contiguous()?)?;
+        let tokens = self.placed(&inputs.latents.flatten_from(2)?.transpose(1, 2)?)?;
+        let mut x = self.input.forward(&tokens.contiguous()?)?;
         look("the input layer", &x)?;
         for (index, block) in self.blocks.iter().enumerate() {
             x = block.forward(&x, &known, inputs.perturbed(index))?;
@@ -125,6 +125,11 @@ impl Transformer {
         let x = modulated(&layer_norm(&x)?, &rows, 0)?.to_dtype_of(&x)?;
         let velocity = self.output.forward(&x)?.to_dtype(DType::F32)?;
         Ok(velocity.transpose(1, 2)?.reshape(inputs.latents.shape())?)
+    }
+
+    /// In the type of the weights, where they are.
+    fn placed(&self, x: &Tensor) -> Result<Tensor> {
+        Ok(x.to_device(&self.placement.device)?.to_dtype(self.placement.dtype)?)
     }
 
     fn check(&self, inputs: &TransformerInputs) -> Result<()> {

@@ -47,6 +47,7 @@ impl<'store> Encoder<'store> {
         if let Some(copy) = names.embedding_copy {
             weights.at(copy).ignore("weight");
         }
+        weights.at(names.embedding).expect("weight", &[config.vocabulary, config.width])?;
         let first = weights.at(names.blocks).at(0).at(names.relative_bias);
         let relative_bias = first.take("weight", &[config.buckets, config.heads])?;
         if relative_bias.dtype() == DType::F16 {

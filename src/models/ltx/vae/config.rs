@@ -12,37 +12,37 @@ pub const COLOURS: usize = 3;
 const DESCRIPTIVE: [&str; 3] = ["_class_name", "_diffusers_version", "_name_or_path"];
 
 /// The block of 0.9.0 and 0.9.1: a strided convolution, then a residual block that changes the channels.
-const STRIDED_BLOCK: &str = "LTXVideoDownBlock3D";
+pub(super) const STRIDED_BLOCK: &str = "LTXVideoDownBlock3D";
 /// The block of 0.9.5 and later: space and time are folded into channels.
-const FOLDED_BLOCK: &str = "LTXVideo095DownBlock3D";
+pub(super) const FOLDED_BLOCK: &str = "LTXVideo095DownBlock3D";
 
 /// The fields as they are written; what is left out has the value of the first release, as in diffusers.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(default)]
-struct Fields {
-    in_channels: usize,
-    out_channels: usize,
-    latent_channels: usize,
-    block_out_channels: Vec<usize>,
-    down_block_types: Vec<String>,
-    decoder_block_out_channels: Vec<usize>,
-    layers_per_block: Vec<usize>,
-    decoder_layers_per_block: Vec<usize>,
-    spatio_temporal_scaling: Vec<bool>,
-    decoder_spatio_temporal_scaling: Vec<bool>,
-    decoder_inject_noise: Vec<bool>,
-    downsample_type: Vec<String>,
-    upsample_residual: Vec<bool>,
-    upsample_factor: Vec<usize>,
-    timestep_conditioning: bool,
-    patch_size: usize,
-    patch_size_t: usize,
-    resnet_norm_eps: f64,
-    scaling_factor: f64,
-    encoder_causal: bool,
-    decoder_causal: bool,
-    spatial_compression_ratio: Option<usize>,
-    temporal_compression_ratio: Option<usize>,
+pub(super) struct Fields {
+    pub(super) in_channels: usize,
+    pub(super) out_channels: usize,
+    pub(super) latent_channels: usize,
+    pub(super) block_out_channels: Vec<usize>,
+    pub(super) down_block_types: Vec<String>,
+    pub(super) decoder_block_out_channels: Vec<usize>,
+    pub(super) layers_per_block: Vec<usize>,
+    pub(super) decoder_layers_per_block: Vec<usize>,
+    pub(super) spatio_temporal_scaling: Vec<bool>,
+    pub(super) decoder_spatio_temporal_scaling: Vec<bool>,
+    pub(super) decoder_inject_noise: Vec<bool>,
+    pub(super) downsample_type: Vec<String>,
+    pub(super) upsample_residual: Vec<bool>,
+    pub(super) upsample_factor: Vec<usize>,
+    pub(super) timestep_conditioning: bool,
+    pub(super) patch_size: usize,
+    pub(super) patch_size_t: usize,
+    pub(super) resnet_norm_eps: f64,
+    pub(super) scaling_factor: f64,
+    pub(super) encoder_causal: bool,
+    pub(super) decoder_causal: bool,
+    pub(super) spatial_compression_ratio: Option<usize>,
+    pub(super) temporal_compression_ratio: Option<usize>,
 }
 
 impl Default for Fields {
@@ -166,7 +166,29 @@ pub struct Config {
     pub up: Vec<UpStage>,
 }
 
+/// The releases' autoencoders, by what tells them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Generation {
+    /// 0.9.0: a strided encoder, and a decoder that is not told the timestep.
+    First,
+    /// 0.9.1: the same encoder, and a decoder that is told the timestep.
+    Timed,
+    /// 0.9.5 and later: an encoder that folds space and time into channels.
+    Folded,
+}
+
 impl Config {
+    /// Which releases' autoencoder it is like.
+    pub fn generation(&self) -> Generation {
+        if self.down.iter().any(|stage| matches!(stage.downsampling, Downsampling::Folded(_))) {
+            Generation::Folded
+        } else if self.timestep_conditioning {
+            Generation::Timed
+        } else {
+            Generation::First
+        }
+    }
+
     /// Reads the text of a `config.json`; `thing` is what messages call it.
     ///
     /// # Errors
@@ -222,13 +244,17 @@ impl Config {
 }
 
 /// A value that cannot be used.
-struct Refusal {
-    field: &'static str,
-    wanted: String,
-    found: String,
+pub(super) struct Refusal {
+    pub(super) field: &'static str,
+    pub(super) wanted: String,
+    pub(super) found: String,
 }
 
-fn refuse<T>(field: &'static str, wanted: impl Into<String>, found: impl std::fmt::Debug) -> Result<T, Refusal> {
+pub(super) fn refuse<T>(
+    field: &'static str,
+    wanted: impl Into<String>,
+    found: impl std::fmt::Debug,
+) -> Result<T, Refusal> {
     Err(Refusal { field, wanted: wanted.into(), found: format!("{found:?}") })
 }
 
@@ -263,7 +289,7 @@ impl Fields {
         "temporal_compression_ratio",
     ];
 
-    fn check(self) -> Result<Config, Refusal> {
+    pub(super) fn check(self) -> Result<Config, Refusal> {
         for (field, value, only) in [
             ("in_channels", self.in_channels, COLOURS),
             ("out_channels", self.out_channels, COLOURS),

@@ -60,8 +60,8 @@ impl Convolution {
     /// Missing or misshapen weights.
     pub fn load(weights: &Scope, shape: Shape) -> Result<Self> {
         let Shape { from, to, stride, .. } = shape;
-        let weight = weights.take("weight", &[to, from, SPAN, SPAN, SPAN])?;
-        let weight = weight.permute((0, 2, 1, 3, 4))?.reshape((to, SPAN * from, SPAN, SPAN))?;
+        let planes = [to, SPAN * from, SPAN, SPAN];
+        let weight = weights.take_permuted("weight", &[to, from, SPAN, SPAN, SPAN], &[0, 2, 1, 3, 4], &planes)?;
         let config = Conv2dConfig { padding: 1, stride, ..Conv2dConfig::default() };
         Ok(Self { planes: Conv2d::new(weight, Some(weights.take("bias", &[to])?), config), shape })
     }
@@ -106,7 +106,7 @@ impl Pointwise {
     /// # Errors
     /// Missing or misshapen weights.
     pub fn load(weights: &Scope, from: usize, to: usize) -> Result<Self> {
-        let weight = weights.take("weight", &[to, from, 1, 1, 1])?.reshape((to, from, 1, 1))?;
+        let weight = weights.take_permuted("weight", &[to, from, 1, 1, 1], &[0, 1, 2, 3, 4], &[to, from, 1, 1])?;
         Ok(Self(Conv2d::new(weight, Some(weights.take("bias", &[to])?), Conv2dConfig::default())))
     }
 

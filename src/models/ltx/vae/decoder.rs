@@ -1,6 +1,6 @@
 //! Latents to pixels.
 
-use candle_core::{IndexOp, Tensor};
+use candle_core::{DType, IndexOp, Tensor};
 
 use super::config::{Config, UpStage};
 use super::convolution::{Convolution, Shape, Sight};
@@ -8,9 +8,9 @@ use super::norm::Modulation;
 use super::resample::{Upsampler, unfold_patches};
 use super::residual::{Residual, ResidualBlock, ResidualShape};
 use super::stream::{LatentFrames, Stream};
-use super::timestep::{TimestepEmbedder, scalar};
 use crate::diffusion::noise::{self, Purpose};
 use crate::error::{Error, Result};
+use crate::nn::timestep::TimestepEmbedder;
 use crate::weights::store::Scope;
 
 /// Height and width of a latent frame.
@@ -91,7 +91,7 @@ impl Decoder {
         let width = config.decoder_width();
         let conditioning = || -> Result<_> {
             Ok(Conditioning {
-                multiplier: scalar(weights, "timestep_scale_multiplier")?,
+                multiplier: weights.take("timestep_scale_multiplier", &[])?.to_dtype(DType::F32)?.to_scalar()?,
                 embedder: TimestepEmbedder::load(&weights.at("time_embedder"), 2 * width)?,
                 table: weights.take("scale_shift_table", &[2, width])?,
             })
@@ -150,7 +150,7 @@ impl Decoder {
         let mut steps = vec![Step::Convolution(self.input.clone())];
         for stage in &self.stages {
             let embedding = match (&stage.embedder, timestep) {
-                (Some(embedder), Some(timestep)) => Some(embedder.forward(timestep)?),
+                (Some(embedder), Some(timestep)) => Some(embedder.forward(&[timestep])?),
                 _ => None,
             };
             if let Some(change) = &stage.change {
@@ -165,7 +165,7 @@ impl Decoder {
         }
         let modulation = match (&self.conditioning, timestep) {
             (Some(Conditioning { embedder, table, .. }), Some(timestep)) => {
-                let rows = (embedder.forward(timestep)?.reshape(table.shape())? + table)?;
+                let rows = (embedder.forward(&[timestep])?.reshape(table.shape())? + table)?;
                 Modulation::pairs(&rows)?.pop()
             }
             _ => None,

@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 
 use super::config::{Config, Downsampling};
+use crate::weights::keymap::Naming;
 
 /// What a single file puts before every name of the autoencoder.
-const PREFIX: &str = "vae.";
+pub const PREFIX: &str = "vae.";
 
 /// Whole names that differ.
 const WHOLE: [(&str, &str); 2] =
@@ -24,13 +25,15 @@ const LAST: [(&str, &str); 2] = [
 /// From our names, which are those of diffusers, to those of a single file, for one configuration.
 #[derive(Debug, Clone)]
 pub struct SingleFileKeys {
+    /// Put before every name.
+    prefix: &'static str,
     /// Blocks, ours to theirs, the longer of two that begin alike first.
     blocks: Vec<(String, String)>,
 }
 
 impl SingleFileKeys {
-    /// The names of an autoencoder of this configuration.
-    pub fn new(config: &Config) -> Self {
+    /// The names of an autoencoder of this configuration, each after `prefix`: [`PREFIX`], or nothing where a file holds only the autoencoder.
+    pub fn new(config: &Config, prefix: &'static str) -> Self {
         let mut encoder = Numbered::new("encoder.down_blocks");
         for (index, stage) in config.down.iter().enumerate() {
             let ours = format!("encoder.down_blocks.{index}");
@@ -62,17 +65,26 @@ impl SingleFileKeys {
         }
         let mut blocks = [encoder.blocks, decoder.blocks].concat();
         blocks.sort_by_key(|(ours, _)| std::cmp::Reverse(ours.len()));
-        Self { blocks }
+        Self { prefix, blocks }
     }
 
-    /// The single file's name of our tensor `name`.
-    pub fn to_single_file(&self, name: &str) -> String {
+    /// Whether a tensor of such a file, by its name there, belongs to the autoencoder but says nothing that is used: other statistics of the
+    /// channels.
+    pub fn is_unused(name: &str) -> bool {
+        let name = name.strip_prefix(PREFIX).unwrap_or(name);
+        name.starts_with("per_channel_statistics.") && WHOLE.iter().all(|(_, theirs)| *theirs != name)
+    }
+}
+
+impl Naming for SingleFileKeys {
+    fn to_checkpoint(&self, name: &str) -> String {
+        let prefix = self.prefix;
         if let Some((_, theirs)) = WHOLE.iter().find(|(ours, _)| *ours == name) {
-            return format!("{PREFIX}{theirs}");
+            return format!("{prefix}{theirs}");
         }
         let leading = |ours: &str| name.strip_prefix(ours).filter(|rest| rest.starts_with('.') || rest.is_empty());
         if let Some((theirs, rest)) = LAST.iter().find_map(|(ours, theirs)| Some((theirs, leading(ours)?))) {
-            return format!("{PREFIX}{theirs}{rest}");
+            return format!("{prefix}{theirs}{rest}");
         }
         let (block, rest) =
             self.blocks.iter().find_map(|(ours, theirs)| Some((theirs.as_str(), leading(ours)?))).unwrap_or(("", name));
@@ -80,14 +92,7 @@ impl SingleFileKeys {
         for (ours, theirs) in PARTS {
             rest = rest.replace(&format!(".{ours}."), &format!(".{theirs}."));
         }
-        format!("{PREFIX}{block}{}", rest.trim_end_matches('.'))
-    }
-
-    /// Whether a single file's tensor `name` belongs to the autoencoder but says nothing that is used: other statistics of the channels.
-    pub fn is_unused(name: &str) -> bool {
-        name.strip_prefix(PREFIX).is_some_and(|name| {
-            name.starts_with("per_channel_statistics.") && WHOLE.iter().all(|(_, theirs)| *theirs != name)
-        })
+        format!("{prefix}{block}{}", rest.trim_end_matches('.'))
     }
 }
 

@@ -8,6 +8,7 @@
 //! # Source
 //! HaCohen et al., "LTX-Video: Realtime Video Latent Diffusion" (2024); diffusers 0.42.1, `autoencoder_kl_ltx.py`.
 
+pub mod blocks;
 pub mod config;
 pub mod convolution;
 pub mod decoder;
@@ -18,7 +19,7 @@ pub mod memory;
 pub mod norm;
 pub mod resample;
 pub mod residual;
+pub mod shapes;
 pub mod statistics;
 pub mod stream;
 pub mod tiling;
-pub mod timestep;

@@ -1,0 +1,219 @@
+//! A whole model on disk: what it consists of, and its networks when they are needed.
+//!
+//! Three layouts are known: the folders of diffusers; Lightricks' single files, which hold transformer and autoencoder; and GGUF files, which
+//! hold the transformer. Opening reads headers and configurations only, and refuses whatever would not load.
+
+mod metadata;
+mod model;
+mod part;
+mod places;
+mod shapes;
+
+use std::path::{Path, PathBuf};
+
+use candle_core::{DType, Tensor};
+
+use self::model::Model;
+use self::part::Part;
+use super::config::TransformerConfig;
+use super::scheduler::Scheduler;
+use super::text::config::Config as TextConfig;
+use super::text::t5::{self, Residency};
+use super::text::tokenizer::Tokenizer;
+use super::transformer::Transformer;
+use super::vae;
+use super::vae::statistics::Statistics;
+use crate::error::{Error, Result};
+use crate::weights::files::WeightFiles;
+use crate::weights::keymap::KeyMap;
+use crate::weights::store::{Placement, Store};
+
+/// Where the parts of a model are; `None` where they are to be found with `model`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Files {
+    /// A folder of diffusers, a single file, a GGUF file, or a folder with one of these files.
+    pub model: PathBuf,
+    /// A folder of diffusers, its folder `vae`, a single file, or a file of the autoencoder.
+    pub vae: Option<PathBuf>,
+    /// A folder of diffusers, its folder `text_encoder`, or a safetensors or GGUF file of T5 v1.1 XXL.
+    pub text_encoder: Option<PathBuf>,
+    /// A folder of diffusers, its folder `tokenizer`, `spiece.model` or `tokenizer.json`.
+    pub tokenizer: Option<PathBuf>,
+    /// The latent upsampler's file or folder.
+    pub upsampler: Option<PathBuf>,
+}
+
+/// The encoder of the autoencoder, and what its latents are normalised with.
+pub struct VaeEncoder {
+    /// Pixels to latents.
+    pub encoder: vae::encoder::Encoder,
+    /// Between its latents and those of the transformer.
+    pub statistics: Statistics,
+}
+
+/// The decoder of the autoencoder, and what its latents are denormalised with.
+pub struct VaeDecoder {
+    /// Latents to pixels.
+    pub decoder: vae::decoder::Decoder,
+    /// Between the latents of the transformer and its own.
+    pub statistics: Statistics,
+}
+
+/// A model whose parts are all there and fit each other.
+#[derive(Debug)]
+pub struct Checkpoint {
+    transformer: Part<TransformerConfig>,
+    vae: Part<vae::config::Config>,
+    text_encoder: Part<TextConfig>,
+    scheduler: Scheduler,
+    allowed_levels: Option<Vec<f64>>,
+    tokenizer: PathBuf,
+    upsampler: Option<PathBuf>,
+}
+
+impl Checkpoint {
+    /// Finds the parts of a model and checks that they load, without reading weights (milliseconds).
+    ///
+    /// # Errors
+    /// A part that is not there, a field with a value that is not implemented, a tensor that is unknown, missing, misshapen or of a type that
+    /// is not read, and parts that do not fit each other: by name.
+    pub fn open(files: &Files) -> Result<Self> {
+        let Model { transformer, vae, scheduler, allowed_levels } = Model::open(&files.model, files.vae.as_deref())?;
+        let text_encoder = places::text_encoder(files)?;
+        let checkpoint = Self {
+            tokenizer: places::tokenizer(files, &text_encoder)?,
+            upsampler: places::upsampler(files)?,
+            text_encoder: Part::text_encoder(&text_encoder)?,
+            transformer,
+            vae,
+            scheduler,
+            allowed_levels,
+        };
+        checkpoint.check()?;
+        Ok(checkpoint)
+    }
+
+    /// The sizes of the transformer.
+    pub fn transformer_config(&self) -> &TransformerConfig {
+        &self.transformer.config
+    }
+
+    /// What the autoencoder is made of.
+    pub fn vae_config(&self) -> &vae::config::Config {
+        &self.vae.config
+    }
+
+    /// The noise levels that the model was made for: as its configuration says, or, where it says nothing, as the releases with the same
+    /// autoencoder.
+    pub fn scheduler(&self) -> &Scheduler {
+        &self.scheduler
+    }
+
+    /// The noise levels, above 0 and at most 1, that a distilled model was made for and that its file lists; `None` where none are listed.
+    pub fn allowed_levels(&self) -> Option<&[f64]> {
+        self.allowed_levels.as_deref()
+    }
+
+    /// Where the latent upsampler is, if there is one; nothing of it is checked.
+    pub fn upsampler_file(&self) -> Option<&Path> {
+        self.upsampler.as_deref()
+    }
+
+    /// Reads the transformer.
+    ///
+    /// # Errors
+    /// A failed tensor operation: weights were checked when the model was opened.
+    pub fn transformer(&self, placement: &Placement) -> Result<Transformer> {
+        Transformer::load(&self.transformer.store(placement)?.root(), &self.transformer.config)
+    }
+
+    /// Reads the encoder of the autoencoder; the decoder's weights stay on disk.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::transformer`].
+    pub fn vae_encoder(&self, placement: &Placement) -> Result<VaeEncoder> {
+        let store = self.vae.store(placement)?;
+        let encoder = vae::encoder::Encoder::load(&store.root().at("encoder"), &self.vae.config)?;
+        Ok(VaeEncoder { encoder, statistics: self.statistics(&store)? })
+    }
+
+    /// Reads the decoder of the autoencoder; the encoder's weights stay on disk.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::transformer`].
+    pub fn vae_decoder(&self, placement: &Placement) -> Result<VaeDecoder> {
+        let store = self.vae.store(placement)?;
+        let decoder = vae::decoder::Decoder::load(&store.root().at("decoder"), &self.vae.config)?;
+        Ok(VaeDecoder { decoder, statistics: self.statistics(&store)? })
+    }
+
+    /// What latents are normalised and denormalised with, alone.
+    ///
+    /// # Errors
+    /// As [`Checkpoint::transformer`].
+    pub fn vae_statistics(&self, placement: &Placement) -> Result<Statistics> {
+        self.statistics(&self.vae.store(placement)?)
+    }
+
+    fn statistics(&self, store: &Store) -> Result<Statistics> {
+        Statistics::load(&store.root(), self.vae.config.latent_channels)
+    }
+
+    /// Reads the tokenizer.
+    ///
+    /// # Errors
+    /// A file that is no tokenizer of T5.
+    pub fn tokenizer(&self) -> Result<Tokenizer> {
+        Tokenizer::open(&self.tokenizer)
+    }
+
+    /// Reads the text encoder layer by layer, runs it once over the tokens of all texts, and frees it: `[L]` to `[1, L, D]` each. A placement
+    /// in float16, in which T5 overflows, means float32 here.
+    ///
+    /// # Errors
+    /// A text without tokens, a token that the encoder does not have, or a failed tensor operation.
+    pub fn encode_text(&self, placement: &Placement, texts: &[&[u32]]) -> Result<Vec<Tensor>> {
+        let dtype = if placement.dtype == DType::F16 { DType::F32 } else { placement.dtype };
+        let store = self.text_encoder.store(&Placement { dtype, device: placement.device.clone() })?;
+        let encoder = t5::Encoder::load(&store, self.text_encoder.config, Residency::Layer)?;
+        encoder.forward(texts)?.into_iter().map(|text| Ok(text.unsqueeze(0)?)).collect()
+    }
+
+    /// Loads everything in outline.
+    fn check(&self) -> Result<()> {
+        let store = self.transformer.outline()?;
+        Transformer::load(&store.root(), &self.transformer.config)?;
+        store.finish()?;
+
+        let store = self.vae.outline()?;
+        vae::encoder::Encoder::load(&store.root().at("encoder"), &self.vae.config)?;
+        vae::decoder::Decoder::load(&store.root().at("decoder"), &self.vae.config)?;
+        self.statistics(&store)?;
+        store.finish()?;
+
+        let store = self.text_encoder.outline()?;
+        t5::Encoder::load(&store, self.text_encoder.config, Residency::Whole)?;
+        store.finish()?;
+
+        fits(
+            &format!("autoencoder {}", self.vae.name()),
+            "channels of the latents, as the transformer",
+            [self.vae.config.latent_channels, self.transformer.config.channels],
+            "give the autoencoder of the same release with --vae",
+        )?;
+        fits(
+            &format!("text encoder {}", self.text_encoder.name()),
+            "channels, as the transformer reads",
+            [self.text_encoder.config.width, self.transformer.config.caption_channels],
+            "give T5 v1.1 XXL with --text-encoder",
+        )
+    }
+}
+
+/// `[found, wanted]` are the same.
+fn fits(thing: &str, what: &str, [found, wanted]: [usize; 2], hint: &str) -> Result<()> {
+    if found == wanted {
+        return Ok(());
+    }
+    Err(Error::input(thing, format!("{wanted} {what}"), found.to_string(), hint))
+}

@@ -1,0 +1,71 @@
+//! One network of a model on disk: its weights, their names and its configuration.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{KeyMap, Placement, Result, Store, TextConfig, WeightFiles};
+use crate::models::ltx::keys;
+use crate::models::ltx::vae::keys::SingleFileKeys;
+use crate::weights::keymap::Naming;
+
+/// How a checkpoint names the tensors of one network.
+#[derive(Debug, Clone)]
+pub enum Names {
+    /// By tables.
+    Table(KeyMap),
+    /// As the autoencoder in a single file, whose numbers depend on its configuration.
+    Numbered(SingleFileKeys),
+}
+
+impl Names {
+    /// Of diffusers, which are ours.
+    pub const DIFFUSERS: Self = Self::Table(KeyMap::IDENTITY);
+}
+
+impl Naming for Names {
+    fn to_checkpoint(&self, name: &str) -> String {
+        match self {
+            Self::Table(table) => table.to_checkpoint(name),
+            Self::Numbered(keys) => keys.to_checkpoint(name),
+        }
+    }
+}
+
+/// One network on disk.
+#[derive(Debug)]
+pub struct Part<Config> {
+    /// The files, which may hold another network too.
+    pub files: Arc<WeightFiles>,
+    pub names: Names,
+    /// Which tensors of the files belong to no network that is used, by their names in the files.
+    pub unused: fn(&str) -> bool,
+    pub config: Config,
+}
+
+impl<Config> Part<Config> {
+    /// What messages call it.
+    pub fn name(&self) -> &str {
+        self.files.name()
+    }
+
+    /// Its weights.
+    pub fn store(&self, placement: &Placement) -> Result<Store<'_>> {
+        Store::open(&self.files, self.names.clone(), placement)
+    }
+
+    /// Its weights in outline, where tensors of other networks are accounted for.
+    pub fn outline(&self) -> Result<Store<'_>> {
+        let store = Store::outline(&self.files, self.names.clone())?;
+        store.ignore_all(self.unused);
+        Ok(store)
+    }
+}
+
+impl Part<TextConfig> {
+    /// The text encoder at `path`, a folder or a file.
+    pub fn text_encoder(path: &Path) -> Result<Self> {
+        let files = Arc::new(WeightFiles::open(path)?);
+        let config = TextConfig::open(path, &Store::outline(&files, KeyMap::IDENTITY)?)?;
+        Ok(Self { files, names: Names::DIFFUSERS, unused: keys::none, config })
+    }
+}
