@@ -2,11 +2,16 @@
 
 mod config;
 mod events;
+#[path = "../support/fixture.rs"]
+mod fixture;
+mod ltx;
 mod refusals;
 mod runs;
 mod schema;
 #[cfg(unix)]
 mod signals;
+#[path = "../support/single_file.rs"]
+mod single_file;
 #[path = "../support/mod.rs"]
 mod support;
 mod talk;

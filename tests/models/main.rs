@@ -6,6 +6,8 @@ mod fixture;
 mod scratch;
 
 mod ltx_manifest;
+mod ltx_recipe;
+mod ltx_runs;
 mod ltx_schedule;
 mod ltx_text;
 mod ltx_transformer;

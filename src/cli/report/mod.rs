@@ -6,6 +6,7 @@ mod floor;
 mod printable;
 pub(super) mod stdout;
 mod talk;
+mod transfer;
 mod warnings;
 
 use std::path::Path;
@@ -23,6 +24,7 @@ use talk::Talk;
 pub use events::SCHEMA;
 pub use printable::{json_text, printable};
 pub use talk::Verbosity;
+pub use transfer::Transfer;
 
 /// How long a log may be silent while a stage is under way.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
@@ -51,15 +53,10 @@ impl Console {
         }
     }
 
-    /// Prints that a signal ends the program, and with which exit code; nothing is printed after it.
-    pub fn interrupted(&self, signal: &str, exit_code: u8) {
+    /// Prints that a signal ends the program, with which exit code, and what to do then; nothing is printed after it.
+    pub fn interrupted(&self, signal: &str, exit_code: u8, hint: &str) {
         floor::take();
-        let error = Error::run(
-            "the run",
-            "it to finish",
-            signal,
-            "unfinished files are removed, finished ones are kept; the same command makes the same clip",
-        );
+        let error = Error::run("the run", "it to finish", signal, hint);
         self.talk.error(&error);
         if let Some(events) = &self.events {
             events.error(&error, exit_code);
@@ -78,7 +75,13 @@ impl Console {
         }
     }
 
-    fn say(&self, level: Level, text: &str) {
+    /// Prints a line of what is being done.
+    pub fn line(&self, text: &str) {
+        self.talk.line(text);
+    }
+
+    /// Prints a line for the user.
+    pub fn say(&self, level: Level, text: &str) {
         self.talk.message(level, text);
         self.event(&Event::Message { level: level.name(), message: text });
     }
@@ -225,9 +228,7 @@ impl Observer for Report {
             }
         }
         if self.console.events.is_none() {
-            let mut line = printable::printable_path(written.path.as_os_str());
-            line.push(b'\n');
-            stdout::write(&line);
+            stdout::write_path(&written.path);
         }
         self.console.event(&Event::Result(ResultFields {
             path: &path,

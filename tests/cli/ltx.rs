@@ -1,0 +1,143 @@
+//! Whole runs of LTX-Video against diffusers, on tiny checkpoints in the layouts of the released ones.
+
+use std::path::Path;
+
+use candle_core::Device;
+
+use crate::fixture::{Fixture, assert_close, fixture, repository};
+use crate::single_file::write_single_file;
+use crate::support::{Outcome, Scratch, stir};
+
+const PROMPT: &str = "her hair flows in the wind, soft light shifting";
+/// Relative to the largest value; diffusers computes in float32 too.
+const LATENT_TOLERANCE: f64 = 1e-4;
+/// Of the frames, in decibels. Rounding to 8 bits alone leaves 58.9 against exact values; here both sides are rounded.
+const LEAST_RATIO: f64 = 50.0;
+/// Of the frames every so many values, row by row, are in the fixtures.
+const KEPT_EVERY: usize = 7;
+
+fn fixture_path(path: &str) -> String {
+    repository("tests/fixtures/ltx").join(path).display().to_string()
+}
+
+/// `stir generate` of the fixtures' picture with their noise; the clip, the latents and the frames go into the folder.
+fn generate(scratch: &Scratch, options: &[&str]) -> Outcome {
+    let path = |name: &str| scratch.path(name).display().to_string();
+    let (image, noise) = (fixture_path("runs/picture.png"), fixture_path("runs/noise.safetensors"));
+    let (clip, latents, frames) = (path("clip.y4m"), path("latents.safetensors"), path("frames"));
+    let mut arguments = vec!["generate", "-i", &image, "--allow-any-image", "-p", PROMPT, "-o", &clip];
+    if !options.contains(&"-W") {
+        arguments.extend(["-W", "96", "-H", "64", "--num-frames", "17", "--noise", &noise]);
+    }
+    arguments.extend(["--save-latents", &latents, "--save-frames", &frames, "--device", "cpu", "--dtype", "f32"]);
+    arguments.extend(["--decode-timestep", "0.05", "--decode-noise", "0"]);
+    arguments.extend(options);
+    stir(&arguments).expect_code(0)
+}
+
+/// All values of the saved frames in order: frames, rows, columns, colours.
+fn saved_frames(folder: &Path, count: usize, size: (u32, u32)) -> Vec<u8> {
+    let names: Vec<String> = (0..count).map(|index| format!("{index:06}.png")).collect();
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), count, "files in {}", folder.display());
+    let mut values = Vec::new();
+    for name in names {
+        let frame = image::open(folder.join(&name)).unwrap().to_rgb8();
+        assert_eq!(frame.dimensions(), size, "{name}");
+        values.extend_from_slice(&frame);
+    }
+    values
+}
+
+/// The peak signal-to-noise ratio in decibels.
+fn peak_ratio(found: &[u8], expected: &[f64]) -> f64 {
+    assert_eq!(found.len(), expected.len(), "number of values");
+    let squares = found.iter().zip(expected).map(|(found, expected)| (f64::from(*found) - expected).powi(2));
+    let mean = squares.sum::<f64>() / found.len() as f64;
+    10.0 * (255.0 * 255.0 / mean).log10()
+}
+
+fn saved_latents(scratch: &Scratch) -> Vec<f64> {
+    let path = scratch.path("latents.safetensors");
+    let tensors = candle_core::safetensors::load(&path, &Device::Cpu).unwrap();
+    assert_eq!(tensors.len(), 1, "tensors in {}", path.display());
+    assert_eq!(tensors["latents"].dims(), [1, 8, 3, 2, 3]);
+    crate::fixture::values(&tensors["latents"])
+}
+
+/// One run with these options gives the latents and frames that diffusers made.
+fn check(name: &str, options: &[&str]) {
+    let expected = fixture(&format!("ltx/runs/{name}.safetensors"));
+    let scratch = Scratch::new(&format!("ltx-{name}"));
+    generate(&scratch, options);
+    check_saved(name, &scratch, &expected);
+}
+
+fn check_saved(name: &str, scratch: &Scratch, expected: &Fixture) {
+    assert_close(name, &saved_latents(scratch), &expected.values("latents"), LATENT_TOLERANCE);
+    let frames = saved_frames(&scratch.path("frames"), 17, (96, 64));
+    let kept: Vec<u8> = frames.into_iter().step_by(KEPT_EVERY).collect();
+    let ratio = peak_ratio(&kept, &expected.values("frames"));
+    println!("{name}: frames at {ratio:.1} dB");
+    assert!(ratio > LEAST_RATIO, "{name}: frames at {ratio:.1} dB");
+}
+
+#[test]
+fn a_guided_run_is_that_of_the_reference() {
+    let model = fixture_path("checkpoint");
+    check("guided", &["--model", &model, "--steps", "5", "--guidance-scale", "3"]);
+}
+
+#[test]
+fn guidance_away_from_a_negative_prompt_is_rescaled() {
+    let model = fixture_path("checkpoint");
+    let options = ["--steps", "5", "--guidance-scale", "3", "--guidance-rescale", "0.7", "-n", "blurry, jittery"];
+    check("rescaled", &[&["--model", &model], &options[..]].concat());
+}
+
+#[test]
+fn levels_can_be_listed() {
+    let model = fixture_path("checkpoint");
+    let levels = "1,0.9937,0.9875,0.9812,0.975,0.9094,0.725,0.4219";
+    check("distilled", &["--model", &model, "--sigmas", levels, "--guidance-scale", "1"]);
+}
+
+#[test]
+fn a_weak_picture_joins_the_other_frames_later() {
+    let model = fixture_path("checkpoint");
+    check("weak", &["--model", &model, "--sigmas", "1,0.75,0.45,0.2", "--guidance-scale", "1", "--strength", "0.5"]);
+}
+
+/// The folder has no text side: the other's is given.
+#[test]
+fn the_first_generation_runs_by_its_own_rules() {
+    let (model, text) = (fixture_path("checkpoint_0.9.0"), fixture_path("checkpoint"));
+    let options = ["--steps", "5", "--guidance-scale", "3"];
+    check("first_generation", &[&["--model", &model, "--text-encoder", &text], &options[..]].concat());
+}
+
+#[test]
+fn a_single_file_runs_as_its_folder_does() {
+    let expected = fixture("ltx/runs/guided.safetensors");
+    let scratch = Scratch::new("ltx-single-file");
+    let file = scratch.path("ltx-tiny.safetensors");
+    write_single_file(&repository("tests/fixtures/ltx/checkpoint"), &file);
+    let (model, text) = (file.to_str().unwrap(), fixture_path("checkpoint"));
+    generate(&scratch, &["--model", model, "--text-encoder", &text, "--steps", "5", "--guidance-scale", "3"]);
+    check_saved("single file", &scratch, &expected);
+}
+
+/// The model makes 17 frames of 64x64; what is too much is cut off.
+#[test]
+fn any_size_and_length_can_be_asked_for() {
+    let model = fixture_path("checkpoint");
+    let scratch = Scratch::new("ltx-size");
+    let size = ["-W", "64", "-H", "48", "--num-frames", "10"];
+    generate(&scratch, &[&["--model", &model, "--steps", "2", "--guidance-scale", "1"], &size[..]].concat());
+    saved_frames(&scratch.path("frames"), 10, (64, 48));
+    let clip = std::fs::read(scratch.path("clip.y4m")).unwrap();
+    let header = clip.split(|byte| *byte == b'\n').next().unwrap();
+    let header = std::str::from_utf8(header).unwrap();
+    assert!(header.starts_with("YUV4MPEG2 ") && header.contains(" W64 H48 "), "{header}");
+    let tensors = candle_core::safetensors::load(scratch.path("latents.safetensors"), &Device::Cpu).unwrap();
+    assert_eq!(tensors["latents"].dims(), [1, 8, 3, 2, 2]);
+}
