@@ -133,10 +133,13 @@ fn foreign_and_damaged_files_get_a_clear_answer() {
     let scratch = Scratch::new("inspect-foreign");
     save(&scratch.path("other.safetensors"), &Tensors::from([("blocks.0.weight".to_owned(), filled(&[2]))]), None);
     std::fs::write(scratch.path("text.txt"), "a text").unwrap();
+    std::fs::create_dir(scratch.path("folder")).unwrap();
+    std::fs::write(scratch.path("folder/model_index.json"), r#"{"_class_name": "WanPipeline"}"#).unwrap();
     for (name, said) in [
         ("other.safetensors", "tensors such as blocks.0.weight"),
         ("text.txt", "text.txt"),
         ("nowhere", "nothing there"),
+        ("folder", "WanPipeline"),
     ] {
         let error = inspect(&scratch.path(name)).unwrap_err();
         assert!(error.to_string().contains(said), "{error}");
