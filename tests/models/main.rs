@@ -10,6 +10,7 @@ mod ltx_checkpoint_refusals;
 mod ltx_inspect;
 mod ltx_layouts;
 mod ltx_manifest;
+mod ltx_released;
 mod ltx_schedule;
 mod ltx_text;
 mod ltx_transformer;
