@@ -17,6 +17,7 @@ mod ltx_layouts;
 mod ltx_manifest;
 mod ltx_recipe;
 mod ltx_runs;
+mod ltx_released;
 mod ltx_schedule;
 mod ltx_text;
 mod ltx_transformer;
