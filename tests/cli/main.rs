@@ -5,6 +5,7 @@ mod events;
 #[path = "../support/fixture.rs"]
 mod fixture;
 mod ltx;
+mod ltx_two_pass;
 mod refusals;
 mod runs;
 mod schema;
