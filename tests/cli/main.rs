@@ -4,7 +4,11 @@ mod config;
 mod events;
 #[path = "../support/fixture.rs"]
 mod fixture;
+#[cfg(feature = "hub")]
+#[path = "../support/hub_server.rs"]
+mod hub_server;
 mod ltx;
+mod models;
 mod refusals;
 mod runs;
 mod schema;
