@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Tensor};
 use stir::diffusion::instance_norm::adaptive_instance_norm;
+use stir::diffusion::noise::{Purpose, normals};
 use stir::diffusion::renoise::renoise;
 use stir::diffusion::sampler;
 use stir::diffusion::tone_map::tone_map;
@@ -317,6 +318,16 @@ fn picture(path: &str) -> Tensor {
     let pixels = Tensor::from_vec(image.into_raw(), (1, height, width, 3), &Device::Cpu).unwrap();
     let pixels = pixels.permute((0, 3, 1, 2)).unwrap().to_dtype(DType::F32).unwrap();
     pixels.contiguous().unwrap().affine(2.0 / 255.0, -1.0).unwrap()
+}
+
+/// The reference begins with them, so that a whole run of the program can be compared with it too.
+#[test]
+fn the_noise_of_both_passes_is_that_of_seed_42() {
+    for (which, purpose) in [("first", Purpose::Initial), ("second", Purpose::SecondPass)] {
+        let expected = fixture(&format!("ltx/upsampler_two_passes/{which}_noise.safetensors")).values("noise");
+        let drawn: Vec<f64> = normals(42, purpose, 0, expected.len()).into_iter().map(f64::from).collect();
+        assert_close(which, &drawn, &expected, f64::from(f32::EPSILON));
+    }
 }
 
 #[test]

@@ -29,6 +29,7 @@ use std::rc::Rc;
 
 use candle_core::{DType, Device, Tensor};
 
+use crate::camera;
 use crate::error::{Error, Result};
 use crate::latents::{Constraint, Latents, Shapes};
 use crate::models::catalog::{self, Role};
@@ -90,6 +91,16 @@ impl Ltx {
     }
 }
 
+impl Ltx {
+    fn upsampler_place(&self) -> Result<&Path> {
+        self.checkpoint.upsampler_file().ok_or_else(|| {
+            let wanted = "the latent upsampler, a network of its own";
+            let hint = "name it by --latent-upsampler, or leave --two-pass out";
+            Error::input("--two-pass", wanted, "none with the model", hint)
+        })
+    }
+}
+
 /// Where the parts are, and the name of the release where it is known.
 fn files(location: &Location, request: &ModelRequest) -> Result<(Files, Option<String>)> {
     let given = |model: PathBuf| Files {
@@ -143,6 +154,10 @@ impl Family for Ltx {
     }
 
     fn recipe(&self, options: &SamplingOptions, clip: &Clip) -> Result<Recipe> {
+        if options.two_pass {
+            // A second pass is not to be refused after a long first one.
+            Upsampler::check(self.upsampler_place()?)?;
+        }
         self.rules.recipe(options, clip)
     }
 
@@ -150,8 +165,8 @@ impl Family for Ltx {
         true
     }
 
-    fn check_prompt(&self, _prompt: &MotionPrompt) -> Result<()> {
-        Ok(())
+    fn check_prompt(&self, prompt: &MotionPrompt) -> Result<()> {
+        camera::check_together(&prompt.camera)
     }
 
     fn grid(&self) -> Grid {
@@ -201,13 +216,8 @@ impl Family for Ltx {
     }
 
     fn upsampler(&self) -> Result<Box<dyn models::Upsampler>> {
-        let Some(path) = self.checkpoint.upsampler_file() else {
-            let wanted = "the latent upsampler, a network of its own";
-            let hint = "name it by --latent-upsampler, or leave --two-pass out";
-            return Err(Error::input("--two-pass", wanted, "none with the model", hint));
-        };
         let statistics = self.checkpoint.vae_statistics(&Placement { dtype: DType::F32, device: Device::Cpu })?;
-        Ok(Box::new(SecondPass { upsampler: Upsampler::open(path, &self.placement)?, statistics }))
+        Ok(Box::new(SecondPass { upsampler: Upsampler::open(self.upsampler_place()?, &self.placement)?, statistics }))
     }
 
     fn notes(&self, _conditioning: &Conditioning) -> Result<Vec<String>> {
