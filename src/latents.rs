@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use candle_core::Tensor;
 
+use crate::error::Result;
+
 /// Named tensors that are denoised together; files use the same names.
 ///
 /// The part `latents` is `[1, C, F, H, W]`; `sway` adds `control` `[1, F, channels]`. All float32 while sampling.
@@ -12,6 +14,9 @@ pub struct Latents {
     /// The tensors by name, in name order: noise is drawn and files are written in this order.
     pub parts: BTreeMap<&'static str, Tensor>,
 }
+
+/// The shape of every part of latents, by its name.
+pub type Shapes = BTreeMap<&'static str, Vec<usize>>;
 
 /// Where `mask` is 1 the sampler keeps `value`, clean, at every step.
 ///
@@ -26,4 +31,18 @@ pub struct Constraint {
     /// Values of the part's own shape, float32; what stands where `mask` is 0 is not used. Clean where `mask` is 1, and at noise level
     /// `1 - mask` where it is less.
     pub value: Tensor,
+}
+
+impl Constraint {
+    /// Held only by the share `strength`, 0 to 1: for the rest it begins as noise. `noise`: the part's own, of the same shape.
+    ///
+    /// # Errors
+    /// A failed tensor operation.
+    pub fn weakened(&self, strength: f64, noise: &Tensor) -> Result<Self> {
+        if strength == 1.0 {
+            return Ok(self.clone());
+        }
+        let value = (noise + ((&self.value - noise)? * strength)?)?;
+        Ok(Self { part: self.part, mask: (&self.mask * strength)?, value })
+    }
 }

@@ -18,6 +18,31 @@ pub struct PixelFrames(pub usize);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct LatentFrames(pub usize);
 
+/// How much motion an intensity asks for, where it can only be said in words or by a few settings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MotionLevel {
+    /// Hardly any: intensity 0.
+    Still,
+    /// Below 0.75.
+    Low,
+    /// 0.75 to 1.25.
+    Medium,
+    /// Above 1.25.
+    High,
+}
+
+impl MotionLevel {
+    /// The level of a motion intensity of 0 to 2.
+    pub fn of(intensity: f64) -> Self {
+        match intensity {
+            none if none <= 0.0 => Self::Still,
+            low if low < 0.75 => Self::Low,
+            high if high > 1.25 => Self::High,
+            _ => Self::Medium,
+        }
+    }
+}
+
 impl Seconds {
     /// Frames that a clip of this length has: `round(duration x fps)`.
     pub fn frames(self, fps: Fps) -> PixelFrames {
@@ -35,6 +60,20 @@ impl PixelFrames {
 impl fmt::Display for Seconds {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:.3} s", self.0)
+    }
+}
+
+/// A size of data in bytes; shown rounded, in decimal units.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Bytes(pub u64);
+
+impl fmt::Display for Bytes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            0..1_000_000 => write!(f, "{:.0} kB", self.0 as f64 / 1e3),
+            1_000_000..1_000_000_000 => write!(f, "{:.0} MB", self.0 as f64 / 1e6),
+            _ => write!(f, "{:.1} GB", self.0 as f64 / 1e9),
+        }
     }
 }
 
@@ -82,6 +121,12 @@ impl Grid {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_readable() {
+        let sizes = [1_500, 415_000_000, 7_550_000_000].map(|bytes| Bytes(bytes).to_string());
+        assert_eq!(sizes, ["2 kB", "415 MB", "7.5 GB"]);
+    }
 
     #[test]
     fn six_seconds_at_25_are_150_frames() {

@@ -26,13 +26,21 @@ pub(super) fn check(request: &Request, observer: &mut dyn Observer) -> Result<Ch
     let clip = request.clip(&picture)?;
     let framing = request.framing(&picture, &clip, family.grid());
     request.hints(&picture, &framing)?;
+    let generated = request::generated(&clip, &framing, family.grid());
+    let recipe = family.recipe(&request.sampling, &generated)?;
+    let first = &recipe.passes[0];
     if let Some(noise) = &request.noise {
-        let generated = request::generated(&clip, &framing, family.grid());
-        latent_file::read_noise(noise, &family.latent_shapes(&generated))?;
+        latent_file::read_noise(noise, &family.latent_shapes(&first.clip))?;
     }
+    pipeline::check_warnings(request, observer)?;
     let mut request = request.clone();
-    let defaults = family.defaults();
-    request.steps.get_or_insert(defaults.steps);
-    request.guidance_scale.get_or_insert(defaults.guidance_scale);
+    let sampling = &mut request.sampling;
+    if sampling.sigmas.is_none() {
+        sampling.steps.get_or_insert(first.steps());
+    }
+    // Where guidance changes from level to level there is no one scale to print.
+    if let Some(range) = first.guidance.only() {
+        sampling.guidance_scale.get_or_insert(range.guidance.scale);
+    }
     Ok(Checked { request, clip })
 }

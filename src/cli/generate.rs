@@ -29,7 +29,8 @@ impl Options {
     /// # Errors
     /// Whatever stopped it.
     pub(super) fn run(&self, console: Arc<Console>) -> Result<()> {
-        let ending = EndingSignal::watch(console.clone())?;
+        let hint = "unfinished files are removed, finished ones are kept; the same command makes the same clip";
+        let ending = EndingSignal::watch(console.clone(), hint)?;
         let outcome = self.make(console);
         ending.wait_for_end();
         outcome

@@ -4,6 +4,7 @@ mod completions;
 pub mod config;
 mod dry_run;
 mod generate;
+mod models;
 pub mod options;
 mod output;
 pub mod report;
@@ -42,6 +43,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Generate(Box<Options>),
+    Models(models::Models),
     Completions(completions::Completions),
     Schema(schema::Schema),
 }
@@ -71,6 +73,11 @@ fn run_command(arguments: Vec<OsString>) -> u8 {
     let (console, result) = match cli.command {
         Command::Completions(completions) => (plain(), completions.run()),
         Command::Schema(schema) => (plain(), schema.run()),
+        Command::Models(models) => {
+            let console = plain();
+            let result = models.run(&console);
+            (console, result)
+        }
         Command::Generate(options) => {
             let given = matches.subcommand_matches("generate").expect("the command is generate");
             match configured(*options, given, &arguments) {

@@ -26,6 +26,9 @@ pub struct Options {
     #[arg(short, long, value_name = "WORDS", help_heading = "Words")]
     pub(super) prompt: Option<OsString>,
 
+    /// What must not be seen, for models that read text [default: the model's own]
+    #[arg(short, long, value_name = "WORDS", help_heading = "Words")]
+    pub(super) negative_prompt: Option<OsString>,
     /// Camera commands, up to three, separated by commas, as in brackets in the prompt
     #[arg(long, value_name = "COMMANDS", help_heading = "Words")]
     pub(super) camera: Option<OsString>,
@@ -82,13 +85,63 @@ pub struct Options {
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, help_heading = "Sampling")]
     pub(super) steps: Option<OsString>,
 
-    /// How strongly the words lead, 0 to 100; 1 means no guidance [default: the model's own]
+    /// How strongly the words lead, 0 to 100; 1 or less means no guidance [default: the model's own]
     #[arg(long, value_name = "NUMBER", alias = "cfg-scale", allow_hyphen_values = true, help_heading = "Sampling")]
     pub(super) guidance_scale: Option<OsString>,
-
-    /// Model to use: a name, or the path of a folder [default: the model that ships with stir]
-    #[arg(long, value_name = "NAME|PATH", value_hint = ValueHint::DirPath, help_heading = "Model")]
+    /// How far guidance may not change the spread of values, 0 (not limited) to 1 [default: the model's own]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, help_heading = "Sampling")]
+    pub(super) guidance_rescale: Option<OsString>,
+    /// Spatio-temporal guidance, 0 (none) to 100 [default: the model's own]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, help_heading = "Sampling")]
+    pub(super) stg_scale: Option<OsString>,
+    /// Factor that shifts the noise levels towards noise, over 0 and up to 100 [default: the model's own]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, help_heading = "Sampling")]
+    pub(super) flow_shift: Option<OsString>,
+    /// The noise levels themselves instead of --steps: falling numbers up to 1, without the 0 at the end
+    #[arg(long, value_name = "LIST", allow_hyphen_values = true, help_heading = "Sampling")]
+    pub(super) sigmas: Option<OsString>,
+    /// How firmly the picture is held as the first frame, 0 to 1 [default: 1]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, help_heading = "Sampling")]
+    pub(super) strength: Option<OsString>,
+    /// Noise on the picture as the model sees it, 0 to 1; some keeps the clip from freezing [default: the model's own]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, help_heading = "Sampling")]
+    pub(super) image_noise: Option<OsString>,
+    /// Make the picture like a frame of a video first, which helps motion and costs sharpness: off, mild or official [default: the model's own]
+    #[arg(long, value_name = "HOW", value_parser = Names(&["off", "mild", "official"]), hide_possible_values = true, help_heading = "Sampling")]
+    pub(super) degrade: Option<OsString>,
+    /// Make the clip small first, then once more at twice the size
+    #[arg(long, help_heading = "Sampling")]
+    pub(super) two_pass: bool,
+    /// How noisy the decoder takes the latents to be, 0 to 1 [default: the model's own]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, help_heading = "Sampling")]
+    pub(super) decode_timestep: Option<OsString>,
+    /// Share of noise mixed into the latents before they are decoded, 0 to 1 [default: the model's own]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, help_heading = "Sampling")]
+    pub(super) decode_noise: Option<OsString>,
+    /// Model to use: a name that `stir models` lists, or the path of a folder or file [default: the model that ships with stir]
+    #[arg(long, value_name = "NAME|PATH", value_hint = ValueHint::AnyPath, help_heading = "Model")]
     pub(super) model: Option<OsString>,
+    /// What a model given by its path was trained for: dev (many steps, guidance) or distilled (few steps) [default: dev]
+    #[arg(long, value_name = "NAME", value_parser = Names(&["dev", "distilled"]), hide_possible_values = true, help_heading = "Model")]
+    pub(super) variant: Option<OsString>,
+    /// Autoencoder to use instead of the model's own: a folder or a file
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, help_heading = "Model")]
+    pub(super) vae: Option<OsString>,
+    /// Text encoder, where it is not with the model: a folder or a file
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, help_heading = "Model")]
+    pub(super) text_encoder: Option<OsString>,
+    /// Tokenizer, where it is not with the text encoder: a folder, spiece.model or tokenizer.json
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, help_heading = "Model")]
+    pub(super) tokenizer: Option<OsString>,
+    /// Latent upsampler of --two-pass, where it is not with the model: a folder or a file
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, help_heading = "Model")]
+    pub(super) latent_upsampler: Option<OsString>,
+    /// Type that the networks compute in: auto, bf16, f16 or f32 [default: auto]
+    #[arg(long, value_name = "TYPE", value_parser = Names(&["auto", "bf16", "f16", "f32"]), hide_possible_values = true, help_heading = "Model")]
+    pub(super) dtype: Option<OsString>,
+    /// Decode frames in tiles, which takes less memory and is not exact: auto, on or off [default: auto]
+    #[arg(long, value_name = "WHEN", value_parser = Names(&["auto", "on", "off"]), hide_possible_values = true, help_heading = "Model")]
+    pub(super) vae_tiling: Option<OsString>,
 
     /// Where to run: auto, cpu, cuda, cuda:N or metal [default: auto]
     #[arg(long, value_name = "DEVICE", value_parser = Names(&["auto", "cpu", "cuda", "metal"]), hide_possible_values = true, help_heading = "Model")]
@@ -154,6 +207,9 @@ pub struct Options {
     #[arg(long, help_heading = "Running")]
     pub(super) dry_run: bool,
 
+    /// Refuse what is only warned of otherwise, such as an unknown field in a model's configuration
+    #[arg(long, help_heading = "Running")]
+    pub(super) strict: bool,
     /// Take pictures beyond the limits that only guard quality: over 20 MB, under 300 pixels, longer than 5:2
     #[arg(long, help_heading = "Running")]
     pub(super) allow_any_image: bool,

@@ -9,7 +9,7 @@ use crate::media::Target;
 use crate::media::framing::Fit;
 use crate::media::image::{ImageSource, ReadOptions};
 use crate::media::watermark::Watermark;
-use crate::models::{self, MotionPrompt};
+use crate::models::{self, ModelRequest, MotionPrompt, SamplingOptions, VaeTiling};
 use crate::picture::Color;
 use crate::pipeline::observer::Level;
 use crate::pipeline::request::{self, Length, Request, Size};
@@ -57,13 +57,14 @@ impl Options {
             size: self.size()?,
             fps,
             seed: values::seed(self.seed.as_deref().unwrap_or(OsStr::new("42")))?,
-            steps: self.steps.as_deref().map(values::steps).transpose()?,
-            guidance_scale: self.guidance_scale.as_deref().map(values::guidance_scale).transpose()?,
+            sampling: self.sampling()?,
+            degradation: self.degrade.as_deref().map(|how| values::text("--degrade", how)?.parse()).transpose()?,
             device: values::text("--device", self.device.as_deref().unwrap_or(OsStr::new("auto")))?.parse()?,
             model: self.model()?,
             noise: file("--noise", &self.noise)?,
             save_latents: file("--save-latents", &self.save_latents)?,
             save_frames: file("--save-frames", &self.save_frames)?,
+            strict: self.strict,
             image,
         })
     }
@@ -73,6 +74,8 @@ impl Options {
             ("--resolution", &self.resolution, "--width", &self.width),
             ("--resolution", &self.resolution, "--height", &self.height),
             ("--num-frames", &self.num_frames, "--duration", &self.duration),
+            ("--sigmas", &self.sigmas, "--steps", &self.steps),
+            ("--sigmas", &self.sigmas, "--flow-shift", &self.flow_shift),
         ] {
             if value.is_some() && other_value.is_some() {
                 return Err(contradiction(option, &format!("no {other} beside it"), "both"));
@@ -116,6 +119,7 @@ impl Options {
         let motion = values::text("--motion", self.motion.as_deref().unwrap_or(OsStr::new("medium")))?;
         let intensity = request::parse_motion(motion)?;
         let mut prompt = request::read_prompt(values::text("--prompt", prompt)?, camera, intensity)?;
+        prompt.negative = self.negative_prompt.as_deref().map(values::negative_prompt).transpose()?;
         let mut remarks = Vec::new();
         if self.prompt_optimizer && !prompt.words.is_empty() {
             prompt.words = words::rewrite(&prompt.words);
@@ -171,11 +175,39 @@ impl Options {
         })
     }
 
-    fn model(&self) -> Result<String> {
-        match &self.model {
-            Some(model) => values::text("--model", model).map(str::to_owned),
-            None => Ok(models::FAMILIES[0].0.to_owned()),
-        }
+    fn sampling(&self) -> Result<SamplingOptions> {
+        let share = |option, value: &Option<_>| value.as_deref().map(|value| values::share(option, value)).transpose();
+        Ok(SamplingOptions {
+            steps: self.steps.as_deref().map(values::steps).transpose()?,
+            guidance_scale: self.guidance_scale.as_deref().map(values::guidance_scale).transpose()?,
+            guidance_rescale: share("--guidance-rescale", &self.guidance_rescale)?,
+            flow_shift: self.flow_shift.as_deref().map(values::flow_shift).transpose()?,
+            sigmas: self.sigmas.as_deref().map(values::sigmas).transpose()?,
+            perturbation_scale: self.stg_scale.as_deref().map(values::perturbation_scale).transpose()?,
+            strength: share("--strength", &self.strength)?,
+            image_noise: share("--image-noise", &self.image_noise)?,
+            two_pass: self.two_pass,
+            decode_timestep: share("--decode-timestep", &self.decode_timestep)?,
+            decode_noise: share("--decode-noise", &self.decode_noise)?,
+        })
+    }
+
+    fn model(&self) -> Result<ModelRequest> {
+        let model = match &self.model {
+            Some(model) => values::text("--model", model)?,
+            None => models::DEFAULT_MODEL,
+        };
+        let path = |option, value: &Option<_>| value.as_deref().map(|value| values::path(option, value)).transpose();
+        Ok(ModelRequest {
+            model: model.to_owned(),
+            vae: path("--vae", &self.vae)?,
+            text_encoder: path("--text-encoder", &self.text_encoder)?,
+            tokenizer: path("--tokenizer", &self.tokenizer)?,
+            upsampler: path("--latent-upsampler", &self.latent_upsampler)?,
+            variant: self.variant.as_deref().map(values::variant).transpose()?,
+            dtype: self.dtype.as_deref().map_or(Ok(None), values::dtype)?,
+            tiling: self.vae_tiling.as_deref().map_or(Ok(VaeTiling::Auto), values::tiling)?,
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use crate::device::DeviceChoice;
 use crate::media::framing::Fit;
 use crate::media::image::ImageSource;
 use crate::media::watermark::Watermark;
-use crate::models::MotionPrompt;
+use crate::models::{ModelRequest, MotionPrompt, SamplingOptions, VaeTiling, Variant};
 use crate::pipeline::request::{Length, PROMPT_CHARACTERS, Request, Size};
 
 /// Every setting that has a value, in the order of the help; none where the model or the picture decides. File names that are not UTF-8 are
@@ -39,6 +39,9 @@ impl From<&Request> for Settings {
         if let Some(camera) = camera {
             set("camera", json!(camera));
         }
+        if let Some(negative) = &request.prompt.negative {
+            set("negative_prompt", json!(negative));
+        }
         set("motion", json!(request.prompt.intensity));
         match request.size {
             Size::ShortSide(side) => set("resolution", json!(format!("{side}p"))),
@@ -66,13 +69,69 @@ impl From<&Request> for Settings {
         let seed = i64::try_from(request.seed).map_or_else(|_| json!(request.seed.to_string()), |seed| json!(seed));
         set("seed", seed);
         set("count", json!(request.count));
-        if let Some(steps) = request.steps {
+        let SamplingOptions {
+            steps,
+            guidance_scale,
+            guidance_rescale,
+            flow_shift,
+            sigmas,
+            perturbation_scale,
+            strength,
+            image_noise,
+            two_pass,
+            decode_timestep,
+            decode_noise,
+        } = &request.sampling;
+        if let Some(steps) = steps {
             set("steps", json!(steps));
         }
-        if let Some(scale) = request.guidance_scale {
-            set("guidance_scale", json!(scale));
+        for (option, value) in [
+            ("guidance_scale", guidance_scale),
+            ("guidance_rescale", guidance_rescale),
+            ("stg_scale", perturbation_scale),
+            ("flow_shift", flow_shift),
+            ("strength", strength),
+            ("image_noise", image_noise),
+            ("decode_timestep", decode_timestep),
+            ("decode_noise", decode_noise),
+        ] {
+            if let Some(value) = value {
+                set(option, json!(value));
+            }
         }
-        set("model", json!(request.model));
+        if let Some(sigmas) = sigmas {
+            set("sigmas", json!(sigmas.iter().map(f64::to_string).collect::<Vec<_>>().join(",")));
+        }
+        if let Some(degradation) = request.degradation {
+            set("degrade", json!(degradation.name()));
+        }
+        if *two_pass {
+            set("two_pass", json!(true));
+        }
+        let ModelRequest { model, vae, text_encoder, tokenizer, upsampler, variant, dtype, tiling } = &request.model;
+        set("model", json!(model));
+        for (option, path) in
+            [("vae", vae), ("text_encoder", text_encoder), ("tokenizer", tokenizer), ("latent_upsampler", upsampler)]
+        {
+            if let Some(path) = path {
+                set(option, file(path));
+            }
+        }
+        if let Some(variant) = variant {
+            let name = match variant {
+                Variant::Dev => "dev",
+                Variant::Distilled => "distilled",
+            };
+            set("variant", json!(name));
+        }
+        if let Some(dtype) = dtype {
+            set("dtype", json!(dtype.as_str()));
+        }
+        match tiling {
+            VaeTiling::Auto => {}
+            VaeTiling::On => set("vae_tiling", json!("on")),
+            VaeTiling::Off => set("vae_tiling", json!("off")),
+        }
         let device = match request.device {
             DeviceChoice::Auto => "auto".to_owned(),
             DeviceChoice::Cpu => "cpu".to_owned(),
@@ -101,6 +160,9 @@ impl From<&Request> for Settings {
             if let Some(path) = path {
                 set(option, file(path));
             }
+        }
+        if request.strict {
+            set("strict", json!(true));
         }
         set("allow_any_image", json!(request.read.any_image));
         Self { format, entries }

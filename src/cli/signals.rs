@@ -26,11 +26,11 @@ pub(super) struct EndingSignal {
 
 impl EndingSignal {
     /// From now on, a signal removes unfinished output and ends the program with exit code 128 and the signal's number: 130 for SIGINT, 143 for
-    /// SIGTERM.
+    /// SIGTERM. `hint`: what the user may do then.
     ///
     /// # Errors
     /// The system does not let signals be handled.
-    pub fn watch(console: Arc<Console>) -> Result<Self> {
+    pub fn watch(console: Arc<Console>, hint: &'static str) -> Result<Self> {
         let refused = |error: std::io::Error| {
             Error::run(
                 "signals",
@@ -51,7 +51,7 @@ impl EndingSignal {
             if let Some(signal) = signals.forever().next() {
                 media::abandon_unfinished();
                 let code = 128 + signal;
-                console.interrupted(signal_name(signal).unwrap_or("a signal"), code as u8);
+                console.interrupted(signal_name(signal).unwrap_or("a signal"), code as u8, hint);
                 std::process::exit(code);
             }
         });

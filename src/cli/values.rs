@@ -4,13 +4,14 @@ use std::ffi::{OsStr, OsString};
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
 
+use candle_core::DType;
 use clap::builder::{PossibleValue, TypedValueParser};
 
 use crate::diffusion;
 use crate::error::{Error, Result, quoted};
 use crate::media::QUALITY;
-use crate::models::{GUIDANCE_SCALES, STEPS};
-use crate::pipeline::request::{SIDES, check_side};
+use crate::models::{GUIDANCE_SCALES, STEPS, VaeTiling, Variant};
+use crate::pipeline::request::{PROMPT_CHARACTERS, SIDES, check_side};
 use crate::units::{Fps, PixelFrames, Seconds};
 
 /// Most frames of a clip: 600 seconds at 25 frames a second.
@@ -128,7 +129,83 @@ pub(super) fn steps(value: &OsStr) -> Result<usize> {
 /// `--guidance-scale`.
 pub(super) fn guidance_scale(value: &OsStr) -> Result<f64> {
     let wanted = format!("a number from {} to {}", GUIDANCE_SCALES.start(), GUIDANCE_SCALES.end());
-    number("--guidance-scale", value, &wanted, "1 means no guidance", |number| GUIDANCE_SCALES.contains(&number))
+    number("--guidance-scale", value, &wanted, "1 or less means no guidance", |number| {
+        GUIDANCE_SCALES.contains(&number)
+    })
+}
+
+/// `--negative-prompt`, which may be empty.
+pub(super) fn negative_prompt(value: &OsStr) -> Result<String> {
+    let text = text("--negative-prompt", value)?.trim();
+    let (length, most) = (text.chars().count(), *PROMPT_CHARACTERS.end());
+    if length > most {
+        let wanted = format!("at most {most} characters");
+        return Err(Error::input("--negative-prompt", wanted, length.to_string(), "name fewer things"));
+    }
+    Ok(text.to_owned())
+}
+
+/// A number from 0 to 1.
+pub(super) fn share(option: &str, value: &OsStr) -> Result<f64> {
+    number(option, value, "a number from 0 to 1", "leave it out for the model's own", |number| {
+        (0.0..=1.0).contains(&number)
+    })
+}
+
+/// `--stg-scale`.
+pub(super) fn perturbation_scale(value: &OsStr) -> Result<f64> {
+    let wanted = format!("a number from {} to {}", GUIDANCE_SCALES.start(), GUIDANCE_SCALES.end());
+    number("--stg-scale", value, &wanted, "0 means none", |number| GUIDANCE_SCALES.contains(&number))
+}
+
+/// `--flow-shift`.
+pub(super) fn flow_shift(value: &OsStr) -> Result<f64> {
+    let fits = |number| number > 0.0 && number <= 100.0;
+    number("--flow-shift", value, "a number over 0 and up to 100", "1 shifts nothing", fits)
+}
+
+/// `--sigmas`: falling levels in 0 to 1, without the 0 at the end.
+pub(super) fn sigmas(value: &OsStr) -> Result<Vec<f64>> {
+    let text = text("--sigmas", value)?;
+    let levels: Option<Vec<f64>> = text.split(',').map(|level| level.trim().parse().ok()).collect();
+    let falls = |levels: &Vec<f64>| {
+        levels.iter().all(|level| *level > 0.0 && *level <= 1.0) && levels.windows(2).all(|pair| pair[0] > pair[1])
+    };
+    levels.filter(falls).filter(|levels| STEPS.contains(&levels.len())).ok_or_else(|| {
+        let hint = "such as 1,0.9937,0.9875,0.9812,0.975,0.9094,0.725,0.4219; the last step ends at 0 by itself";
+        let wanted = "falling numbers over 0 and up to 1, separated by commas";
+        Error::input("--sigmas", wanted, quoted(text), hint)
+    })
+}
+
+/// `--dtype`; `None` is auto.
+pub(super) fn dtype(value: &OsStr) -> Result<Option<DType>> {
+    match text("--dtype", value)? {
+        "auto" => Ok(None),
+        "bf16" => Ok(Some(DType::BF16)),
+        "f16" => Ok(Some(DType::F16)),
+        "f32" => Ok(Some(DType::F32)),
+        other => Err(Error::input("--dtype", "auto, bf16, f16 or f32", quoted(other), "auto is the default")),
+    }
+}
+
+/// `--variant`.
+pub(super) fn variant(value: &OsStr) -> Result<Variant> {
+    match text("--variant", value)? {
+        "dev" => Ok(Variant::Dev),
+        "distilled" => Ok(Variant::Distilled),
+        other => Err(Error::input("--variant", "dev or distilled", quoted(other), "the model's page says which it is")),
+    }
+}
+
+/// `--vae-tiling`.
+pub(super) fn tiling(value: &OsStr) -> Result<VaeTiling> {
+    match text("--vae-tiling", value)? {
+        "auto" => Ok(VaeTiling::Auto),
+        "on" => Ok(VaeTiling::On),
+        "off" => Ok(VaeTiling::Off),
+        other => Err(Error::input("--vae-tiling", "auto, on or off", quoted(other), "auto is the default")),
+    }
 }
 
 /// `--quality`.

@@ -26,6 +26,11 @@ impl GuidancePlan {
         Self { first, rest }
     }
 
+    /// The range, where it is the same for all levels.
+    pub fn only(&self) -> Option<&GuidanceRange> {
+        self.rest.is_empty().then_some(&self.first)
+    }
+
     /// The first range that reaches down to `sigma` or below it, or else the last one.
     pub fn at(&self, sigma: f64) -> &GuidanceRange {
         let mut ranges = std::iter::once(&self.first).chain(&self.rest);

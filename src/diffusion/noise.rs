@@ -8,12 +8,10 @@
 //! # Source
 //! Salmon et al., "Parallel Random Numbers: As Easy as 1, 2, 3" (SC 2011), section 3.3 and the known-answer vectors of its library Random123.
 
-use std::collections::BTreeMap;
-
 use candle_core::{Device, Tensor};
 
 use crate::error::Result;
-use crate::latents::Latents;
+use crate::latents::{Latents, Shapes};
 
 /// What a draw is for: the counter's fourth word. Numbers are part of the reproducibility promise and never change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,7 +71,7 @@ pub fn normals(seed: u64, purpose: Purpose, part: u32, count: usize) -> Vec<f32>
 ///
 /// # Errors
 /// A failed tensor operation.
-pub fn initial(seed: u64, shapes: &BTreeMap<&'static str, Vec<usize>>) -> Result<Latents> {
+pub fn initial(seed: u64, shapes: &Shapes) -> Result<Latents> {
     of_step(seed, Purpose::Initial, 0, shapes)
 }
 
@@ -81,12 +79,7 @@ pub fn initial(seed: u64, shapes: &BTreeMap<&'static str, Vec<usize>>) -> Result
 ///
 /// # Errors
 /// A failed tensor operation.
-pub fn of_step(
-    seed: u64,
-    purpose: Purpose,
-    step: usize,
-    shapes: &BTreeMap<&'static str, Vec<usize>>,
-) -> Result<Latents> {
+pub fn of_step(seed: u64, purpose: Purpose, step: usize, shapes: &Shapes) -> Result<Latents> {
     let mut latents = Latents::default();
     let mut next_stream = 1;
     for (name, shape) in shapes {

@@ -19,7 +19,7 @@ const VP9_THREADS: &str = "4";
 /// memory that nothing has written, where rows are no multiple of 16 blocks, and differs from processor to processor.
 /// `sync-lookahead=0`: up to core 164, the thread that looks ahead uses as many frames as it happens to have. Neither costs
 /// measurable time.
-const REPRODUCIBLE: &str = "cpu-independent=1:sync-lookahead=0";
+pub(super) const REPRODUCIBLE: &str = "cpu-independent=1:sync-lookahead=0";
 /// x264's speed setting: on illustrations `slow` is no smaller at the same quality, `fast` saves about a third of the time.
 const PRESET: &str = "medium";
 /// Ticks a second of an MP4's time base are at least this many; some players handle coarse ones badly.

@@ -65,6 +65,17 @@ impl Framing {
         extended(self.fitted(picture), self.generated)
     }
 
+    /// As [`prepare`](Self::prepare), at another size, to which the whole frame is stretched: that of a pass that is made smaller or larger.
+    pub fn prepare_at(&self, picture: &Picture, (width, height): (usize, usize)) -> Picture {
+        if (width, height) == self.generated {
+            return self.prepare(picture);
+        }
+        // From twice the size, so that a larger pass sees what the picture has.
+        let double = |(width, height): (usize, usize)| (2 * width, 2 * height);
+        let doubled = Self { shown: double(self.shown), generated: double(self.generated), ..*self }.prepare(picture);
+        stretched(doubled, (width, height))
+    }
+
     /// Where a box of the picture lies in what [`prepare`](Self::prepare) makes of it; partly or wholly outside where it is cut off.
     pub fn place(&self, picture: &Picture, place: PixelBox) -> PixelBox {
         let [left, top, width, height] = self.shown_part(picture);
@@ -86,12 +97,9 @@ impl Framing {
         }
     }
 
-    /// A frame as it is written, from a frame as it was made.
-    ///
-    /// # Panics
-    /// If the frame is not of the size [`generated`](Self::generated).
+    /// A frame as it is written, from a frame as it was made; one of another size than [`generated`](Self::generated) is stretched to it.
     pub fn finish(&self, frame: Picture) -> Picture {
-        assert_eq!((frame.width(), frame.height()), self.generated, "size of a generated frame");
+        let frame = stretched(frame, self.generated);
         if self.shown == self.written && self.generated == self.written {
             return frame;
         }
@@ -122,6 +130,14 @@ impl Framing {
 pub fn cover(picture: &Picture, width: usize, height: usize) -> Picture {
     assert!(width > 0 && height > 0, "a picture of {width}x{height} pixels");
     resized(picture, covering_part(picture, (width, height)), (width, height))
+}
+
+/// The whole picture at another size, width and height.
+pub fn stretched(picture: Picture, size: (usize, usize)) -> Picture {
+    if (picture.width(), picture.height()) == size {
+        return picture;
+    }
+    resized(&picture, [0, 0, picture.width(), picture.height()], size)
 }
 
 /// A part of a picture at another size. Cut first: an extreme aspect would make a huge picture in between.

@@ -14,6 +14,7 @@ use crate::units::Clip;
 
 #[cfg(feature = "ffmpeg")]
 mod container;
+pub mod degrade;
 mod disk_space;
 #[cfg(feature = "ffmpeg")]
 mod encoding;
@@ -25,6 +26,8 @@ mod output_format;
 mod palette;
 mod png_folder;
 mod rate;
+#[cfg(feature = "ffmpeg")]
+mod recode;
 mod resize;
 mod staging;
 mod target;

@@ -1,4 +1,5 @@
-//! Clips as MP4, MOV, WebM and WebP through the system's FFmpeg libraries. The only file that knows FFmpeg's types.
+//! Clips as MP4, MOV, WebM and WebP through the system's FFmpeg libraries. Besides [`super::recode`] the only file that knows
+//! FFmpeg's types.
 
 use std::path::Path;
 use std::sync::Once;
@@ -170,15 +171,7 @@ impl FrameSource {
         match self {
             Self::Yuv420(planes) => {
                 planes.fill(picture);
-                let mut frame = frame::Video::new(Pixel::YUV420P, width as u32, height as u32);
-                for plane in 0..3 {
-                    let stride = frame.stride(plane);
-                    let (samples, row) = planes.plane(plane);
-                    for (target, source) in frame.data_mut(plane).chunks_mut(stride).zip(samples.chunks_exact(row)) {
-                        target[..row].copy_from_slice(source);
-                    }
-                }
-                frame
+                frame_of(planes)
             }
             Self::Bgra => {
                 let mut frame = frame::Video::new(Pixel::BGRA, width as u32, height as u32);
@@ -193,6 +186,32 @@ impl FrameSource {
             }
         }
     }
+}
+
+/// FFmpeg's frame of three planes.
+pub(super) fn frame_of(planes: &Yuv420) -> frame::Video {
+    let (luma, width) = planes.plane(0);
+    let mut frame = frame::Video::new(Pixel::YUV420P, width as u32, (luma.len() / width) as u32);
+    for plane in 0..3 {
+        let stride = frame.stride(plane);
+        let (samples, row) = planes.plane(plane);
+        for (target, source) in frame.data_mut(plane).chunks_mut(stride).zip(samples.chunks_exact(row)) {
+            target[..row].copy_from_slice(source);
+        }
+    }
+    frame
+}
+
+/// The planes of FFmpeg's frame, which is yuv420p with even sides.
+pub(super) fn planes_of(frame: &frame::Video) -> Yuv420 {
+    let mut planes = Yuv420::new(frame.width() as usize, frame.height() as usize);
+    for plane in 0..3 {
+        let (samples, row) = planes.plane_mut(plane);
+        for (target, source) in samples.chunks_exact_mut(row).zip(frame.data(plane).chunks(frame.stride(plane))) {
+            target.copy_from_slice(&source[..row]);
+        }
+    }
+    planes
 }
 
 /// Time of frame `index` in ticks, to the nearest.
@@ -211,24 +230,36 @@ pub(super) fn check(target: &Path, encoding: Encoding) -> Result<()> {
     file_url(super::staging::folder_of(target)).map(drop)
 }
 
-fn find_encoder(encoding: Encoding) -> Result<ffmpeg_next::Codec> {
+/// Keeps FFmpeg from printing: its warnings are about details that are set on purpose, and errors come back as values.
+pub(super) fn quiet() {
     static QUIET: Once = Once::new();
-    // Warnings of FFmpeg's are about details that are set on purpose, and errors come back as values.
     QUIET.call_once(|| log::set_level(log::Level::Fatal));
+}
+
+/// Name and version of the library of codecs.
+pub(super) fn library() -> String {
+    let version = codec::version();
+    format!("libavcodec {}.{}.{}", version >> 16, version >> 8 & 255, version & 255)
+}
+
+/// How to come by FFmpeg libraries with all encoders.
+pub(super) const INSTALL: &str = "install the full FFmpeg (Debian and Ubuntu: apt install libavcodec-extra; Fedora: RPM Fusion's ffmpeg; \
+                                  macOS: brew install ffmpeg)";
+
+fn find_encoder(encoding: Encoding) -> Result<ffmpeg_next::Codec> {
+    quiet();
     encoder::find_by_name(encoding.encoder).ok_or_else(|| {
-        let version = codec::version();
         Error::run(
             format!("the {} encoder for .{} output", encoding.codec, encoding.container),
             format!("FFmpeg libraries with {}", encoding.encoder),
-            format!("libavcodec {}.{}.{} without it", version >> 16, version >> 8 & 255, version & 255),
-            "install the full FFmpeg (Debian and Ubuntu: apt install libavcodec-extra; Fedora: RPM Fusion's ffmpeg; macOS: brew \
-             install ffmpeg), or write .gif, .y4m or a folder of PNG frames",
+            format!("{} without it", library()),
+            format!("{INSTALL}, or write .gif, .y4m or a folder of PNG frames"),
         )
     })
 }
 
 /// An encoder for such frames that is still to be opened; `time` is its tick.
-fn configured(
+pub(super) fn configured(
     codec: ffmpeg_next::Codec,
     clip: &Clip,
     samples: Samples,
@@ -255,7 +286,8 @@ fn configured(
     Ok(video)
 }
 
-fn dictionary(settings: Settings) -> Dictionary<'static> {
+/// Settings in FFmpeg's terms.
+pub(super) fn dictionary(settings: Settings) -> Dictionary<'static> {
     let mut dictionary = Dictionary::new();
     settings.iter().for_each(|(name, value)| dictionary.set(name, value));
     dictionary

@@ -1,13 +1,18 @@
-//! What `--model NAME|PATH` says: a name that stir knows, or a folder that holds a model.
+//! What `--model NAME|PATH` says: a name that stir knows, or a folder or file that holds a model.
 
 use std::path::{Path, PathBuf};
 
+use super::catalog::{self, Entry};
 use super::manifest::Manifest;
-use super::{FAMILIES, OpenFamily};
+use super::{DEFAULT_MODEL, FAMILIES, OpenFamily};
 use crate::error::{Error, Result};
 
 /// The file that makes a folder a model.
 pub(super) const MANIFEST: &str = "manifest.toml";
+/// The file that makes a folder one of diffusers'.
+const INDEX: &str = "model_index.json";
+/// What checkpoint files end in.
+const CHECKPOINTS: [&str; 2] = ["safetensors", "gguf"];
 /// A manifest has some hundred bytes; what is much larger is another file of that name.
 const LONGEST_MANIFEST: u64 = 64 << 10;
 /// A name is suggested if it is at least this similar to what was typed (0 is not at all, 1 is the same).
@@ -25,6 +30,10 @@ pub enum Location {
         /// What it says of itself; all files that it lists are there.
         manifest: Manifest,
     },
+    /// In a folder in diffusers' layout, or a single file: a checkpoint that says itself what it is.
+    Checkpoint(PathBuf),
+    /// In the cache of what was fetched: the files of a model that stir knows by name.
+    Named(Box<Entry>),
 }
 
 /// A model that was found; none of its weights is read yet.
@@ -38,8 +47,15 @@ pub(super) struct Located {
 /// # Errors
 /// An unknown name, a path that leads nowhere, and a folder or file that is no model.
 pub(super) fn locate(model: &str) -> Result<Located> {
-    if let Some(open) = family(model) {
+    if model == DEFAULT_MODEL {
+        let open = family(model).expect("the default model has a family");
         return Ok(Located { location: Location::Embedded, open });
+    }
+    if let Some(entry) = catalog::find(model) {
+        // What is missing is said now, before anything is opened.
+        catalog::local(&entry)?;
+        let open = family(&entry.family).expect("the catalogue lists models of the families");
+        return Ok(Located { location: Location::Named(Box::new(entry)), open });
     }
     let path = Path::new(model);
     if model.contains(std::path::is_separator) || path.exists() { locate_path(path) } else { Err(unknown_name(model)) }
@@ -49,49 +65,56 @@ fn family(name: &str) -> Option<OpenFamily> {
     FAMILIES.iter().find(|(family, _)| *family == name).map(|(_, open)| *open)
 }
 
-fn known_names() -> String {
-    FAMILIES.map(|(family, _)| family).join(", ")
-}
-
 fn unknown_name(name: &str) -> Error {
-    let similar = |family: &str| strsim::normalized_damerau_levenshtein(&name.to_lowercase(), family);
-    let nearest = FAMILIES.iter().map(|(family, _)| *family).max_by(|a, b| similar(a).total_cmp(&similar(b)));
+    let names: Vec<String> = catalog::entries().into_iter().map(|entry| entry.name).collect();
+    let similar = |known: &str| strsim::normalized_damerau_levenshtein(&name.to_lowercase(), known);
+    let nearest = names.iter().max_by(|a, b| similar(a).total_cmp(&similar(b)));
     let path = if name.is_empty() { "./FOLDER".to_owned() } else { format!("./{name}") };
     let folder = format!("a folder is named by a path, with a separator: {path}");
     let hint = match nearest.filter(|nearest| similar(nearest) >= LEAST_SIMILARITY) {
         Some(nearest) => format!("did you mean {nearest}? {folder}"),
         None => format!("leave it out for the model that ships with stir; {folder}"),
     };
-    Error::input(
-        "--model",
-        format!("one of: {}, or the path of a model's folder", known_names()),
-        format!("\"{name}\""),
-        hint,
-    )
+    let wanted = format!("one of: {}, or the path of a model", names.join(", "));
+    Error::input("--model", wanted, format!("\"{name}\""), hint)
 }
 
-/// The model in the folder at `path`. This is where other kinds of models are to be told apart.
+/// The model at `path`. This is where kinds of models are told apart.
 pub(super) fn locate_path(path: &Path) -> Result<Located> {
-    let refused = |found: String, hint: String| {
-        let wanted = format!("a model's folder, which holds {MANIFEST}");
+    let refused = |found: String, hint: &str| {
+        let wanted = format!("a model: a folder with {INDEX} (diffusers) or {MANIFEST} (sway), or a checkpoint file");
         Error::input(format!("--model {}", path.display()), wanted, found, hint)
     };
     let kind = path.metadata().map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => refused("no such folder".to_owned(), "check the path".to_owned()),
-        _ => refused(error.to_string(), "check the path and its permissions".to_owned()),
+        std::io::ErrorKind::NotFound => refused("no such file or folder".to_owned(), "check the path"),
+        _ => refused(error.to_string(), "check the path and its permissions"),
     })?;
+    let checkpoint = || {
+        let open = family("ltx").expect("a family of checkpoints");
+        Ok(Located { location: Location::Checkpoint(path.to_owned()), open })
+    };
     if !kind.is_dir() {
-        return Err(refused("a file".to_owned(), "name the folder that holds the model's files".to_owned()));
+        let known = path.extension().is_some_and(|extension| CHECKPOINTS.iter().any(|known| extension == *known));
+        let hint = "checkpoint files end in .safetensors or .gguf";
+        return if known { checkpoint() } else { Err(refused("a file of another kind".to_owned(), hint)) };
     }
+    if path.join(MANIFEST).exists() {
+        return locate_manifest(path);
+    }
+    if path.join(INDEX).exists() {
+        return checkpoint();
+    }
+    let hint = "name the folder that holds it, or a checkpoint file; `stir models inspect` says what a file is";
+    Err(refused("a folder with neither".to_owned(), hint))
+}
+
+/// The model of a folder with a manifest.
+fn locate_manifest(path: &Path) -> Result<Located> {
     let manifest_path = path.join(MANIFEST);
-    if !manifest_path.exists() {
-        let hint = format!("check that it is the right folder; scripts/sway/train leaves one with {MANIFEST}");
-        return Err(refused(format!("a folder without {MANIFEST}"), hint));
-    }
     let thing = manifest_path.display().to_string();
     let manifest = Manifest::parse(&read_manifest(&manifest_path, &thing)?, &thing)?;
-    let Some(open) = family(&manifest.family) else {
-        let wanted = format!("a `family` that this version runs: {}", known_names());
+    let Some(open) = family(&manifest.family).filter(|_| manifest.family == DEFAULT_MODEL) else {
+        let wanted = format!("`family` {DEFAULT_MODEL}, the only one with manifests in folders");
         return Err(Error::input(thing, wanted, format!("{:?}", manifest.family), "use a version that runs it"));
     };
     for file in manifest.sha256.keys() {

@@ -2,23 +2,27 @@
 //!
 //! A family is one folder here and its data twin in `models/`. Families never import each other; what two of them share lives in [`crate::nn`].
 
+pub mod catalog;
 pub mod inspect;
 mod location;
 pub mod ltx;
 pub mod manifest;
+pub mod recipe;
 pub mod sway;
 
 pub use location::Location;
+pub use recipe::{DecodeSettings, Pass, Recipe, SamplingOptions};
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 
-use candle_core::{Device, Tensor};
+use candle_core::{DType, Device, Tensor};
 use serde::Deserialize;
 
 use crate::camera::CameraCommand;
 use crate::error::Result;
-use crate::latents::{Constraint, Latents};
+use crate::latents::{Constraint, Latents, Shapes};
 use crate::picture::{Picture, PixelBox};
 use crate::units::{Clip, Grid};
 
@@ -31,6 +35,65 @@ pub struct MotionPrompt {
     pub camera: Vec<CameraCommand>,
     /// Motion intensity, 0 to 2; 1 is medium.
     pub intensity: f64,
+    /// What is not to be seen; `None` leaves it to the model.
+    pub negative: Option<String>,
+}
+
+/// The model to run, and where and how.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModelRequest {
+    /// A name from [`FAMILIES`] or the catalogue, or a path.
+    pub model: String,
+    /// The autoencoder to use instead of the model's own: a folder or a file.
+    pub vae: Option<PathBuf>,
+    /// The text encoder: a folder or a file.
+    pub text_encoder: Option<PathBuf>,
+    /// The tokenizer: a folder or a file.
+    pub tokenizer: Option<PathBuf>,
+    /// The network that doubles the size of latents between two passes: a folder or a file.
+    pub upsampler: Option<PathBuf>,
+    /// What a model given by its path was trained for, where that cannot be seen.
+    pub variant: Option<Variant>,
+    /// The type that networks compute in; `None` is the device's own.
+    pub dtype: Option<DType>,
+    /// Whether frames are decoded in tiles.
+    pub tiling: VaeTiling,
+}
+
+impl ModelRequest {
+    /// The model `model` with everything else left to it.
+    pub fn named(model: impl Into<String>) -> Self {
+        Self {
+            model: model.into(),
+            vae: None,
+            text_encoder: None,
+            tokenizer: None,
+            upsampler: None,
+            variant: None,
+            dtype: None,
+            tiling: VaeTiling::Auto,
+        }
+    }
+}
+
+/// What a checkpoint was trained for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Variant {
+    /// Many steps with guidance.
+    Dev,
+    /// Few steps without guidance.
+    Distilled,
+}
+
+/// Whether frames are decoded in tiles, which takes less memory but is not exact.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum VaeTiling {
+    /// Where a decode would not fit into memory otherwise.
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
 }
 
 /// Named tensors that condition the denoiser or the decoder; a family documents its own names.
@@ -72,11 +135,45 @@ pub struct Conditioning {
 
 /// Which prediction is wanted: guidance combines several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Branch {
+pub enum Branch<'a> {
     /// With the prompt.
     Prompt,
-    /// Without it.
+    /// Without it, or with the negative prompt.
     Unconditional,
+    /// With the prompt, by a network of which these blocks are perturbed.
+    Perturbed(&'a [usize]),
+}
+
+/// What one prediction is made from, besides the noisy latents.
+#[derive(Debug, Clone, Copy)]
+pub struct Prediction<'a> {
+    /// The noise level: 1 is pure noise, 0 is clean.
+    pub sigma: f64,
+    /// Which prediction.
+    pub branch: Branch<'a>,
+    /// What the clip is conditioned on.
+    pub conditioning: &'a Conditioning,
+    /// What the sampler holds, and how firmly.
+    pub constraints: &'a [Constraint],
+    /// The clip that the latents are of.
+    pub clip: &'a Clip,
+}
+
+/// What a decode is made from.
+#[derive(Debug, Clone, Copy)]
+pub struct DecodeInputs<'a> {
+    /// The final latents.
+    pub latents: &'a Latents,
+    /// What they were conditioned on.
+    pub conditioning: &'a Conditioning,
+    /// The picture, of the clip's size.
+    pub picture: &'a Picture,
+    /// The clip to decode to.
+    pub clip: &'a Clip,
+    /// How.
+    pub settings: DecodeSettings,
+    /// Seed of the noise that a decode may need.
+    pub seed: u64,
 }
 
 /// Numbers of denoising steps that can be asked for: more never makes a better clip, only a later one.
@@ -105,48 +202,47 @@ pub trait ImageEncoder {
 
 /// Turns words into what the denoiser needs.
 pub trait TextEncoder {
+    /// `unconditional`: whether predictions without the prompt will be asked for.
+    ///
     /// # Errors
-    /// A failed tensor operation.
-    fn encode(&self, prompt: &MotionPrompt) -> Result<TextCondition>;
+    /// Words that cannot be taken, or a failed tensor operation.
+    fn encode(&self, prompt: &MotionPrompt, unconditional: bool) -> Result<TextCondition>;
 }
 
 /// Predicts the velocity `noise - clean` of the whole clip at once.
 pub trait Denoiser {
-    /// `x`: all parts at noise level `sigma` (1 is pure noise, 0 is clean).
+    /// `x`: all parts at the prediction's noise level.
     ///
     /// # Errors
     /// A failed tensor operation.
-    fn velocity(&self, x: &Latents, sigma: f64, conditioning: &Conditioning, branch: Branch) -> Result<Latents>;
+    fn velocity(&self, x: &Latents, prediction: &Prediction) -> Result<Latents>;
+}
+
+/// Makes the latents of one pass into those that the next one refines.
+pub trait Upsampler {
+    /// Clean latents to clean latents of twice the height and width.
+    ///
+    /// # Errors
+    /// A failed tensor operation.
+    fn upsample(&self, latents: &Latents) -> Result<Latents>;
 }
 
 /// Turns latents into frames.
 pub trait Decoder {
-    /// Starts a stream of frames of exactly the size and number in `clip`.
+    /// Starts a stream of frames of exactly the size and number in `inputs.clip`.
     ///
     /// # Errors
     /// A failed tensor operation.
-    fn start(
-        &self,
-        latents: &Latents,
-        conditioning: &Conditioning,
-        picture: &Picture,
-        clip: &Clip,
-    ) -> Result<Box<dyn DecodeState>>;
+    fn start(&self, inputs: &DecodeInputs) -> Result<Box<dyn DecodeState>>;
 
-    /// The same for a quick look: `picture` and `clip` are small versions of those that the latents were made for, the clip with
+    /// The same for a quick look: `inputs.picture` and `inputs.clip` are small versions of those that the latents were made for, the clip with
     /// fewer frames a second too. As it stands this is right where latents have no size of their own; a model whose latents have one answers for
     /// itself.
     ///
     /// # Errors
     /// A failed tensor operation.
-    fn start_preview(
-        &self,
-        latents: &Latents,
-        conditioning: &Conditioning,
-        picture: &Picture,
-        clip: &Clip,
-    ) -> Result<Box<dyn DecodeState>> {
-        self.start(latents, conditioning, picture, clip)
+    fn start_preview(&self, inputs: &DecodeInputs) -> Result<Box<dyn DecodeState>> {
+        self.start(inputs)
     }
 }
 
@@ -157,14 +253,24 @@ pub trait DecodeState {
     /// # Errors
     /// A failed tensor operation.
     fn next(&mut self) -> Result<Option<Picture>>;
+
+    /// A line for the user about how it is done, where that is not as usual.
+    fn note(&self) -> Option<&str> {
+        None
+    }
 }
 
 /// A model family with its weights at hand: a maker of components, each built when it is used and dropped after.
 pub trait Family {
     /// The name in reports and in `--model`.
     fn name(&self) -> &'static str;
-    /// The family's recommended settings.
-    fn defaults(&self) -> Defaults;
+    /// How a clip is made: what was asked for, and for the rest what the model's makers recommend. `clip` lies on the model's grid.
+    ///
+    /// # Errors
+    /// Options that the model has no use for, or that contradict each other.
+    fn recipe(&self, options: &SamplingOptions, clip: &Clip) -> Result<Recipe>;
+    /// Whether the model reads nothing but text, so that camera commands and intensity have to be put into words.
+    fn reads_only_text(&self) -> bool;
     /// Checks, in milliseconds and before anything is encoded, that it can do what the prompt asks for.
     ///
     /// # Errors
@@ -173,7 +279,7 @@ pub trait Family {
     /// The sizes and lengths that it can make; every [`Clip`] that it gets lies on this grid.
     fn grid(&self) -> Grid;
     /// The shape of every part of the latents for this clip.
-    fn latent_shapes(&self, clip: &Clip) -> BTreeMap<&'static str, Vec<usize>>;
+    fn latent_shapes(&self, clip: &Clip) -> Shapes;
     /// # Errors
     /// Missing, unknown or misshapen weights.
     fn image_encoder(&self) -> Result<Box<dyn ImageEncoder>>;
@@ -186,6 +292,11 @@ pub trait Family {
     /// # Errors
     /// Missing, unknown or misshapen weights.
     fn decoder(&self) -> Result<Box<dyn Decoder>>;
+    /// What stands between the passes of a recipe of two.
+    ///
+    /// # Errors
+    /// Missing, unknown or misshapen weights, and a family that has no such recipe.
+    fn upsampler(&self) -> Result<Box<dyn Upsampler>>;
     /// Lines for the user about how picture and words fit together, such as a blink that needs eyes and finds none.
     ///
     /// # Errors
@@ -199,24 +310,27 @@ pub trait Family {
 }
 
 /// Opens a model of a family on a device.
-pub type OpenFamily = fn(&Location, &Device) -> Result<Box<dyn Family>>;
+pub type OpenFamily = fn(&Location, &ModelRequest, &Device) -> Result<Box<dyn Family>>;
 
-/// Every family, by the name of its model that ships with stir; the default comes first.
-pub const FAMILIES: [(&str, OpenFamily); 1] = [("sway", sway::open)];
+/// Every family by its name.
+pub const FAMILIES: [(&str, OpenFamily); 2] = [("sway", sway::open), ("ltx", ltx::open)];
+
+/// The model that ships with stir.
+pub const DEFAULT_MODEL: &str = "sway";
 
 /// Says within milliseconds, before anything is read, whether `model`, a name or a path, leads to a model.
 ///
 /// # Errors
 /// An unknown name, a path that leads to no model, a manifest that cannot be used, and files that are not there.
-pub fn check(model: &str) -> Result<()> {
-    location::locate(model).map(drop)
+pub fn check(model: &ModelRequest) -> Result<()> {
+    location::locate(&model.model).map(drop)
 }
 
-/// Opens a model by its name or path, with all of its weights checked against its manifest.
+/// Opens a model by its name or path. Small weights are checked against their manifest, large ones are not read yet.
 ///
 /// # Errors
 /// As [`check`], and weights that are damaged, or belong to another model or version.
-pub fn open(model: &str, device: &Device) -> Result<Box<dyn Family>> {
-    let located = location::locate(model)?;
-    (located.open)(&located.location, device)
+pub fn open(model: &ModelRequest, device: &Device) -> Result<Box<dyn Family>> {
+    let located = location::locate(&model.model)?;
+    (located.open)(&located.location, model, device)
 }

@@ -2,7 +2,7 @@
 //!
 //! The part `latents` is the tensor `noise` or `latents`; any further part is `noise.<part>` or `latents.<part>`. Always float32.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -11,7 +11,7 @@ use candle_core::{DType, Device, Tensor};
 use safetensors::{Dtype, SafeTensors};
 
 use crate::error::{Error, Result};
-use crate::latents::Latents;
+use crate::latents::{Latents, Shapes};
 
 /// What a file of noise may hold besides the values: the names of its tensors, and what another program says of them.
 const LONGEST_HEADER: u64 = 1 << 20;
@@ -24,7 +24,7 @@ fn tensor_name(prefix: &str, part: &str) -> String {
 ///
 /// # Errors
 /// A file that cannot be read or is far larger than such noise, and what [`noise_from_bytes`] refuses.
-pub fn read_noise(path: &Path, shapes: &BTreeMap<&'static str, Vec<usize>>) -> Result<Latents> {
+pub fn read_noise(path: &Path, shapes: &Shapes) -> Result<Latents> {
     let thing = format!("--noise {}", path.display());
     let refused = |found: String, hint: &str| Error::input(&thing, "a readable safetensors file", found, hint);
     let unreadable = |error: std::io::Error| refused(error.to_string(), "check the path, or leave --noise out");
@@ -58,7 +58,7 @@ pub fn read_noise(path: &Path, shapes: &BTreeMap<&'static str, Vec<usize>>) -> R
 ///
 /// # Errors
 /// No such file, a missing or further tensor, another shape, another type than float32, a value that is not finite.
-pub fn noise_from_bytes(bytes: &[u8], shapes: &BTreeMap<&'static str, Vec<usize>>, thing: &str) -> Result<Latents> {
+pub fn noise_from_bytes(bytes: &[u8], shapes: &Shapes, thing: &str) -> Result<Latents> {
     let names = shapes.keys().map(|part| format!("`{}`", tensor_name("noise", part))).collect::<Vec<_>>().join(", ");
     let file = SafeTensors::deserialize(bytes).map_err(|error| {
         let hint = "copy or write the file again, with tensors such as `noise`";

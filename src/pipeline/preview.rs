@@ -4,7 +4,7 @@ use super::observer::Observer;
 use crate::error::Result;
 use crate::latents::Latents;
 use crate::media::{self, Target};
-use crate::models::{Conditioning, Decoder};
+use crate::models::{Conditioning, DecodeInputs, DecodeSettings, Decoder};
 use crate::picture::Picture;
 use crate::units::{Clip, Fps, PixelFrames};
 
@@ -19,15 +19,17 @@ pub struct Preview<'a> {
     decoder: &'a dyn Decoder,
     picture: Picture,
     clip: Clip,
+    settings: DecodeSettings,
 }
 
 impl<'a> Preview<'a> {
     /// `picture` and `clip`: as the model gets them.
-    pub fn new(target: Target, decoder: &'a dyn Decoder, picture: &Picture, clip: &Clip) -> Self {
+    pub fn new(target: Target, decoder: &'a dyn Decoder, picture: &Picture, pass: (&Clip, DecodeSettings)) -> Self {
+        let (clip, settings) = pass;
         let small = small(clip);
         let picture = media::framing::cover(picture, small.width, small.height);
         // Each preview takes the place of the one before; that of an earlier run has been checked for.
-        Self { target: Target { replace: true, ..target }, decoder, picture, clip: small }
+        Self { target: Target { replace: true, ..target }, decoder, picture, clip: small, settings }
     }
 
     /// Writes what the latents show, and says so.
@@ -35,10 +37,12 @@ impl<'a> Preview<'a> {
     /// # Errors
     /// A failed tensor operation, encoder or file operation.
     pub fn write(&self, latents: &Latents, conditioning: &Conditioning, observer: &mut dyn Observer) -> Result<()> {
-        let mut frames = self.decoder.start_preview(latents, conditioning, &self.picture, &self.clip)?;
+        let (picture, clip) = (&self.picture, &self.clip);
+        let inputs = DecodeInputs { latents, conditioning, picture, clip, settings: self.settings, seed: 0 };
+        let mut frames = self.decoder.start_preview(&inputs)?;
         let mut writer = media::create(&self.target, &self.clip)?;
         while let Some(frame) = frames.next()? {
-            writer.write(&frame)?;
+            writer.write(&media::framing::stretched(frame, (clip.width, clip.height)))?;
         }
         observer.preview(&writer.finish()?.path);
         Ok(())

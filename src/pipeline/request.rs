@@ -7,11 +7,12 @@ use super::preview;
 use crate::camera::{self, CameraCommand};
 use crate::device::DeviceChoice;
 use crate::error::{Error, Result};
+use crate::media::degrade::Degradation;
 use crate::media::framing::{Fit, Framing, FramingRequest};
 use crate::media::image::{ImageSource, ReadOptions};
 use crate::media::watermark::{PreparedWatermark, Watermark};
 use crate::media::{self, OutputFormat, Target};
-use crate::models::{MotionPrompt, PictureHints};
+use crate::models::{ModelRequest, MotionPrompt, PictureHints, SamplingOptions};
 use crate::picture::{Picture, PixelBox};
 use crate::units::{Clip, Fps, Grid, PixelFrames, Seconds};
 
@@ -62,8 +63,8 @@ pub struct Request {
     pub remarks: Vec<(Level, String)>,
     /// Boxes around the open eyes in pixels of the picture as it is in the file; empty means that they are looked for.
     pub eyes: Vec<PixelBox>,
-    /// A name from [`crate::models::FAMILIES`], or a folder.
-    pub model: String,
+    /// The model.
+    pub model: ModelRequest,
     /// Size of the clip.
     pub size: Size,
     /// How the picture fills a size of another aspect.
@@ -76,12 +77,14 @@ pub struct Request {
     pub seed: u64,
     /// Number of clips.
     pub count: usize,
-    /// Denoising steps; `None` is the model's own number.
-    pub steps: Option<usize>,
-    /// Classifier-free guidance scale; `None` is the model's own.
-    pub guidance_scale: Option<f64>,
+    /// How the clips are sampled.
+    pub sampling: SamplingOptions,
+    /// What is done to the picture before the model sees it; `None` is the model's own.
+    pub degradation: Option<Degradation>,
     /// Where the networks run.
     pub device: DeviceChoice,
+    /// Whether a warning before the run stops it.
+    pub strict: bool,
     /// A file to read the initial noise from.
     pub noise: Option<PathBuf>,
     /// A file to write the final latents to.
@@ -373,7 +376,7 @@ pub fn read_prompt(prompt: &str, camera_option: Option<&str>, intensity: f64) ->
         }
     }
     camera::check_count(&commands)?;
-    Ok(MotionPrompt { words: split.words, camera: commands, intensity })
+    Ok(MotionPrompt { words: split.words, camera: commands, intensity, negative: None })
 }
 
 #[cfg(test)]

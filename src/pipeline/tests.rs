@@ -1,6 +1,5 @@
 //! The run with a model whose grid is coarser than the clip: what is made must be cut to what was asked.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
@@ -8,15 +7,16 @@ use candle_core::{DType, Device, Tensor};
 use super::request::{Length, Request, Size};
 use super::{Level, Observer, Outcome, Stage};
 use crate::device::DeviceChoice;
+use crate::diffusion::schedule;
 use crate::error::Result;
-use crate::latents::{Constraint, Latents};
+use crate::latents::{Constraint, Latents, Shapes};
 use crate::media::framing::Fit;
 use crate::media::image::{ImageSource, ReadOptions};
 use crate::media::watermark::Watermark;
 use crate::media::{OutputFormat, Target};
 use crate::models::{
-    Branch, Conditioning, DecodeState, Decoder, Defaults, Denoiser, Family, ImageCondition, ImageEncoder, MotionPrompt,
-    PictureHints, TextCondition, TextEncoder,
+    Conditioning, DecodeInputs, DecodeState, Decoder, Denoiser, Family, ImageCondition, ImageEncoder, ModelRequest,
+    MotionPrompt, PictureHints, Prediction, Recipe, SamplingOptions, TextCondition, TextEncoder, Upsampler,
 };
 use crate::picture::{Color, Picture};
 use crate::units::{Clip, Fps, Grid, PixelFrames};
@@ -31,8 +31,12 @@ impl Family for Coarse {
         "coarse"
     }
 
-    fn defaults(&self) -> Defaults {
-        Defaults { steps: 2, guidance_scale: 1.0 }
+    fn recipe(&self, _options: &SamplingOptions, clip: &Clip) -> Result<Recipe> {
+        Ok(Recipe::plain(clip, schedule::linear(2), 1.0))
+    }
+
+    fn reads_only_text(&self) -> bool {
+        false
     }
 
     fn check_prompt(&self, _prompt: &MotionPrompt) -> Result<()> {
@@ -43,7 +47,7 @@ impl Family for Coarse {
         GRID
     }
 
-    fn latent_shapes(&self, clip: &Clip) -> BTreeMap<&'static str, Vec<usize>> {
+    fn latent_shapes(&self, clip: &Clip) -> Shapes {
         assert_on_grid(clip);
         [("latents", vec![1, 1, (clip.frames.0 - 1) / GRID.frames + 1])].into()
     }
@@ -64,6 +68,10 @@ impl Family for Coarse {
         Ok(Box::new(Self))
     }
 
+    fn upsampler(&self) -> Result<Box<dyn Upsampler>> {
+        unreachable!("its recipe has one pass")
+    }
+
     fn notes(&self, _conditioning: &Conditioning) -> Result<Vec<String>> {
         Ok(Vec::new())
     }
@@ -80,39 +88,28 @@ impl ImageEncoder for Coarse {
 }
 
 impl TextEncoder for Coarse {
-    fn encode(&self, _prompt: &MotionPrompt) -> Result<TextCondition> {
+    fn encode(&self, _prompt: &MotionPrompt, _unconditional: bool) -> Result<TextCondition> {
         Ok(TextCondition::default())
     }
 }
 
 impl Denoiser for Coarse {
-    fn velocity(&self, x: &Latents, _sigma: f64, _: &Conditioning, _branch: Branch) -> Result<Latents> {
+    fn velocity(&self, x: &Latents, _prediction: &Prediction) -> Result<Latents> {
         let still = Tensor::zeros(x.parts["latents"].shape(), DType::F32, &Device::Cpu)?;
         Ok(Latents { parts: [("latents", still)].into() })
     }
 }
 
 impl Decoder for Coarse {
-    fn start(
-        &self,
-        _latents: &Latents,
-        _conditioning: &Conditioning,
-        picture: &Picture,
-        clip: &Clip,
-    ) -> Result<Box<dyn DecodeState>> {
+    fn start(&self, inputs: &DecodeInputs) -> Result<Box<dyn DecodeState>> {
+        let DecodeInputs { picture, clip, .. } = *inputs;
         assert_on_grid(clip);
         assert_eq!((picture.width(), picture.height()), (clip.width, clip.height));
-        Ok(Box::new(Frames { picture: picture.clone(), next: 0, count: clip.frames.0 }))
+        self.start_preview(inputs)
     }
 
-    fn start_preview(
-        &self,
-        _latents: &Latents,
-        _conditioning: &Conditioning,
-        picture: &Picture,
-        clip: &Clip,
-    ) -> Result<Box<dyn DecodeState>> {
-        Ok(Box::new(Frames { picture: picture.clone(), next: 0, count: clip.frames.0 }))
+    fn start_preview(&self, inputs: &DecodeInputs) -> Result<Box<dyn DecodeState>> {
+        Ok(Box::new(Frames { picture: inputs.picture.clone(), next: 0, count: inputs.clip.frames.0 }))
     }
 }
 
@@ -160,6 +157,10 @@ impl Observer for Heard {
         self.lines.push((level, line.to_owned()));
     }
 
+    fn first_warning(&self) -> Option<String> {
+        self.lines.iter().find(|(level, _)| *level == Level::Warning).map(|(_, line)| line.clone())
+    }
+
     fn preview(&mut self, path: &Path) {
         assert!(path.is_file());
         self.previews += 1;
@@ -197,18 +198,19 @@ fn request(output: std::path::PathBuf) -> Request {
         image: ImageSource::Stdin,
         read: ReadOptions { background: Color::WHITE, any_image: true },
         output: target(output),
-        prompt: MotionPrompt { words: "hair flowing".to_owned(), camera: Vec::new(), intensity: 1.0 },
+        prompt: MotionPrompt { words: "hair flowing".to_owned(), camera: Vec::new(), intensity: 1.0, negative: None },
         remarks: Vec::new(),
         eyes: Vec::new(),
-        model: "coarse".to_owned(),
+        model: ModelRequest::named("coarse"),
         size: Size::Exact { width: 80, height: 60 },
         fit: Fit::Cover,
         length: Length::Frames(PixelFrames(10)),
         fps: Fps(25.0),
         seed: 7,
         count: 1,
-        steps: None,
-        guidance_scale: None,
+        sampling: SamplingOptions::default(),
+        degradation: None,
+        strict: false,
         device: DeviceChoice::Cpu,
         noise: None,
         save_latents: None,

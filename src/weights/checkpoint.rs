@@ -1,11 +1,11 @@
 //! Weight files whose content is known to be what their manifest says.
 
-use std::fmt::Write as _;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
+use crate::weights::digest::hexadecimal;
 use crate::weights::store::MappedFile;
 
 /// A weight file with the right content: nothing is made of it before its checksum is verified.
@@ -65,13 +65,6 @@ impl Checkpoint {
              python -m scripts.sway.manifest --models FOLDER",
         ))
     }
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        write!(text, "{byte:02x}").expect("a string takes everything");
-        text
-    })
 }
 
 #[cfg(test)]

@@ -1,7 +1,11 @@
 //! Weight files: opened, checked and named.
 
 pub mod checkpoint;
+pub mod digest;
 pub mod files;
+#[cfg(feature = "hub")]
+pub mod hub;
 pub mod keymap;
+pub mod remote;
 pub mod store;
 mod stored;

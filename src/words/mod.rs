@@ -1,8 +1,9 @@
-//! The words of a prompt, before any model reads them: how they could be better.
+//! The words of a prompt, before any model reads them: how they could be better, and what a model gets that reads nothing else.
 //!
 //! ```text
 //! prompt -> clauses of known words and phrases, each with its class -> advice: one rule for each thing that can be better
 //!                                                                  \-> rewrite: all rules, then the recommended order
+//! prompt, camera commands, motion intensity -> in_words: one text for models that read text
 //! ```
 //! What is good for a prompt is what the guides of image-to-video services agree on, whatever model runs: motion and nothing else, few motions,
 //! 10 to 30 words. Prompts in other languages than English are left alone.
@@ -12,10 +13,13 @@ mod clause;
 mod contradiction;
 mod lexicon;
 mod rewrite;
+mod spoken;
 #[cfg(test)]
 mod tests;
 
 use std::fmt;
+
+pub use spoken::in_words;
 
 /// What a piece of advice is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]

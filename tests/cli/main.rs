@@ -2,11 +2,20 @@
 
 mod config;
 mod events;
+#[path = "../support/fixture.rs"]
+mod fixture;
+#[cfg(feature = "hub")]
+#[path = "../support/hub_server.rs"]
+mod hub_server;
+mod ltx;
+mod models;
 mod refusals;
 mod runs;
 mod schema;
 #[cfg(unix)]
 mod signals;
+#[path = "../support/single_file.rs"]
+mod single_file;
 #[path = "../support/mod.rs"]
 mod support;
 mod talk;

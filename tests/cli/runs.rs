@@ -67,7 +67,7 @@ fn given_noise_equals_drawn_noise() {
 
     let scratch = Scratch::new("noise");
     let (drawn, _) = saved_run(&scratch, "drawn", &["--seed", "42"]);
-    let family = stir::models::open("sway", &Device::Cpu).unwrap();
+    let family = stir::models::open(&stir::models::ModelRequest::named("sway"), &Device::Cpu).unwrap();
     let clip = stir::units::Clip {
         width: 160,
         height: 96,

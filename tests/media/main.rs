@@ -11,6 +11,7 @@ use stir::units::{Clip, Fps, PixelFrames};
 
 #[cfg(unix)]
 mod abandoning;
+mod degrading;
 mod fitting;
 #[cfg(unix)]
 mod full_disk;

@@ -2,18 +2,26 @@
 
 #[path = "../support/fixture.rs"]
 mod fixture;
+#[cfg(feature = "hub")]
+#[path = "../support/hub_server.rs"]
+mod hub_server;
 #[path = "../support/scratch.rs"]
 mod scratch;
 
+#[cfg(feature = "hub")]
+mod hub;
 mod ltx_checkpoint;
 mod ltx_checkpoint_refusals;
 mod ltx_inspect;
 mod ltx_layouts;
 mod ltx_manifest;
+mod ltx_recipe;
 mod ltx_released;
+mod ltx_runs;
 mod ltx_schedule;
 mod ltx_text;
 mod ltx_transformer;
+mod ltx_upsampler;
 mod ltx_vae;
 mod ltx_vae_keys;
 mod model_paths;

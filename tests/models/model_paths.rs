@@ -7,10 +7,13 @@ use candle_core::{DType, Device, Tensor};
 use sha2::{Digest, Sha256};
 use stir::error::Error;
 use stir::models;
+use stir::units::{Clip, Fps, PixelFrames};
 
 use crate::fixture::repository;
 
 const FILES: [&str; 3] = ["encoder.safetensors", "denoiser.safetensors", "manifest.toml"];
+
+const CLIP: Clip = Clip { width: 64, height: 64, frames: PixelFrames(5), fps: Fps(25.0) };
 
 /// A folder with a copy of the model that ships with stir, removed at the end of the test.
 struct Model(PathBuf);
@@ -58,16 +61,19 @@ impl Model {
     /// What [`models::check`] says; opening has to refuse it in the same words.
     #[track_caller]
     fn refused_at_once(&self) -> String {
-        let message = refusal(models::check(self.name()).unwrap_err());
-        assert_eq!(refusal(models::open(self.name(), &Device::Cpu).err().unwrap()), message);
+        let message = refusal(models::check(&models::ModelRequest::named(self.name())).unwrap_err());
+        assert_eq!(
+            refusal(models::open(&models::ModelRequest::named(self.name()), &Device::Cpu).err().unwrap()),
+            message
+        );
         message
     }
 
     /// What opening says of a model that looks right at first.
     #[track_caller]
     fn refused_when_opened(&self) -> String {
-        models::check(self.name()).unwrap();
-        refusal(models::open(self.name(), &Device::Cpu).err().unwrap())
+        models::check(&models::ModelRequest::named(self.name())).unwrap();
+        refusal(models::open(&models::ModelRequest::named(self.name()), &Device::Cpu).err().unwrap())
     }
 }
 
@@ -100,10 +106,10 @@ fn contains(message: &str, parts: &[&str]) {
 fn a_folder_runs_with_its_own_defaults() {
     let model = Model::copy("whole");
     model.edit_manifest("steps = 16", "steps = 5");
-    models::check(model.name()).unwrap();
-    let family = models::open(model.name(), &Device::Cpu).unwrap();
+    models::check(&models::ModelRequest::named(model.name())).unwrap();
+    let family = models::open(&models::ModelRequest::named(model.name()), &Device::Cpu).unwrap();
     assert_eq!(family.name(), "sway");
-    assert_eq!(family.defaults().steps, 5);
+    assert_eq!(family.recipe(&models::SamplingOptions::default(), &CLIP).unwrap().passes[0].steps(), 5);
     family.denoiser().unwrap();
     family.image_encoder().unwrap();
 }
@@ -113,20 +119,22 @@ fn the_folder_s_weights_are_used_and_not_those_of_the_program() {
     let model = Model::copy("zeros");
     model.change_denoiser(|tensors| tensors.values_mut().for_each(|tensor| *tensor = tensor.zeros_like().unwrap()));
     let output = |name: &str| {
-        let family = models::open(name, &Device::Cpu).unwrap();
-        let clip = stir::units::Clip {
-            width: 64,
-            height: 64,
-            frames: stir::units::PixelFrames(5),
-            fps: stir::units::Fps(25.0),
-        };
-        let noise = stir::diffusion::noise::initial(1, &family.latent_shapes(&clip)).unwrap();
+        let family = models::open(&models::ModelRequest::named(name), &Device::Cpu).unwrap();
+        let noise = stir::diffusion::noise::initial(1, &family.latent_shapes(&CLIP)).unwrap();
         let mut conditioning = models::Conditioning::default();
         let features = Tensor::zeros((1, 6, 6, 16), DType::F32, &Device::Cpu).unwrap();
         conditioning.image.tensors.insert(models::sway::FEATURES, features);
-        let prompt = models::MotionPrompt { words: "hair flows".into(), camera: Vec::new(), intensity: 1.0 };
-        conditioning.text = family.text_encoder().unwrap().encode(&prompt).unwrap();
-        let velocity = family.denoiser().unwrap().velocity(&noise, 1.0, &conditioning, models::Branch::Prompt).unwrap();
+        let prompt =
+            models::MotionPrompt { words: "hair flows".into(), camera: Vec::new(), intensity: 1.0, negative: None };
+        conditioning.text = family.text_encoder().unwrap().encode(&prompt, false).unwrap();
+        let prediction = models::Prediction {
+            sigma: 1.0,
+            branch: models::Branch::Prompt,
+            conditioning: &conditioning,
+            constraints: &[],
+            clip: &CLIP,
+        };
+        let velocity = family.denoiser().unwrap().velocity(&noise, &prediction).unwrap();
         // At noise level 1 the velocity is the noise less the clean latents.
         (&noise.parts["control"] - &velocity.parts["control"]).unwrap().abs().unwrap().max_all().unwrap()
     };
@@ -138,11 +146,14 @@ fn the_folder_s_weights_are_used_and_not_those_of_the_program() {
 #[test]
 fn names_that_are_none_are_refused_with_the_nearest() {
     contains(
-        &refusal(models::check("Swayy").unwrap_err()),
+        &refusal(models::check(&models::ModelRequest::named("Swayy")).unwrap_err()),
         &["--model: wanted one of: sway", "found \"Swayy\"", "did you mean sway?", "./Swayy"],
     );
-    contains(&refusal(models::check("ltx").unwrap_err()), &["found \"ltx\"", "leave it out", "./ltx"]);
-    contains(&refusal(models::check("").unwrap_err()), &["found \"\"", "./FOLDER"]);
+    contains(
+        &refusal(models::check(&models::ModelRequest::named("ltx")).unwrap_err()),
+        &["found \"ltx\"", "leave it out", "./ltx"],
+    );
+    contains(&refusal(models::check(&models::ModelRequest::named("")).unwrap_err()), &["found \"\"", "./FOLDER"]);
 }
 
 #[test]
@@ -150,11 +161,14 @@ fn paths_that_lead_to_no_model_are_refused() {
     let model = Model::copy("no-model");
     let missing = model.path("missing");
     contains(
-        &refusal(models::check(missing.to_str().unwrap()).unwrap_err()),
+        &refusal(models::check(&models::ModelRequest::named(missing.to_str().unwrap())).unwrap_err()),
         &["manifest.toml", "found no such folder"],
     );
     let weights = model.path("encoder.safetensors");
-    contains(&refusal(models::check(weights.to_str().unwrap()).unwrap_err()), &["found a file", "name the folder"]);
+    contains(
+        &refusal(models::check(&models::ModelRequest::named(weights.to_str().unwrap())).unwrap_err()),
+        &["found a file", "name the folder"],
+    );
     fs::remove_file(model.path("manifest.toml")).unwrap();
     contains(&model.refused_at_once(), &[model.name(), "found a folder without manifest.toml", "scripts/sway/train"]);
 }
@@ -238,8 +252,8 @@ fn weights_of_another_model_are_refused_and_name_the_tensor() {
 #[test]
 fn a_path_may_be_relative() {
     assert!(Path::new("models/sway").is_dir(), "tests run in the repository");
-    models::check("models/sway").unwrap();
-    models::check("models/sway/").unwrap();
-    let name = models::check("models").unwrap_err().to_string();
+    models::check(&models::ModelRequest::named("models/sway")).unwrap();
+    models::check(&models::ModelRequest::named("models/sway/")).unwrap();
+    let name = models::check(&models::ModelRequest::named("models")).unwrap_err().to_string();
     contains(&name, &["--model models:", "found a folder without manifest.toml"]);
 }

@@ -7,9 +7,12 @@ use stir::models::sway::FEATURES;
 use stir::models::sway::denoiser::Known;
 use stir::models::sway::text::names::{PLAN, UNCONDITIONAL_PLAN};
 use stir::models::sway::weights::Weights;
-use stir::models::{Branch, Conditioning, Denoiser as _};
+use stir::models::{Branch, Conditioning, Denoiser as _, Prediction};
+use stir::units::{Clip, Fps, PixelFrames};
 
 use crate::fixture::{Fixture, assert_close, fixture, values};
+
+const CLIP: Clip = Clip { width: 64, height: 64, frames: PixelFrames(150), fps: Fps(25.0) };
 
 /// float32 on both sides, summed in another order: measured 1.1e-6, on another vector unit it may be a few times that.
 const TOLERANCE: f64 = 4e-6;
@@ -48,8 +51,10 @@ fn four_guided_steps_end_where_the_reference_ends() {
         value: reference.get(&format!("{part}_value")),
     });
     let sampled = sampler::euler(noise(&reference), &schedule::linear(4), &held, |x, sigma, _| {
-        let prompt = network.velocity(x, sigma, &conditioning, Branch::Prompt)?;
-        let unconditional = network.velocity(x, sigma, &conditioning, Branch::Unconditional)?;
+        let (conditioning, constraints) = (&conditioning, held.as_slice());
+        let velocity =
+            |branch| network.velocity(x, &Prediction { sigma, branch, conditioning, constraints, clip: &CLIP });
+        let (prompt, unconditional) = (velocity(Branch::Prompt)?, velocity(Branch::Unconditional)?);
         guidance::classifier_free(&prompt, &unconditional, 2.0)
     })
     .unwrap();

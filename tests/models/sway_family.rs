@@ -4,7 +4,9 @@ use candle_core::{Device, IndexOp};
 use stir::camera::CameraCommand;
 use stir::diffusion::{noise, sampler, schedule};
 use stir::latents::Latents;
-use stir::models::{self, Branch, Conditioning, MotionPrompt, PictureHints};
+use stir::models::{
+    self, Branch, Conditioning, DecodeInputs, DecodeSettings, ModelRequest, MotionPrompt, PictureHints, Prediction,
+};
 use stir::picture::{Picture, PixelBox};
 use stir::units::{Clip, Fps, PixelFrames};
 
@@ -33,21 +35,30 @@ fn make(words: &str, camera: &[CameraCommand], seed: u64) -> Made {
 }
 
 fn make_with(eyes: &[PixelBox], clip: &Clip, words: &str, camera: &[CameraCommand], seed: u64) -> Made {
-    let family = models::open("sway", &Device::Cpu).unwrap();
-    let prompt = MotionPrompt { words: words.into(), camera: camera.to_vec(), intensity: 1.0 };
+    let family = models::open(&ModelRequest::named("sway"), &Device::Cpu).unwrap();
+    let prompt = MotionPrompt { words: words.into(), camera: camera.to_vec(), intensity: 1.0, negative: None };
     let picture = scenery();
     let conditioning = Conditioning {
         image: family.image_encoder().unwrap().encode(&picture, &PictureHints { eyes: eyes.to_vec() }).unwrap(),
-        text: family.text_encoder().unwrap().encode(&prompt).unwrap(),
+        text: family.text_encoder().unwrap().encode(&prompt, true).unwrap(),
     };
     let held = family.constraints(&conditioning, clip).unwrap();
     let denoiser = family.denoiser().unwrap();
     let start = noise::initial(seed, &family.latent_shapes(clip)).unwrap();
     let latents = sampler::euler(start, &schedule::linear(2), &held, |x, sigma, _| {
-        denoiser.velocity(x, sigma, &conditioning, Branch::Prompt)
+        let (conditioning, constraints) = (&conditioning, held.as_slice());
+        denoiser.velocity(x, &Prediction { sigma, branch: Branch::Prompt, conditioning, constraints, clip })
     })
     .unwrap();
-    let mut decode = family.decoder().unwrap().start(&latents, &conditioning, &picture, clip).unwrap();
+    let inputs = DecodeInputs {
+        latents: &latents,
+        conditioning: &conditioning,
+        picture: &picture,
+        clip,
+        settings: DecodeSettings::default(),
+        seed,
+    };
+    let mut decode = family.decoder().unwrap().start(&inputs).unwrap();
     let mut frames = Vec::new();
     while let Some(frame) = decode.next().unwrap() {
         frames.push(frame);
@@ -125,9 +136,10 @@ fn eyes_that_the_user_points_out_blink_and_nothing_else_does() {
 
 #[test]
 fn where_there_is_no_hair_the_user_learns_that_it_cannot_move() {
-    let family = models::open("sway", &Device::Cpu).unwrap();
-    let prompt = MotionPrompt { words: "hair and dress flutter".into(), camera: Vec::new(), intensity: 1.0 };
-    let text = family.text_encoder().unwrap().encode(&prompt).unwrap();
+    let family = models::open(&ModelRequest::named("sway"), &Device::Cpu).unwrap();
+    let prompt =
+        MotionPrompt { words: "hair and dress flutter".into(), camera: Vec::new(), intensity: 1.0, negative: None };
+    let text = family.text_encoder().unwrap().encode(&prompt, false).unwrap();
     let mut image = family.image_encoder().unwrap().encode(&scenery(), &PictureHints::default()).unwrap();
     let notes_with = |share: f32, image: &mut stir::models::ImageCondition| {
         let features = candle_core::Tensor::full(share, (1, 6, 6, 16), &Device::Cpu).unwrap();

@@ -5,8 +5,10 @@ use std::fmt::Write as _;
 
 use candle_core::Device;
 use sha2::{Digest, Sha256};
-use stir::models;
+use stir::diffusion::schedule;
 use stir::models::manifest::Manifest;
+use stir::models::{self, Defaults, ModelRequest, Recipe, SamplingOptions};
+use stir::units::{Clip, Fps, PixelFrames};
 
 use crate::fixture::repository;
 
@@ -17,10 +19,13 @@ fn manifest() -> Manifest {
 
 #[test]
 fn family_and_licence_are_the_program_s_and_defaults_are_the_manifest_s() {
-    let (manifest, model) = (manifest(), models::open("sway", &Device::Cpu).unwrap());
+    let (manifest, model) = (manifest(), models::open(&ModelRequest::named("sway"), &Device::Cpu).unwrap());
+    let clip = Clip { width: 64, height: 64, frames: PixelFrames(5), fps: Fps(25.0) };
+    let Defaults { steps, guidance_scale } = manifest.defaults;
     assert_eq!(manifest.family, model.name());
     assert_eq!(manifest.licence.as_deref(), Some(env!("CARGO_PKG_LICENSE")));
-    assert_eq!(manifest.defaults, model.defaults());
+    let recipe = model.recipe(&SamplingOptions::default(), &clip).unwrap();
+    assert_eq!(recipe, Recipe::plain(&clip, schedule::linear(steps), guidance_scale));
 }
 
 /// The very files that are embedded: those beside the manifest, all of them.

@@ -7,7 +7,7 @@ use stir::words;
 const GOOD: &str = include_str!("../support/good_prompts.txt");
 
 fn interpret(lexicon: &MotionLexicon, words: &str) -> Interpretation {
-    lexicon.interpret(&MotionPrompt { words: words.into(), camera: vec![], intensity: 1.0 }).unwrap()
+    lexicon.interpret(&MotionPrompt { words: words.into(), camera: vec![], intensity: 1.0, negative: None }).unwrap()
 }
 
 #[test]

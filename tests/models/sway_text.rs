@@ -7,7 +7,7 @@ use stir::models::{MotionPrompt, TextEncoder};
 
 fn prompt(text: &str) -> MotionPrompt {
     let split = split_prompt(text).unwrap();
-    MotionPrompt { words: split.words, camera: split.commands, intensity: 1.0 }
+    MotionPrompt { words: split.words, camera: split.commands, intensity: 1.0, negative: None }
 }
 
 fn interpret(text: &str) -> Interpretation {
@@ -352,7 +352,7 @@ fn intensity_scales_motion_but_not_the_camera() {
 
 #[test]
 fn the_encoder_gives_the_documented_tensors() {
-    let condition = MotionLexicon::new().unwrap().encode(&prompt("hair flows [pan left]")).unwrap();
+    let condition = MotionLexicon::new().unwrap().encode(&prompt("hair flows [pan left]"), false).unwrap();
     assert_eq!(condition.tensors[names::PLAN].dims(), [1, CHANNELS]);
     assert_eq!(condition.tensors[names::UNCONDITIONAL_PLAN].dims(), [1, CHANNELS]);
     let camera = condition.tensors[names::CAMERA].squeeze(0).unwrap().to_vec2::<f32>().unwrap();
@@ -410,7 +410,7 @@ const WORDS: [&str; 44] = [
 ];
 
 fn check_ranges(words: &str, intensity: f64) {
-    let prompt = MotionPrompt { words: words.into(), camera: vec![], intensity };
+    let prompt = MotionPrompt { words: words.into(), camera: vec![], intensity, negative: None };
     let Ok(interpretation) = MotionLexicon::new().unwrap().interpret(&prompt) else { return };
     let plan = interpretation.plan;
     for (name, value) in SLOTS.iter().zip(plan.to_vector()) {

@@ -1,8 +1,8 @@
-//! The progress bar: stage, steps, seconds a step and time left.
+//! The progress bar: stage, steps, seconds a step and time left; of a transfer, bytes and their pace.
 
 use std::fmt::Write;
 
-use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{DecimalBytes, HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 
 /// A bar on stderr, which must be a terminal.
 pub(super) fn new(colored: bool) -> ProgressBar {
@@ -21,5 +21,22 @@ pub(super) fn new(colored: bool) -> ProgressBar {
             }
         },
     );
-    ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr()).with_style(style)
+    let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr()).with_style(style);
+    // Nothing is shown until something begins.
+    bar.finish_and_clear();
+    bar
+}
+
+/// The bar's look while bytes are counted.
+pub(super) fn of_bytes(colored: bool) -> ProgressStyle {
+    let prefix = if colored { "{prefix:.cyan}" } else { "{prefix}" };
+    let template = format!("{prefix} {{wide_bar}} {{decimal_bytes}}/{{decimal_total_bytes}} {{pace}}");
+    ProgressStyle::with_template(&template).expect("the template is valid").with_key(
+        "pace",
+        |state: &ProgressState, text: &mut dyn Write| {
+            if state.pos() > 0 {
+                write!(text, " {}/s  {:#} left", DecimalBytes(state.per_sec() as u64), HumanDuration(state.eta())).ok();
+            }
+        },
+    )
 }

@@ -6,10 +6,11 @@ mod floor;
 mod printable;
 pub(super) mod stdout;
 mod talk;
+mod transfer;
 mod warnings;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::settings::Settings;
@@ -23,6 +24,7 @@ use talk::Talk;
 pub use events::SCHEMA;
 pub use printable::{json_text, printable};
 pub use talk::Verbosity;
+pub use transfer::Transfer;
 
 /// How long a log may be silent while a stage is under way.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
@@ -33,6 +35,8 @@ const ENGINE: &str = concat!("stir ", env!("CARGO_PKG_VERSION"));
 pub struct Console {
     talk: Talk,
     events: Option<Events>,
+    /// The first warning, which `--strict` takes for an error.
+    first_warning: OnceLock<String>,
 }
 
 impl Console {
@@ -40,7 +44,7 @@ impl Console {
     pub fn new(verbosity: Verbosity, json: bool) -> Self {
         // A program that listens to events gets no talk when it asks for quiet: errors are among the events.
         let verbosity = if json && verbosity == Verbosity::Quiet { Verbosity::Silent } else { verbosity };
-        Self { talk: Talk::new(verbosity, json), events: json.then(Events::new) }
+        Self { talk: Talk::new(verbosity, json), events: json.then(Events::new), first_warning: OnceLock::new() }
     }
 
     /// Prints an error and the next step.
@@ -51,15 +55,10 @@ impl Console {
         }
     }
 
-    /// Prints that a signal ends the program, and with which exit code; nothing is printed after it.
-    pub fn interrupted(&self, signal: &str, exit_code: u8) {
+    /// Prints that a signal ends the program, with which exit code, and what to do then; nothing is printed after it.
+    pub fn interrupted(&self, signal: &str, exit_code: u8, hint: &str) {
         floor::take();
-        let error = Error::run(
-            "the run",
-            "it to finish",
-            signal,
-            "unfinished files are removed, finished ones are kept; the same command makes the same clip",
-        );
+        let error = Error::run("the run", "it to finish", signal, hint);
         self.talk.error(&error);
         if let Some(events) = &self.events {
             events.error(&error, exit_code);
@@ -78,7 +77,16 @@ impl Console {
         }
     }
 
-    fn say(&self, level: Level, text: &str) {
+    /// Prints a line of what is being done.
+    pub fn line(&self, text: &str) {
+        self.talk.line(text);
+    }
+
+    /// Prints a line for the user.
+    pub fn say(&self, level: Level, text: &str) {
+        if level == Level::Warning {
+            self.first_warning.get_or_init(|| text.to_owned());
+        }
         self.talk.message(level, text);
         self.event(&Event::Message { level: level.name(), message: text });
     }
@@ -194,6 +202,10 @@ impl Observer for Report {
         self.last_line = Instant::now();
     }
 
+    fn first_warning(&self) -> Option<String> {
+        self.console.first_warning.get().cloned()
+    }
+
     fn preview(&mut self, path: &Path) {
         let path = path.display().to_string();
         self.talk().fact("preview", &path);
@@ -225,9 +237,7 @@ impl Observer for Report {
             }
         }
         if self.console.events.is_none() {
-            let mut line = printable::printable_path(written.path.as_os_str());
-            line.push(b'\n');
-            stdout::write(&line);
+            stdout::write_path(&written.path);
         }
         self.console.event(&Event::Result(ResultFields {
             path: &path,

@@ -1,9 +1,11 @@
 //! Data on stdout. A reader that has gone away ends nothing; anything else that goes wrong is kept for the end of the run.
 
 use std::io::{ErrorKind, Write};
+use std::path::Path;
 use std::sync::Mutex;
 
 use super::floor;
+use super::printable::{printable, printable_path};
 use crate::error::{Error, Result};
 
 /// The first failure of a write.
@@ -20,6 +22,18 @@ pub fn write(bytes: &[u8]) {
             FAILURE.lock().expect("nothing panics with it").get_or_insert(error);
         }
     });
+}
+
+/// Writes a line of text.
+pub fn write_line(text: &str) {
+    write(format!("{}\n", printable(text)).as_bytes());
+}
+
+/// Writes a path, for a program to read, as a line.
+pub fn write_path(path: &Path) {
+    let mut line = printable_path(path.as_os_str());
+    line.push(b'\n');
+    write(&line);
 }
 
 /// Whether all that was written has arrived, or nobody wanted it.

@@ -56,6 +56,11 @@ impl Talk {
         self.verbosity == Verbosity::Verbose
     }
 
+    /// Whether colours are wanted.
+    pub fn is_colored(&self) -> bool {
+        self.colored
+    }
+
     /// The progress bar, on a terminal.
     pub fn bar(&self) -> Option<&ProgressBar> {
         self.bar.as_ref()

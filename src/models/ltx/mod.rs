@@ -8,11 +8,221 @@ pub mod block;
 pub mod checkpoint;
 pub mod config;
 pub mod config_fields;
+pub mod denoiser;
+pub mod frames;
+pub mod image_encoder;
 pub mod inspect;
 pub mod keys;
+pub mod prompt;
+pub mod recipe;
+pub mod releases;
 pub mod rope;
 pub mod scheduler;
 pub mod text;
 pub mod timestep;
 pub mod transformer;
+pub mod upsampler;
 pub mod vae;
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use candle_core::{DType, Device, Tensor};
+
+use crate::error::{Error, Result};
+use crate::latents::{Constraint, Latents, Shapes};
+use crate::models::catalog::{self, Role};
+use crate::models::{
+    self, Conditioning, Family, Location, ModelRequest, MotionPrompt, Recipe, SamplingOptions, VaeTiling, Variant,
+};
+use crate::units::{Clip, Grid};
+use crate::weights::store::Placement;
+use checkpoint::{Checkpoint, Files, VaeDecoder, VaeEncoder};
+use denoiser::PART;
+use image_encoder::LATENTS;
+use recipe::{Rules, Subject};
+use releases::Releases;
+use upsampler::Upsampler;
+use vae::statistics::Statistics;
+
+/// Opens a checkpoint of the family: headers and configurations, no weights.
+///
+/// # Errors
+/// Parts that are missing, damaged, or of another model or version.
+pub fn open(location: &Location, request: &ModelRequest, device: &Device) -> Result<Box<dyn Family>> {
+    Ok(Box::new(Ltx::open(location, request, device)?))
+}
+
+/// The family, with the parts of one checkpoint.
+pub struct Ltx {
+    checkpoint: Rc<Checkpoint>,
+    rules: Rules,
+    placement: Placement,
+    tiling: VaeTiling,
+}
+
+impl Ltx {
+    /// `device`: where the networks run.
+    ///
+    /// # Errors
+    /// As [`open`].
+    pub fn open(location: &Location, request: &ModelRequest, device: &Device) -> Result<Self> {
+        let (files, release) = files(location, request)?;
+        let checkpoint = Checkpoint::open(&files)?;
+        let releases = Releases::embedded()?;
+        let subject = Subject {
+            scheduler: checkpoint.scheduler(),
+            layers: checkpoint.transformer_config().layers,
+            timestep_conditioning: checkpoint.vae_config().timestep_conditioning,
+        };
+        let rules = match release.as_ref().and_then(|name| releases.release.get(name)) {
+            Some(release) => Rules::of_release(&subject, release, &releases.defaults),
+            None => {
+                // A file that lists the levels it was distilled for says so itself.
+                let own = checkpoint.allowed_levels().map_or(Variant::Dev, |_| Variant::Distilled);
+                Rules::plain(&subject, request.variant.unwrap_or(own), &releases.defaults)
+            }
+        };
+        // Without kernels of its own for narrower types the CPU is fastest in float32.
+        let own = if device.is_cpu() { DType::F32 } else { DType::BF16 };
+        let placement = Placement { dtype: request.dtype.unwrap_or(own), device: device.clone() };
+        Ok(Self { checkpoint: Rc::new(checkpoint), rules, placement, tiling: request.tiling })
+    }
+}
+
+/// Where the parts are, and the name of the release where it is known.
+fn files(location: &Location, request: &ModelRequest) -> Result<(Files, Option<String>)> {
+    let given = |model: PathBuf| Files {
+        model,
+        vae: request.vae.clone(),
+        text_encoder: request.text_encoder.clone(),
+        tokenizer: request.tokenizer.clone(),
+        upsampler: request.upsampler.clone(),
+    };
+    match location {
+        Location::Checkpoint(path) => Ok((given(path.clone()), None)),
+        Location::Named(entry) => {
+            if request.variant.is_some() {
+                let hint = "leave --variant out: it is for models given by their path";
+                return Err(Error::input("--variant", "it left out with a model's name", "a value", hint));
+            }
+            let local = catalog::local(entry)?;
+            let path = |role| local.path(role).map(Path::to_owned);
+            let files = given(path(Role::Model).unwrap_or_default());
+            let files = Files {
+                text_encoder: files.text_encoder.or(path(Role::TextEncoder)),
+                tokenizer: files.tokenizer.or(path(Role::Tokenizer)),
+                upsampler: files.upsampler.or(path(Role::Upsampler)),
+                ..files
+            };
+            Ok((files, entry.release.clone()))
+        }
+        Location::Embedded | Location::Folder { .. } => {
+            let hint = "name one that `stir models` lists, or the path of a checkpoint";
+            Err(Error::input("--model", "a checkpoint of LTX-Video", "a model of another family", hint))
+        }
+    }
+}
+
+/// The network between two passes.
+struct SecondPass {
+    upsampler: Upsampler,
+    statistics: Statistics,
+}
+
+impl models::Upsampler for SecondPass {
+    fn upsample(&self, latents: &Latents) -> Result<Latents> {
+        let upsampled = self.upsampler.upsample(denoiser::part(latents)?, &self.statistics, 1.0)?;
+        Ok(Latents { parts: [(PART, upsampled)].into() })
+    }
+}
+
+impl Family for Ltx {
+    fn name(&self) -> &'static str {
+        "ltx"
+    }
+
+    fn recipe(&self, options: &SamplingOptions, clip: &Clip) -> Result<Recipe> {
+        self.rules.recipe(options, clip)
+    }
+
+    fn reads_only_text(&self) -> bool {
+        true
+    }
+
+    fn check_prompt(&self, _prompt: &MotionPrompt) -> Result<()> {
+        Ok(())
+    }
+
+    fn grid(&self) -> Grid {
+        let config = self.checkpoint.vae_config();
+        Grid { side: config.spatial_ratio(), frames: config.temporal_ratio() }
+    }
+
+    fn latent_shapes(&self, clip: &Clip) -> Shapes {
+        let grid = recipe::grid(clip);
+        let channels = self.checkpoint.transformer_config().channels;
+        [(PART, vec![1, channels, grid.frames, grid.height, grid.width])].into()
+    }
+
+    fn image_encoder(&self) -> Result<Box<dyn models::ImageEncoder>> {
+        let VaeEncoder { encoder, statistics } = self.checkpoint.vae_encoder(&self.placement)?;
+        Ok(Box::new(image_encoder::ImageEncoder { encoder, statistics, placement: self.placement.clone() }))
+    }
+
+    fn text_encoder(&self) -> Result<Box<dyn models::TextEncoder>> {
+        // Float16 is too narrow for it.
+        let dtype = match self.placement.dtype {
+            DType::F16 if self.placement.device.is_cpu() => DType::F32,
+            DType::F16 => DType::BF16,
+            other => other,
+        };
+        Ok(Box::new(prompt::PromptEncoder {
+            checkpoint: self.checkpoint.clone(),
+            placement: Placement { dtype, ..self.placement.clone() },
+            negative_prompt: self.rules.negative_prompt.clone(),
+        }))
+    }
+
+    fn denoiser(&self) -> Result<Box<dyn models::Denoiser>> {
+        let transformer = self.checkpoint.transformer(&self.placement)?;
+        Ok(Box::new(denoiser::Denoiser::new(transformer, self.placement.device.clone())))
+    }
+
+    fn decoder(&self) -> Result<Box<dyn models::Decoder>> {
+        let VaeDecoder { decoder, statistics } = self.checkpoint.vae_decoder(&self.placement)?;
+        Ok(Box::new(frames::FrameDecoder {
+            decoder,
+            config: self.checkpoint.vae_config().clone(),
+            statistics,
+            placement: self.placement.clone(),
+            tiling: self.tiling,
+        }))
+    }
+
+    fn upsampler(&self) -> Result<Box<dyn models::Upsampler>> {
+        let Some(path) = self.checkpoint.upsampler_file() else {
+            let wanted = "the latent upsampler, a network of its own";
+            let hint = "name it by --latent-upsampler, or leave --two-pass out";
+            return Err(Error::input("--two-pass", wanted, "none with the model", hint));
+        };
+        let statistics = self.checkpoint.vae_statistics(&Placement { dtype: DType::F32, device: Device::Cpu })?;
+        Ok(Box::new(SecondPass { upsampler: Upsampler::open(path, &self.placement)?, statistics }))
+    }
+
+    fn notes(&self, _conditioning: &Conditioning) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    /// The picture is the first latent frame.
+    fn constraints(&self, conditioning: &Conditioning, clip: &Clip) -> Result<Vec<Constraint>> {
+        let first = conditioning.image.tensors.get(LATENTS).ok_or_else(|| {
+            let hint = "report it with the exact command";
+            Error::run("image condition", format!("a tensor `{LATENTS}`"), "none", hint)
+        })?;
+        let frames = recipe::grid(clip).frames;
+        let value = first.pad_with_zeros(2, 0, frames - 1)?;
+        let mask = Tensor::ones(first.shape(), DType::F32, first.device())?.pad_with_zeros(2, 0, frames - 1)?;
+        Ok(vec![Constraint { part: PART, mask, value }])
+    }
+}

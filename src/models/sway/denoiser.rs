@@ -14,7 +14,7 @@ use super::text::names::{PLAN, UNCONDITIONAL_PLAN};
 use super::{CELLS, CONTROL_CHANNELS, FEATURE_CHANNELS, FEATURES, GRID, KEYS, LATENT_CHANNELS, PLAN_CHANNELS};
 use crate::error::{Error, Result};
 use crate::latents::Latents;
-use crate::models::{self, Branch, Conditioning};
+use crate::models::{self, Branch, Prediction};
 use crate::nn::attention::attention;
 use crate::nn::linear::{Linear, linear};
 use crate::nn::norm::Modulation;
@@ -139,7 +139,8 @@ impl Denoiser {
 }
 
 impl models::Denoiser for Denoiser {
-    fn velocity(&self, x: &Latents, sigma: f64, conditioning: &Conditioning, branch: Branch) -> Result<Latents> {
+    fn velocity(&self, x: &Latents, prediction: &Prediction) -> Result<Latents> {
+        let Prediction { sigma, branch, conditioning, .. } = *prediction;
         if sigma < SMALLEST_SIGMA {
             return Err(Error::run(
                 "noise level",
@@ -151,6 +152,10 @@ impl models::Denoiser for Denoiser {
         let plan = match branch {
             Branch::Prompt => PLAN,
             Branch::Unconditional => UNCONDITIONAL_PLAN,
+            Branch::Perturbed(_) => {
+                let hint = "leave --stg-scale out, or choose another model";
+                return Err(Error::input("--stg-scale", "a model with blocks to perturb", "sway", hint));
+            }
         };
         let known = Known {
             features: named(&conditioning.image.tensors, FEATURES)?,

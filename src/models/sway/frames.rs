@@ -9,22 +9,15 @@ use super::motion::{ControlFrame, MotionFrame};
 use super::named::named;
 use super::parts::{PROBABILITIES, Parts};
 use crate::error::Result;
-use crate::latents::Latents;
-use crate::models::{Conditioning, DecodeState, Decoder};
+use crate::models::{DecodeInputs, DecodeState, Decoder};
 use crate::picture::Picture;
-use crate::units::Clip;
 
 /// The decoder: it has no weights of its own.
 pub struct MotionDecoder;
 
 impl Decoder for MotionDecoder {
-    fn start(
-        &self,
-        latents: &Latents,
-        conditioning: &Conditioning,
-        picture: &Picture,
-        clip: &Clip,
-    ) -> Result<Box<dyn DecodeState>> {
+    fn start(&self, inputs: &DecodeInputs) -> Result<Box<dyn DecodeState>> {
+        let DecodeInputs { latents, conditioning, picture, clip, .. } = *inputs;
         let probabilities = ClassMap::from_tensor(named(&conditioning.image.tensors, PROBABILITIES)?)?;
         let motion: Vec<MotionFrame> = Motion::decode(latents, clip)?.frames().collect();
         let control: Vec<ControlFrame> = motion.iter().map(|frame| frame.control).collect();

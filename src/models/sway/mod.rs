@@ -21,13 +21,14 @@ mod plane;
 pub mod text;
 pub mod weights;
 
-use std::collections::BTreeMap;
+use candle_core::{DType, Device};
 
-use candle_core::Device;
-
-use crate::error::Result;
-use crate::latents::Constraint;
-use crate::models::{self, Conditioning, Defaults, Family, Location, MotionPrompt};
+use crate::diffusion::schedule;
+use crate::error::{Error, Result};
+use crate::latents::{Constraint, Shapes};
+use crate::models::{
+    self, Conditioning, Defaults, Family, Location, ModelRequest, MotionPrompt, Recipe, SamplingOptions, VaeTiling,
+};
 use crate::units::{Clip, Grid};
 use class_map::class;
 use text::channel;
@@ -68,7 +69,25 @@ const FULL_SHARE: f32 = 0.006;
 ///
 /// # Errors
 /// As [`Sway::open`].
-pub fn open(location: &Location, device: &Device) -> Result<Box<dyn Family>> {
+pub fn open(location: &Location, request: &ModelRequest, device: &Device) -> Result<Box<dyn Family>> {
+    let options = [
+        ("--vae", request.vae.is_some()),
+        ("--text-encoder", request.text_encoder.is_some()),
+        ("--tokenizer", request.tokenizer.is_some()),
+        ("--latent-upsampler", request.upsampler.is_some()),
+        ("--variant", request.variant.is_some()),
+        ("--dtype", request.dtype.is_some_and(|dtype| dtype != DType::F32)),
+        ("--vae-tiling", request.tiling != VaeTiling::Auto),
+    ];
+    if let Some((option, _)) = options.into_iter().find(|(_, given)| *given) {
+        let hint = format!("leave {option} out, or choose another model by --model");
+        return Err(Error::input(
+            option,
+            "it left out: sway has no such part and computes in float32",
+            "a value",
+            hint,
+        ));
+    }
     Ok(Box::new(Sway::open(location, device)?))
 }
 
@@ -97,11 +116,22 @@ impl Family for Sway {
         "sway"
     }
 
-    fn defaults(&self) -> Defaults {
-        self.weights.defaults()
+    fn recipe(&self, options: &SamplingOptions, clip: &Clip) -> Result<Recipe> {
+        options.expect_only("sway", &["--steps", "--guidance-scale"])?;
+        let Defaults { steps, guidance_scale } = self.weights.defaults();
+        let sigmas = schedule::linear(options.steps.unwrap_or(steps));
+        Ok(Recipe::plain(clip, sigmas, options.guidance_scale.unwrap_or(guidance_scale)))
+    }
+
+    fn reads_only_text(&self) -> bool {
+        false
     }
 
     fn check_prompt(&self, prompt: &MotionPrompt) -> Result<()> {
+        if prompt.negative.is_some() {
+            let hint = "say it in the prompt: \"no wind\", \"hair still\"";
+            return Err(Error::input("--negative-prompt", "none: sway keeps still what is not named", "one", hint));
+        }
         text::MotionLexicon::new()?.interpret(prompt).map(drop)
     }
 
@@ -109,7 +139,7 @@ impl Family for Sway {
         Grid { side: 1, frames: 1 }
     }
 
-    fn latent_shapes(&self, _clip: &Clip) -> BTreeMap<&'static str, Vec<usize>> {
+    fn latent_shapes(&self, _clip: &Clip) -> Shapes {
         [("latents", vec![1, LATENT_CHANNELS, KEYS, GRID, GRID]), ("control", vec![1, KEYS, CONTROL_CHANNELS])].into()
     }
 
@@ -127,6 +157,11 @@ impl Family for Sway {
 
     fn decoder(&self) -> Result<Box<dyn models::Decoder>> {
         Ok(Box::new(frames::MotionDecoder))
+    }
+
+    fn upsampler(&self) -> Result<Box<dyn models::Upsampler>> {
+        let hint = "leave --two-pass out, or choose another model";
+        Err(Error::input("--two-pass", "a model with latents to enlarge", "sway", hint))
     }
 
     /// What was found in the picture, where the words ask for it to move.

@@ -17,6 +17,9 @@ static EMBEDDED_ENCODER: &[u8] = include_bytes!("../../../models/sway/encoder.sa
 const DENOISER: &str = "denoiser.safetensors";
 static EMBEDDED_DENOISER: &[u8] = include_bytes!("../../../models/sway/denoiser.safetensors");
 
+/// Bytes of the weights that ship with stir, at 16 bits a value.
+pub const EMBEDDED_BYTES: u64 = (EMBEDDED_ENCODER.len() + EMBEDDED_DENOISER.len()) as u64;
+
 /// Both weight files of one model, their content verified, and what its makers recommend.
 #[derive(Debug)]
 pub struct Weights {
@@ -46,6 +49,14 @@ impl Weights {
                     let bytes = if file == ENCODER { EMBEDDED_ENCODER } else { EMBEDDED_DENOISER };
                     Checkpoint::embedded(&format!("models/sway/{file}"), bytes, sha256)
                 })
+            }
+            Location::Checkpoint(path) => {
+                let hint = "check --model";
+                Err(Error::run(path.display().to_string(), "a folder with a manifest of sway", "a checkpoint", hint))
+            }
+            Location::Named(entry) => {
+                let hint = "check the list of models";
+                Err(Error::run(&entry.name, "a model of sway", entry.family.clone(), hint))
             }
             Location::Folder { path, manifest } => {
                 let thing = path.join("manifest.toml").display().to_string();

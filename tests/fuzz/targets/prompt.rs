@@ -21,7 +21,7 @@ pub fn run(bytes: &[u8]) {
     assert_eq!(words::rewrite(text), words::rewrite(text), "rewriting is reproducible");
     let Ok(split) = camera::split_prompt(text) else { return };
     assert!(split.commands.len() <= camera::MAX_COMMANDS);
-    let prompt = MotionPrompt { words: split.words, camera: split.commands, intensity: 1.0 };
+    let prompt = MotionPrompt { words: split.words, camera: split.commands, intensity: 1.0, negative: None };
     if let Ok(interpretation) = LEXICON.interpret(&prompt) {
         let plan = interpretation.plan.to_vector();
         assert!(plan.iter().all(|value| value.is_finite()), "{plan:?}");

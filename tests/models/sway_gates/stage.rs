@@ -4,13 +4,14 @@ use std::path::Path;
 
 use candle_core::Device;
 use stir::camera::split_prompt;
-use stir::diffusion::{guidance, noise, sampler, schedule};
+use stir::diffusion::noise;
 use stir::media::image::{ImageSource, ReadOptions};
 use stir::models::sway::codec::Motion;
 use stir::models::sway::decoder::camera::cover_zooms;
 use stir::models::sway::motion::{ControlFrame, MotionFrame};
-use stir::models::{Branch, Conditioning, Family, ImageCondition, MotionPrompt, PictureHints};
+use stir::models::{Conditioning, Family, ImageCondition, ModelRequest, MotionPrompt, PictureHints, SamplingOptions};
 use stir::picture::{Color, Picture};
+use stir::pipeline::denoise::Denoising;
 use stir::units::{Clip, Fps, PixelFrames};
 
 use crate::fixture::repository;
@@ -55,7 +56,7 @@ pub struct Stage {
 impl Stage {
     /// Opens the shipped model and encodes every picture whose name passes.
     pub fn open(wanted: impl Fn(&str) -> bool) -> Self {
-        let family = stir::models::open("sway", &Device::Cpu).unwrap();
+        let family = stir::models::open(&ModelRequest::named("sway"), &Device::Cpu).unwrap();
         let encoder = family.image_encoder().unwrap();
         let folder = repository("tests/fixtures/sway/pictures");
         let mut names: Vec<String> = std::fs::read_dir(&folder)
@@ -81,19 +82,24 @@ impl Stage {
     /// Samples the motion of one clip, as `stir generate` does.
     pub fn sample(&self, picture: &EvaluationPicture, prompt: &str, intensity: f64, seed: u64) -> SampledMotion {
         let split = split_prompt(prompt).unwrap();
-        let prompt = MotionPrompt { words: split.words, camera: split.commands, intensity };
-        let text = self.family.text_encoder().unwrap().encode(&prompt).unwrap();
+        let prompt = MotionPrompt { words: split.words, camera: split.commands, intensity, negative: None };
+        let text = self.family.text_encoder().unwrap().encode(&prompt, true).unwrap();
         let conditioning = Conditioning { image: picture.image.clone(), text };
         let constraints = self.family.constraints(&conditioning, &picture.clip).unwrap();
         let denoiser = self.family.denoiser().unwrap();
-        let defaults = self.family.defaults();
-        let start = noise::initial(seed, &self.family.latent_shapes(&picture.clip)).unwrap();
-        let latents = sampler::euler(start, &schedule::linear(defaults.steps), &constraints, |x, sigma, _| {
-            let prompted = denoiser.velocity(x, sigma, &conditioning, Branch::Prompt)?;
-            let unconditional = denoiser.velocity(x, sigma, &conditioning, Branch::Unconditional)?;
-            guidance::classifier_free(&prompted, &unconditional, defaults.guidance_scale)
-        })
-        .unwrap();
+        let recipe = self.family.recipe(&SamplingOptions::default(), &picture.clip).unwrap();
+        let shapes = self.family.latent_shapes(&picture.clip);
+        let denoising = Denoising {
+            denoiser: denoiser.as_ref(),
+            pass: &recipe.passes[0],
+            conditioning: &conditioning,
+            constraints: &constraints,
+            image_noise: recipe.image_noise,
+            shapes: &shapes,
+            seed,
+            first_step: 0,
+        };
+        let latents = denoising.run(noise::initial(seed, &shapes).unwrap(), |_, _| Ok(())).unwrap();
         let frames: Vec<MotionFrame> = Motion::decode(&latents, &picture.clip).unwrap().frames().collect();
         let control: Vec<ControlFrame> = frames.iter().map(|frame| frame.control).collect();
         let covers = cover_zooms(&control, picture.clip.width, picture.clip.height);

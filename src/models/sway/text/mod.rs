@@ -84,7 +84,7 @@ impl MotionLexicon {
 }
 
 impl TextEncoder for MotionLexicon {
-    fn encode(&self, prompt: &MotionPrompt) -> Result<TextCondition> {
+    fn encode(&self, prompt: &MotionPrompt, _unconditional: bool) -> Result<TextCondition> {
         let interpretation = self.interpret(prompt)?;
         let tensors = Tensors::from([
             (names::PLAN, interpretation.plan.to_tensor()?),

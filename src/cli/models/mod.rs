@@ -1,0 +1,93 @@
+//! `stir models`: which models there are, and how they get here.
+
+mod list;
+mod pull;
+mod verify;
+
+use std::ffi::{OsStr, OsString};
+use std::sync::Arc;
+
+use clap::{Args, Subcommand};
+
+use super::report::Console;
+use super::values;
+use crate::error::{Error, Result, quoted};
+use crate::models::catalog::{self, Entry};
+
+/// A name is suggested if it is at least this similar to what was typed (0 is not at all, 1 is the same).
+const LEAST_SIMILARITY: f64 = 0.5;
+
+const EXAMPLE: &str = "\
+Examples:
+  stir models
+  stir models pull ltx-2b-distilled";
+
+/// List the models that --model knows by name; fetch and check their files
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLE, args_conflicts_with_subcommands = true)]
+pub(super) struct Models {
+    #[command(subcommand)]
+    action: Option<Action>,
+    /// Print the list as JSON
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Debug, Subcommand)]
+enum Action {
+    Pull(Pull),
+    Verify(Verify),
+}
+
+/// Fetch a model's files from the Hugging Face hub, or what is missing of them
+///
+/// They go where the hub's own programs keep them, and files that those have fetched are used: HF_HUB_CACHE, or hub in HF_HOME, or
+/// ~/.cache/huggingface/hub. A transfer that was interrupted goes on where it stopped. HF_TOKEN says who you are, where a model's owners want to know it,
+/// and HF_ENDPOINT names another hub. No other command uses the network.
+#[derive(Debug, Args)]
+struct Pull {
+    /// A name that `stir models` lists
+    #[arg(value_name = "NAME")]
+    name: OsString,
+}
+
+/// Check the content of the files that are on disk against the checksums that were recorded when they were fetched
+#[derive(Debug, Args)]
+struct Verify {
+    /// A name that `stir models` lists; all of them if left out
+    #[arg(value_name = "NAME")]
+    name: Option<OsString>,
+}
+
+impl Models {
+    pub(super) fn run(&self, console: &Arc<Console>) -> Result<()> {
+        match &self.action {
+            None => list::list(self.json),
+            Some(Action::Pull(pull)) => pull::pull(&entry(&pull.name)?, console),
+            Some(Action::Verify(verify)) => {
+                let entries = match &verify.name {
+                    Some(name) => vec![entry(name)?],
+                    None => catalog::entries(),
+                };
+                verify::verify(&entries, console)
+            }
+        }
+    }
+}
+
+/// The model of this name.
+fn entry(name: &OsStr) -> Result<Entry> {
+    let name = values::text("NAME", name)?;
+    let entries = catalog::entries();
+    if let Some(entry) = entries.iter().find(|entry| entry.name == name) {
+        return Ok(entry.clone());
+    }
+    let similar = |entry: &Entry| strsim::normalized_damerau_levenshtein(&name.to_lowercase(), &entry.name);
+    let nearest = entries.iter().max_by(|a, b| similar(a).total_cmp(&similar(b)));
+    let hint = match nearest.filter(|nearest| similar(nearest) >= LEAST_SIMILARITY) {
+        Some(nearest) => format!("did you mean {}? `stir models` says more about each", nearest.name),
+        None => "`stir models` says more about each".to_owned(),
+    };
+    let names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
+    Err(Error::input("NAME", format!("one of: {}", names.join(", ")), quoted(name), hint))
+}
