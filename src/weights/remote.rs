@@ -108,7 +108,20 @@ impl Cache {
         self.repository(file).join("blobs").join(format!("{sha256}.incomplete"))
     }
 
-    /// What a program holds locked while it writes that content.
+    /// How many bytes have arrived of a file that stir has not yet fetched to its end.
+    pub fn arrived(&self, file: &RemoteFile) -> u64 {
+        let locks = self.lock(file, "");
+        let locks = locks.parent().and_then(|folder| std::fs::read_dir(folder).ok()).into_iter().flatten().flatten();
+        let arrived = locks.filter_map(|lock| {
+            let path = lock.path();
+            let sha256 = path.file_stem()?.to_str()?;
+            let is_of_file = std::fs::read(&path).ok()? == file.path.as_bytes();
+            Some(if is_of_file { self.unfinished(file, sha256).metadata().ok()?.len() } else { 0 })
+        });
+        arrived.max().unwrap_or(0)
+    }
+
+    /// What a program holds locked while it writes that content. Stir leaves the file's path in it.
     pub fn lock(&self, file: &RemoteFile, sha256: &str) -> PathBuf {
         self.folder().join(".locks").join(file.repo().folder_name()).join(format!("{sha256}.lock"))
     }

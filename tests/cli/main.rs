@@ -4,8 +4,12 @@ mod config;
 mod events;
 #[path = "../support/fixture.rs"]
 mod fixture;
+#[cfg(feature = "hub")]
+#[path = "../support/hub_server.rs"]
+mod hub_server;
 mod ltx;
 mod ltx_two_pass;
+mod models;
 mod refusals;
 mod runs;
 mod schema;

@@ -2,9 +2,18 @@
 
 #[path = "../support/fixture.rs"]
 mod fixture;
+#[cfg(feature = "hub")]
+#[path = "../support/hub_server.rs"]
+mod hub_server;
 #[path = "../support/scratch.rs"]
 mod scratch;
 
+#[cfg(feature = "hub")]
+mod hub;
+mod ltx_checkpoint;
+mod ltx_checkpoint_refusals;
+mod ltx_inspect;
+mod ltx_layouts;
 mod ltx_manifest;
 mod ltx_recipe;
 mod ltx_runs;

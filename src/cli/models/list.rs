@@ -20,7 +20,7 @@ struct Listed<'a> {
     other_licences: &'a [Licence],
     /// Of all files.
     bytes: u64,
-    /// Of those on disk.
+    /// Of those on disk, and of beginnings of others.
     bytes_on_disk: u64,
     /// Whether all files are on disk.
     complete: bool,
@@ -55,7 +55,10 @@ fn listed<'a>(entry: &'a Entry, cache: &Cache) -> Listed<'a> {
     let mut files = Vec::new();
     for file in &entry.files {
         let on_disk = cache.find(file);
-        bytes_on_disk += on_disk.as_ref().and_then(|path| path.metadata().ok()).map_or(0, |file| file.len());
+        bytes_on_disk += match &on_disk {
+            Some(path) => path.metadata().map_or(0, |file| file.len()),
+            None => cache.arrived(file),
+        };
         files.push(ListedFile {
             role: file.role,
             repository: &file.repository,
@@ -89,8 +92,8 @@ fn table(models: &[Listed], cache: &Path) -> String {
             (false, false) => Bytes(model.bytes_on_disk).to_string(),
         };
         let memory = match model.memory {
-            Memory { half: Some(half), full } => format!("{}, at float32 {}", Bytes(half), Bytes(full)),
-            Memory { half: None, full } => Bytes(full).to_string(),
+            Memory { half: Some(half), full } => format!("{}, float32 {}", Bytes(half), Bytes(full)),
+            Memory { half: None, full } => format!("float32 {}", Bytes(full)),
         };
         [model.name.to_owned(), Bytes(model.bytes).to_string(), on_disk, memory, model.licence.name.clone()]
     }));
@@ -103,8 +106,8 @@ fn table(models: &[Listed], cache: &Path) -> String {
         text.push('\n');
     }
     text + &format!(
-        "\nMemory is that of the weights alone, computed from the sizes of their files: at bfloat16 or float16 where\n\
-         float32 is named apart. Files are kept in {}.\n\
+        "\nMEMORY is for the weights alone, computed from the sizes of their files; where float32 is not named, at\n\
+         bfloat16 or float16. Files are kept in {}.\n\
          To fetch a model: stir models pull NAME\n",
         cache.display()
     )

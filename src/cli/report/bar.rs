@@ -21,7 +21,10 @@ pub(super) fn new(colored: bool) -> ProgressBar {
             }
         },
     );
-    ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr()).with_style(style)
+    let bar = ProgressBar::with_draw_target(Some(1), ProgressDrawTarget::stderr()).with_style(style);
+    // Nothing is shown until something begins.
+    bar.finish_and_clear();
+    bar
 }
 
 /// The bar's look while bytes are counted.

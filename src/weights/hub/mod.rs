@@ -10,6 +10,7 @@ mod transfer;
 pub use settings::Settings;
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use fs4::{FileExt, TryLockError};
@@ -204,7 +205,12 @@ impl Hub {
         }
         let lock = File::options().create(true).append(true).open(&path).map_err(|error| cannot_write(&path, error))?;
         match FileExt::try_lock(&lock) {
-            Ok(()) => Ok(lock),
+            Ok(()) => {
+                // Tells what is being fetched, for lists.
+                let named = lock.set_len(0).and_then(|()| (&lock).write_all(file.path.as_bytes()));
+                named.map_err(|error| cannot_write(&path, error))?;
+                Ok(lock)
+            }
             Err(TryLockError::WouldBlock) => Err(Error::run(
                 file.path.clone(),
                 "to be the only one that fetches it",

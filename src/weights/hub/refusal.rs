@@ -62,13 +62,15 @@ impl Hub {
 
     /// The error for a hub from which no answer comes.
     pub(super) fn unreachable(&self, error: &ureq::Error) -> Error {
-        Error::run(
-            format!("the hub {}", self.settings.endpoint),
-            "an answer",
-            reason(error),
+        let found = reason(error);
+        let hint = if found.contains("certificate") {
+            "check the clock and the machine's certificates; where a proxy looks into connections, SSL_CERT_FILE names \
+             the file with its certificate"
+        } else {
             "check the network connection, and HTTPS_PROXY and HF_ENDPOINT where they are set; models on disk need no \
-             network",
-        )
+             network"
+        };
+        Error::run(format!("the hub {}", self.settings.endpoint), "an answer", found, hint)
     }
 }
 
