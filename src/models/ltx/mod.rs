@@ -88,6 +88,25 @@ impl Ltx {
         let placement = Placement { dtype: request.dtype.unwrap_or(own), device: device.clone() };
         Ok(Self { checkpoint: Rc::new(checkpoint), rules, placement, tiling: request.tiling })
     }
+
+    fn upsampler_file(&self) -> Result<&Path> {
+        self.checkpoint.upsampler_file().ok_or_else(|| {
+            let wanted = "the latent upsampler, a network of its own";
+            let hint = "name it by --latent-upsampler, or leave --two-pass out";
+            Error::input("--two-pass", wanted, "none with the model", hint)
+        })
+    }
+
+    /// Refuses an upsampler before the first pass rather than after it.
+    fn check_upsampler(&self) -> Result<()> {
+        let path = self.upsampler_file()?;
+        let (wanted, found) = (self.checkpoint.transformer_config().channels, Upsampler::check(path)?.channels);
+        if wanted == found {
+            return Ok(());
+        }
+        let (thing, hint) = (path.display().to_string(), "use the upsampler that belongs to the model");
+        Err(Error::input(thing, format!("an upsampler of {wanted} channels"), found.to_string(), hint))
+    }
 }
 
 /// Where the parts are, and the name of the release where it is known.
@@ -143,6 +162,9 @@ impl Family for Ltx {
     }
 
     fn recipe(&self, options: &SamplingOptions, clip: &Clip) -> Result<Recipe> {
+        if options.two_pass {
+            self.check_upsampler()?;
+        }
         self.rules.recipe(options, clip)
     }
 
@@ -201,11 +223,7 @@ impl Family for Ltx {
     }
 
     fn upsampler(&self) -> Result<Box<dyn models::Upsampler>> {
-        let Some(path) = self.checkpoint.upsampler_file() else {
-            let wanted = "the latent upsampler, a network of its own";
-            let hint = "name it by --latent-upsampler, or leave --two-pass out";
-            return Err(Error::input("--two-pass", wanted, "none with the model", hint));
-        };
+        let path = self.upsampler_file()?;
         let statistics = self.checkpoint.vae_statistics(&Placement { dtype: DType::F32, device: Device::Cpu })?;
         Ok(Box::new(SecondPass { upsampler: Upsampler::open(path, &self.placement)?, statistics }))
     }
