@@ -253,6 +253,39 @@ fn last_characters(text: &str) -> &str {
     &text[start..]
 }
 
+/// Refuses commands that contradict each other: opposites, and a static shot with anything else.
+///
+/// # Errors
+/// An input error that names both commands.
+pub fn check_together(commands: &[CameraCommand]) -> Result<()> {
+    for (index, first) in commands.iter().enumerate() {
+        for second in &commands[index + 1..] {
+            if excludes(*first, *second) || excludes(*second, *first) {
+                return Err(Error::input(
+                    "camera commands",
+                    "commands that can be combined",
+                    format!("\"{}\" together with \"{}\"", first.name(), second.name()),
+                    "leave one of the two out; the camera makes one combined move for the whole clip",
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn excludes(a: CameraCommand, b: CameraCommand) -> bool {
+    use CameraCommand::*;
+    let opposites = [
+        (TruckLeft, TruckRight),
+        (PanLeft, PanRight),
+        (PushIn, PullOut),
+        (PedestalUp, PedestalDown),
+        (TiltUp, TiltDown),
+        (ZoomIn, ZoomOut),
+    ];
+    opposites.contains(&(a, b)) || (a == StaticShot && b != StaticShot)
+}
+
 /// Refuses more than [`MAX_COMMANDS`] commands.
 ///
 /// # Errors

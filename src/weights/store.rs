@@ -396,6 +396,39 @@ mod tests {
     }
 
     #[test]
+    fn what_nobody_needs_is_accounted_for_by_its_name_in_the_file() {
+        let bytes = file(&[("known", two_halves()), ("other.a", two_halves()), ("other.b", two_halves())]);
+        let store = store(&bytes);
+        store.expect("known", &[2]).unwrap();
+        assert!(store.expect("known", &[3]).is_err() && store.expect("unknown", &[2]).is_err());
+        store.ignore_all(|name| name.starts_with("other."));
+        store.finish().unwrap();
+    }
+
+    #[test]
+    fn an_outline_checks_as_much_and_reads_nothing() {
+        let path = std::env::temp_dir().join(format!("stir-outline-{}.safetensors", std::process::id()));
+        let matrix = Tensor::new(&[[1f32, 2.0, 3.0], [4.0, 5.0, 6.0]], &Device::Cpu).unwrap();
+        std::fs::write(&path, file(&[("matrix", matrix), ("count", Tensor::new(&[1u32], &Device::Cpu).unwrap())]))
+            .unwrap();
+        let files = WeightFiles::open(&path).unwrap();
+        let placement = Placement { dtype: DType::F32, device: Device::Cpu };
+        let whole = Store::open(&files, KeyMap::IDENTITY, &placement).unwrap();
+        let outline = Store::outline(&files, KeyMap::IDENTITY).unwrap();
+        let permuted = |store: &Store| store.take_permuted("matrix", &[2, 3], &[1, 0], &[6]).unwrap();
+        assert_eq!(permuted(&whole).to_vec1::<f32>().unwrap(), [1.0, 4.0, 2.0, 5.0, 3.0, 6.0]);
+        assert_eq!(permuted(&outline).to_vec1::<f32>().unwrap(), [0.0; 6]);
+        assert_eq!(outline.take_rows("matrix", [2, 3], &[1, 1, 0]).unwrap().dims(), [3, 3]);
+        for store in [&whole, &outline] {
+            assert!(store.take("matrix", &[3, 2]).unwrap_err().to_string().contains("found [2, 3]"));
+            assert!(store.take_weight("count", &[1]).unwrap_err().to_string().contains("U32"));
+            assert!(store.take_rows("matrix", [2, 3], &[2]).unwrap_err().to_string().contains("row 2"));
+        }
+        assert!(outline.finish().unwrap_err().to_string().ends_with("unknown tensors: count"));
+        std::fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
     fn what_is_no_safetensors_file_is_refused() {
         let placement = Placement { dtype: DType::F32, device: Device::Cpu };
         let error = Store::new("toy", b"not a checkpoint", KeyMap::IDENTITY, &placement).err().unwrap();

@@ -3,8 +3,8 @@
 use serde_json::json;
 use stir::models::ltx::checkpoint::{Checkpoint, Files};
 
-use crate::ltx_checkpoint::{released_transformer, released_vae, write_hollow};
 use crate::ltx_layouts::{Model, Tensors, filled, folder, save, single_file, write_text};
+use crate::ltx_released::{self, write_hollow};
 use crate::scratch::Scratch;
 
 /// The message and the hint of a refusal, which is the user's to mend.
@@ -90,9 +90,12 @@ fn every_tensor_of_a_single_file_is_accounted_for() {
     }
 }
 
+/// A change to a model, and what is then said.
+type Change = (&'static str, fn(&mut Model), &'static str);
+
 #[test]
 fn every_tensor_of_a_folder_is_accounted_for() {
-    let cases: [(&str, fn(&mut Model), &str); 4] = [
+    let cases: [Change; 4] = [
         (
             "vae-extra",
             |model| drop(model.vae.insert("decoder.magic".to_owned(), filled(&[1]))),
@@ -273,7 +276,7 @@ fn a_width_that_no_release_has_is_unclear_without_metadata() {
 #[test]
 fn one_wrong_tensor_among_the_released_ones_is_named() {
     let scratch = Scratch::new("released-wrong");
-    let mut tensors = [released_transformer(2048, 28), released_vae()].concat();
+    let mut tensors = [ltx_released::transformer(2048, 28), ltx_released::vae()].concat();
     let wrong = "vae.decoder.up_blocks.2.res_blocks.4.conv2.conv.weight";
     tensors.iter_mut().find(|(name, _)| name == wrong).unwrap().1 = vec![512, 512, 3, 3];
     write_hollow(&scratch.path("2b.safetensors"), &tensors);

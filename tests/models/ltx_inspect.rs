@@ -5,8 +5,8 @@ use std::path::Path;
 use stir::models::inspect::{Inspection, Kind, inspect};
 
 use crate::fixture::repository;
-use crate::ltx_checkpoint::{released_text_encoder, released_transformer, released_vae, write_hollow};
 use crate::ltx_layouts::{Model, Tensors, filled, folder, save, single_file, vae_name};
+use crate::ltx_released::{self, write_hollow};
 use crate::scratch::Scratch;
 
 fn look(path: &Path) -> Inspection {
@@ -78,7 +78,7 @@ fn released_single_files_are_known_by_their_shapes() {
         [("2b", 2048, 28, "2B (28 blocks, 2048 wide)"), ("13b", 4096, 48, "13B (48 blocks, 4096 wide)")]
     {
         let file = scratch.path(&format!("{name}.safetensors"));
-        write_hollow(&file, &[released_transformer(width, layers), released_vae()].concat());
+        write_hollow(&file, &[ltx_released::transformer(width, layers), ltx_released::vae()].concat());
         let found = look(&file);
         assert_eq!(found.kind, Kind::SingleFile);
         assert_eq!(facts(&found)[0], format!("size: {size}"));
@@ -90,7 +90,7 @@ fn released_single_files_are_known_by_their_shapes() {
         assert_eq!(vae.types[0].parameters / 100_000, 12_469);
     }
     let file = scratch.path("t5xxl_fp16.safetensors");
-    write_hollow(&file, &released_text_encoder());
+    write_hollow(&file, &ltx_released::text_encoder());
     let found = look(&file);
     assert_eq!((found.kind, missing(&found), &found.problem), (Kind::TextEncoder, vec![], &None));
     assert_eq!(parts(&found), ["text encoder: 219 bfloat16"]);
@@ -133,10 +133,13 @@ fn foreign_and_damaged_files_get_a_clear_answer() {
     let scratch = Scratch::new("inspect-foreign");
     save(&scratch.path("other.safetensors"), &Tensors::from([("blocks.0.weight".to_owned(), filled(&[2]))]), None);
     std::fs::write(scratch.path("text.txt"), "a text").unwrap();
+    std::fs::create_dir(scratch.path("folder")).unwrap();
+    std::fs::write(scratch.path("folder/model_index.json"), r#"{"_class_name": "WanPipeline"}"#).unwrap();
     for (name, said) in [
         ("other.safetensors", "tensors such as blocks.0.weight"),
         ("text.txt", "text.txt"),
         ("nowhere", "nothing there"),
+        ("folder", "WanPipeline"),
     ] {
         let error = inspect(&scratch.path(name)).unwrap_err();
         assert!(error.to_string().contains(said), "{error}");

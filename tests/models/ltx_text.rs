@@ -279,7 +279,8 @@ fn gguf_name(name: &str) -> String {
     renames.iter().fold(name.to_owned(), |name, (from, to)| name.replace(from, to))
 }
 
-fn gguf(scratch: &Scratch, kind: GgmlDType) -> WeightFiles {
+/// Writes `t5.gguf`.
+pub fn gguf(scratch: &Scratch, kind: GgmlDType) -> WeightFiles {
     let path = repository(FIXTURES).join("text_encoder/model.safetensors");
     let tensors: Vec<(String, QTensor)> = candle_core::safetensors::load(path, &Device::Cpu)
         .unwrap()

@@ -311,6 +311,41 @@ fn some_names_in_full() {
     assert!(SingleFileKeys::is_unused("vae.per_channel_statistics.channel"));
 }
 
+/// The object `vae` of each release's metadata, in the forms that these have had.
+const METADATA: [&str; 3] = [
+    r#"{"_class_name": "CausalVideoAutoencoder", "dims": 3, "in_channels": 3, "out_channels": 3, "latent_channels": 128,
+        "blocks": [["res_x", 4], ["compress_all", 1], ["res_x_y", 1], ["res_x", 3], ["compress_all", 1], ["res_x_y", 1],
+        ["res_x", 3], ["compress_all", 1], ["res_x", 3], ["res_x", 4]], "scaling_factor": 1.0, "norm_layer": "pixel_norm",
+        "patch_size": 4, "latent_log_var": "uniform", "use_quant_conv": false, "causal_decoder": false}"#,
+    r#"{"_class_name": "CausalVideoAutoencoder", "dims": 3, "in_channels": 3, "out_channels": 3, "latent_channels": 128,
+        "encoder_blocks": [["res_x", {"num_layers": 4}], ["compress_all", {}], ["res_x_y", 1], ["res_x", {"num_layers": 3}],
+        ["compress_all", {}], ["res_x_y", 1], ["res_x", {"num_layers": 3}], ["compress_all", {}], ["res_x", {"num_layers": 3}],
+        ["res_x", {"num_layers": 4}]],
+        "decoder_blocks": [["res_x", {"num_layers": 5, "inject_noise": true}], ["compress_all", {"residual": true, "multiplier": 2}],
+        ["res_x", {"num_layers": 6, "inject_noise": true}], ["compress_all", {"residual": true, "multiplier": 2}],
+        ["res_x", {"num_layers": 7, "inject_noise": true}], ["compress_all", {"residual": true, "multiplier": 2}],
+        ["res_x", {"num_layers": 8, "inject_noise": false}]], "scaling_factor": 1.0, "norm_layer": "pixel_norm", "patch_size": 4,
+        "latent_log_var": "uniform", "use_quant_conv": false, "causal_decoder": false, "timestep_conditioning": true}"#,
+    r#"{"_class_name": "CausalVideoAutoencoder", "dims": 3, "in_channels": 3, "out_channels": 3, "latent_channels": 128,
+        "encoder_blocks": [["res_x", {"num_layers": 4}], ["compress_space_res", {"multiplier": 2}], ["res_x", {"num_layers": 6}],
+        ["compress_time_res", {"multiplier": 2}], ["res_x", {"num_layers": 6}], ["compress_all_res", {"multiplier": 2}],
+        ["res_x", {"num_layers": 2}], ["compress_all_res", {"multiplier": 2}], ["res_x", {"num_layers": 2}]],
+        "decoder_blocks": [["res_x", {"num_layers": 5, "inject_noise": false}], ["compress_all", {"residual": true, "multiplier": 2}],
+        ["res_x", {"num_layers": 5, "inject_noise": false}], ["compress_all", {"residual": true, "multiplier": 2}],
+        ["res_x", {"num_layers": 5, "inject_noise": false}], ["compress_all", {"residual": true, "multiplier": 2}],
+        ["res_x", {"num_layers": 5, "inject_noise": false}]], "encoder_base_channels": 128, "decoder_base_channels": 128,
+        "norm_layer": "pixel_norm", "patch_size": 4, "latent_log_var": "uniform", "use_quant_conv": false, "causal_decoder": false,
+        "timestep_conditioning": true, "spatial_padding_mode": "zeros", "normalize_latent_channels": false}"#,
+];
+
+#[test]
+fn metadata_describes_the_same_autoencoders_as_the_folders_of_diffusers() {
+    for ((name, release), metadata) in RELEASES.iter().zip(METADATA) {
+        let folder = Config::parse(release.config, name).unwrap();
+        assert_eq!(Config::from_single_file(metadata, name).unwrap(), folder, "{name}");
+    }
+}
+
 #[test]
 fn releases_make_32_pixels_and_8_frames_of_a_latent() {
     for (name, release) in RELEASES {

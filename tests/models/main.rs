@@ -16,6 +16,7 @@ mod ltx_inspect;
 mod ltx_layouts;
 mod ltx_manifest;
 mod ltx_recipe;
+mod ltx_released;
 mod ltx_runs;
 mod ltx_schedule;
 mod ltx_text;

@@ -43,7 +43,7 @@ const OF_UPSAMPLERS: [&str; 2] = ["initial_conv.", "post_upsample_res_blocks."];
 /// A damaged file, and a file or folder that is nothing of LTX-Video.
 pub fn inspect(path: &Path) -> Result<Inspection> {
     if path.join(MODEL_INDEX).exists() {
-        return Ok(folder(path));
+        return folder(path);
     }
     let files = WeightFiles::open(path)?;
     if let Some(names) = find_transformer(&files)? {
@@ -71,11 +71,8 @@ pub fn inspect(path: &Path) -> Result<Inspection> {
 }
 
 /// A folder of diffusers.
-fn folder(path: &Path) -> Inspection {
-    let mut facts = Vec::new();
-    if let Ok(class) = pipeline(&path.join(MODEL_INDEX)) {
-        facts.push(Fact { name: "pipeline", value: class });
-    }
+fn folder(path: &Path) -> Result<Inspection> {
+    let facts = vec![Fact { name: "pipeline", value: pipeline(&path.join(MODEL_INDEX))? }];
     let (mut parts, mut missing) = (Vec::new(), Vec::new());
     for (folder, part) in [("transformer", None), ("vae", Some(VAE))] {
         let place = path.join(folder);
@@ -86,7 +83,7 @@ fn folder(path: &Path) -> Inspection {
             None => {}
         }
     }
-    complete(path, Inspection { facts, parts, missing, ..empty(Kind::DiffusersFolder) })
+    Ok(complete(path, Inspection { facts, parts, missing, ..empty(Kind::DiffusersFolder) }))
 }
 
 /// A single file or a GGUF file, or a folder with one of them.

@@ -29,6 +29,7 @@ use std::rc::Rc;
 
 use candle_core::{DType, Device, Tensor};
 
+use crate::camera;
 use crate::error::{Error, Result};
 use crate::latents::{Constraint, Latents, Shapes};
 use crate::models::catalog::{self, Role};
@@ -88,8 +89,10 @@ impl Ltx {
         let placement = Placement { dtype: request.dtype.unwrap_or(own), device: device.clone() };
         Ok(Self { checkpoint: Rc::new(checkpoint), rules, placement, tiling: request.tiling })
     }
+}
 
-    fn upsampler_file(&self) -> Result<&Path> {
+impl Ltx {
+    fn upsampler_place(&self) -> Result<&Path> {
         self.checkpoint.upsampler_file().ok_or_else(|| {
             let wanted = "the latent upsampler, a network of its own";
             let hint = "name it by --latent-upsampler, or leave --two-pass out";
@@ -97,9 +100,9 @@ impl Ltx {
         })
     }
 
-    /// Refuses an upsampler before the first pass rather than after it.
+    /// A second pass is not to be refused after a long first one.
     fn check_upsampler(&self) -> Result<()> {
-        let path = self.upsampler_file()?;
+        let path = self.upsampler_place()?;
         let (wanted, found) = (self.checkpoint.transformer_config().channels, Upsampler::check(path)?.channels);
         if wanted == found {
             return Ok(());
@@ -172,8 +175,8 @@ impl Family for Ltx {
         true
     }
 
-    fn check_prompt(&self, _prompt: &MotionPrompt) -> Result<()> {
-        Ok(())
+    fn check_prompt(&self, prompt: &MotionPrompt) -> Result<()> {
+        camera::check_together(&prompt.camera)
     }
 
     fn grid(&self) -> Grid {
@@ -223,9 +226,8 @@ impl Family for Ltx {
     }
 
     fn upsampler(&self) -> Result<Box<dyn models::Upsampler>> {
-        let path = self.upsampler_file()?;
         let statistics = self.checkpoint.vae_statistics(&Placement { dtype: DType::F32, device: Device::Cpu })?;
-        Ok(Box::new(SecondPass { upsampler: Upsampler::open(path, &self.placement)?, statistics }))
+        Ok(Box::new(SecondPass { upsampler: Upsampler::open(self.upsampler_place()?, &self.placement)?, statistics }))
     }
 
     fn notes(&self, _conditioning: &Conditioning) -> Result<Vec<String>> {

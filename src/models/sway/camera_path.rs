@@ -3,8 +3,8 @@
 use candle_core::{Device, Tensor};
 
 use super::KEYS;
-use crate::camera::CameraCommand;
-use crate::error::{Error, Result};
+use crate::camera::{self, CameraCommand};
+use crate::error::Result;
 
 /// How many channels the camera has.
 const WIDTH: usize = 7;
@@ -38,39 +38,6 @@ impl CameraMove {
     }
 }
 
-/// Refuses commands that contradict each other: opposites, and a static shot with anything else.
-///
-/// # Errors
-/// An input error that names both commands.
-pub fn check(moves: &[CameraMove]) -> Result<()> {
-    for (index, first) in moves.iter().enumerate() {
-        for second in &moves[index + 1..] {
-            if excludes(first.command, second.command) || excludes(second.command, first.command) {
-                return Err(Error::input(
-                    "camera commands",
-                    "commands that can be combined",
-                    format!("\"{}\" together with \"{}\"", first.command.name(), second.command.name()),
-                    "leave one of the two out; the camera makes one combined move for the whole clip",
-                ));
-            }
-        }
-    }
-    Ok(())
-}
-
-fn excludes(a: CameraCommand, b: CameraCommand) -> bool {
-    use CameraCommand::*;
-    let opposites = [
-        (TruckLeft, TruckRight),
-        (PanLeft, PanRight),
-        (PushIn, PullOut),
-        (PedestalUp, PedestalDown),
-        (TiltUp, TiltDown),
-        (ZoomIn, ZoomOut),
-    ];
-    opposites.contains(&(a, b)) || (a == StaticShot && b != StaticShot)
-}
-
 /// Control channels 12 to 18 at the 25 keys: `[key][pan_x, pan_y, truck_x, truck_y, zoom, push, roll]`, in the channels' units, where 1 is
 /// full strength. All start at 0; an eased move ends at its strength exactly. Several commands add up.
 ///
@@ -78,9 +45,9 @@ fn excludes(a: CameraCommand, b: CameraCommand) -> bool {
 /// A tracking shot is a slow truck to the right with a slight push. A shake is a fixed sum of slow sinusoids, the fastest that 25 keys carry.
 ///
 /// # Errors
-/// Commands that contradict each other: see [`check`].
+/// Commands that contradict each other: see [`camera::check_together`].
 pub fn camera_keys(moves: &[CameraMove]) -> Result<[[f64; WIDTH]; KEYS]> {
-    check(moves)?;
+    camera::check_together(&moves.iter().map(|camera_move| camera_move.command).collect::<Vec<_>>())?;
     let mut keys = [[0.0; WIDTH]; KEYS];
     for (index, key) in keys.iter_mut().enumerate() {
         let position = index as f64 / (KEYS - 1) as f64;
@@ -259,7 +226,7 @@ mod tests {
             assert!(error.to_string().contains(first.name()) && error.to_string().contains(second.name()), "{error}");
             assert_eq!(error.exit_code(), 2);
         }
-        check(&[CameraMove::full(PanLeft), CameraMove::full(ZoomIn), CameraMove::full(Shake)]).unwrap();
+        camera_keys(&[CameraMove::full(PanLeft), CameraMove::full(ZoomIn), CameraMove::full(Shake)]).unwrap();
     }
 
     #[test]

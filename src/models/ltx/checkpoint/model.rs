@@ -15,6 +15,7 @@ use crate::models::ltx::{keys, scheduler};
 
 /// The file that makes a folder one of diffusers.
 pub const MODEL_INDEX: &str = "model_index.json";
+const PIPELINES: [&str; 3] = ["LTXPipeline", "LTXImageToVideoPipeline", "LTXConditionPipeline"];
 const CONFIG: &str = "config.json";
 /// The schedule of releases from 0.9.5 on, as their files write it.
 const LINEAR_QUADRATIC: &str = r#"{"sampler": "LinearQuadratic"}"#;
@@ -49,6 +50,8 @@ impl Model {
     /// A folder of diffusers. The class of its pipeline decides what the folder's files leave open.
     fn folder(path: &Path, vae: Option<&Path>) -> Result<Self> {
         let pipeline = pipeline(&path.join(MODEL_INDEX))?;
+        let file = part_of_folder(path, "scheduler", "")?.join("scheduler_config.json");
+        let scheduler = scheduler::from_diffusers(&file.display().to_string(), &text(&file)?, &pipeline)?;
         let vae = match vae {
             Some(vae) => Part::vae(&places::given(vae, "vae", "--vae")?)?,
             None => Part::vae(&part_of_folder(path, "vae", "; or give the autoencoder with --vae")?)?,
@@ -59,8 +62,6 @@ impl Model {
         let config = TransformerConfig::from_diffusers(&config.display().to_string(), &text(&config)?, causal_time)?;
         let files = Arc::new(WeightFiles::open(&folder)?);
         let transformer = Part { files, names: Names::DIFFUSERS, unused: keys::none, config };
-        let file = part_of_folder(path, "scheduler", "")?.join("scheduler_config.json");
-        let scheduler = scheduler::from_diffusers(&file.display().to_string(), &text(&file)?, &pipeline)?;
         Ok(Self { transformer, vae, scheduler, allowed_levels: None })
     }
 
@@ -165,12 +166,17 @@ fn part_of_folder(path: &Path, name: &str, otherwise: &str) -> Result<PathBuf> {
 /// The class of the pipeline that a folder of diffusers was made for.
 pub fn pipeline(path: &Path) -> Result<String> {
     let name = path.display().to_string();
-    let refused = |wanted: &str, found: String| Error::input(&name, wanted, found, "fetch the file again");
+    let refused = |wanted: &str, found: String| {
+        Error::input(&name, wanted, found, "give the folder of an LTX-Video model, with all its files")
+    };
     let index: Value =
         serde_json::from_str(&text(path)?).map_err(|problem| refused("JSON of diffusers", problem.to_string()))?;
     match index.get("_class_name").and_then(Value::as_str) {
-        Some(class) => Ok(class.to_owned()),
-        None => Err(refused("the field `_class_name`", "none".to_owned())),
+        Some(class) if PIPELINES.contains(&class) => Ok(class.to_owned()),
+        class => {
+            let found = class.map_or("none".to_owned(), |class| format!("{class}, of a model that stir does not run"));
+            Err(refused(&format!("`_class_name` {}", PIPELINES.join(", ")), found))
+        }
     }
 }
 

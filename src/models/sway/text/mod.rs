@@ -21,7 +21,7 @@ mod tokens;
 pub use plan::{CHANNELS, Plan, channel};
 
 use super::camera_path::{self, CameraMove};
-use crate::camera;
+use crate::camera::{self, CameraCommand};
 use crate::error::Result;
 use crate::models::{MotionPrompt, Tensors, TextCondition, TextEncoder};
 use lexicon::Lexicon;
@@ -75,8 +75,9 @@ impl MotionLexicon {
                 camera.push(*worded);
             }
         }
-        camera::check_count(&camera.iter().map(|camera_move| camera_move.command).collect::<Vec<_>>())?;
-        camera_path::check(&camera)?;
+        let commands: Vec<CameraCommand> = camera.iter().map(|camera_move| camera_move.command).collect();
+        camera::check_count(&commands)?;
+        camera::check_together(&commands)?;
         let settled = Settled::new(&reading, !camera.is_empty());
         let notes = report::lines(&self.lexicon, &reading, &settled, &camera);
         Ok(Interpretation { plan: settled.plan(prompt.intensity), camera, notes })
