@@ -99,6 +99,17 @@ impl Ltx {
             Error::input("--two-pass", wanted, "none with the model", hint)
         })
     }
+
+    /// A second pass is not to be refused after a long first one.
+    fn check_upsampler(&self) -> Result<()> {
+        let path = self.upsampler_place()?;
+        let (wanted, found) = (self.checkpoint.transformer_config().channels, Upsampler::check(path)?.channels);
+        if wanted == found {
+            return Ok(());
+        }
+        let (thing, hint) = (path.display().to_string(), "use the upsampler that belongs to the model");
+        Err(Error::input(thing, format!("an upsampler of {wanted} channels"), found.to_string(), hint))
+    }
 }
 
 /// Where the parts are, and the name of the release where it is known.
@@ -155,8 +166,7 @@ impl Family for Ltx {
 
     fn recipe(&self, options: &SamplingOptions, clip: &Clip) -> Result<Recipe> {
         if options.two_pass {
-            // A second pass is not to be refused after a long first one.
-            Upsampler::check(self.upsampler_place()?)?;
+            self.check_upsampler()?;
         }
         self.rules.recipe(options, clip)
     }
