@@ -14,9 +14,6 @@ use super::values;
 use crate::error::{Error, Result, quoted};
 use crate::models::catalog::{self, Entry};
 
-/// A name is suggested if it is at least this similar to what was typed (0 is not at all, 1 is the same).
-const LEAST_SIMILARITY: f64 = 0.5;
-
 const EXAMPLE: &str = "\
 Examples:
   stir models
@@ -78,16 +75,13 @@ impl Models {
 /// The model of this name.
 fn entry(name: &OsStr) -> Result<Entry> {
     let name = values::text("NAME", name)?;
-    let entries = catalog::entries();
-    if let Some(entry) = entries.iter().find(|entry| entry.name == name) {
-        return Ok(entry.clone());
+    if let Some(entry) = catalog::find(name) {
+        return Ok(entry);
     }
-    let similar = |entry: &Entry| strsim::normalized_damerau_levenshtein(&name.to_lowercase(), &entry.name);
-    let nearest = entries.iter().max_by(|a, b| similar(a).total_cmp(&similar(b)));
-    let hint = match nearest.filter(|nearest| similar(nearest) >= LEAST_SIMILARITY) {
-        Some(nearest) => format!("did you mean {}? `stir models` says more about each", nearest.name),
+    let hint = match catalog::nearest(name) {
+        Some(nearest) => format!("did you mean {nearest}? `stir models` says more about each"),
         None => "`stir models` says more about each".to_owned(),
     };
-    let names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
+    let names: Vec<String> = catalog::entries().into_iter().map(|entry| entry.name).collect();
     Err(Error::input("NAME", format!("one of: {}", names.join(", ")), quoted(name), hint))
 }
