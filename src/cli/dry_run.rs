@@ -32,6 +32,7 @@ pub(super) fn check(request: &Request, observer: &mut dyn Observer) -> Result<Ch
     if let Some(noise) = &request.noise {
         latent_file::read_noise(noise, &family.latent_shapes(&first.clip))?;
     }
+    pipeline::check_warnings(request, observer)?;
     let mut request = request.clone();
     let sampling = &mut request.sampling;
     if sampling.sigmas.is_none() {

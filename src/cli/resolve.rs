@@ -64,6 +64,7 @@ impl Options {
             noise: file("--noise", &self.noise)?,
             save_latents: file("--save-latents", &self.save_latents)?,
             save_frames: file("--save-frames", &self.save_frames)?,
+            strict: self.strict,
             image,
         })
     }

@@ -161,6 +161,9 @@ impl From<&Request> for Settings {
                 set(option, file(path));
             }
         }
+        if request.strict {
+            set("strict", json!(true));
+        }
         set("allow_any_image", json!(request.read.any_image));
         Self { format, entries }
     }

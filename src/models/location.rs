@@ -8,7 +8,7 @@ use super::{DEFAULT_MODEL, FAMILIES, OpenFamily};
 use crate::error::{Error, Result};
 
 /// The file that makes a folder a model.
-const MANIFEST: &str = "manifest.toml";
+pub(super) const MANIFEST: &str = "manifest.toml";
 /// The file that makes a folder one of diffusers'.
 const INDEX: &str = "model_index.json";
 /// What checkpoint files end in.
@@ -76,7 +76,7 @@ fn unknown_name(name: &str) -> Error {
 }
 
 /// The model at `path`. This is where kinds of models are told apart.
-fn locate_path(path: &Path) -> Result<Located> {
+pub(super) fn locate_path(path: &Path) -> Result<Located> {
     let refused = |found: String, hint: &str| {
         let wanted = format!("a model: a folder with {INDEX} (diffusers) or {MANIFEST} (sway), or a checkpoint file");
         Error::input(format!("--model {}", path.display()), wanted, found, hint)

@@ -3,6 +3,7 @@
 //! A family is one folder here and its data twin in `models/`. Families never import each other; what two of them share lives in [`crate::nn`].
 
 pub mod catalog;
+pub mod inspect;
 mod location;
 pub mod ltx;
 pub mod manifest;

@@ -1,5 +1,6 @@
 //! Operations: each file holds an operation's contract, its definition in plain terms, and the dispatch to what makes it fast.
 
+pub mod conv2d;
 pub mod gelu;
 pub mod resize;
 pub mod warp;

@@ -11,7 +11,7 @@ mod tests;
 use crate::diffusion::noise::{self, Purpose};
 use crate::diffusion::renoise::renoise;
 use crate::diffusion::tone_map::tone_map;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::latents::{Latents, Shapes};
 use crate::media::degrade::{Degradation, degrade, for_motion};
 use crate::media::framing::Framing;
@@ -65,6 +65,19 @@ pub fn check(request: &Request, observer: &mut dyn Observer) -> Result<Picture> 
     request.check_clip(&clip)?;
     request.watermark(&clip)?;
     Ok(opened.picture)
+}
+
+/// Refuses what was warned of, where the request is strict; for when the model is open.
+///
+/// # Errors
+/// The first warning.
+pub fn check_warnings(request: &Request, observer: &dyn Observer) -> Result<()> {
+    match observer.first_warning().filter(|_| request.strict) {
+        Some(warning) => {
+            Err(Error::input("--strict", "a run without warnings", warning, "leave --strict out to go on"))
+        }
+        None => Ok(()),
+    }
 }
 
 /// The run itself. Each network is built when it is first used, and the denoiser is freed before the last decode.
@@ -134,6 +147,7 @@ impl<'a> Run<'a> {
         let shapes = family.latent_shapes(&recipe.passes[0].clip);
         let noise = request.noise.as_deref().map(|path| latent_file::read_noise(path, &shapes)).transpose()?;
         let watermark = request.watermark(&clip)?;
+        check_warnings(request, observer)?;
 
         observer.begin(Stage::Text, 1);
         let unconditional = recipe.passes.iter().any(Pass::needs_unconditional);

@@ -67,6 +67,8 @@ pub trait Observer {
     fn advance(&mut self, done: usize);
     /// A line for the user.
     fn say(&mut self, level: Level, line: &str);
+    /// The first warning that was said so far, by the run or by a library.
+    fn first_warning(&self) -> Option<String>;
     /// A preview can be looked at; it is written anew whenever more can be seen.
     fn preview(&mut self, path: &Path);
     /// A clip is complete.

@@ -83,6 +83,8 @@ pub struct Request {
     pub degradation: Option<Degradation>,
     /// Where the networks run.
     pub device: DeviceChoice,
+    /// Whether a warning before the run stops it.
+    pub strict: bool,
     /// A file to read the initial noise from.
     pub noise: Option<PathBuf>,
     /// A file to write the final latents to.

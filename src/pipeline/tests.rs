@@ -157,6 +157,10 @@ impl Observer for Heard {
         self.lines.push((level, line.to_owned()));
     }
 
+    fn first_warning(&self) -> Option<String> {
+        self.lines.iter().find(|(level, _)| *level == Level::Warning).map(|(_, line)| line.clone())
+    }
+
     fn preview(&mut self, path: &Path) {
         assert!(path.is_file());
         self.previews += 1;
@@ -206,6 +210,7 @@ fn request(output: std::path::PathBuf) -> Request {
         count: 1,
         sampling: SamplingOptions::default(),
         degradation: None,
+        strict: false,
         device: DeviceChoice::Cpu,
         noise: None,
         save_latents: None,

@@ -32,6 +32,17 @@ struct NamedFile {
     content: MappedFile,
 }
 
+/// The tensors of one type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TypeCount {
+    /// What the type is called.
+    pub dtype: String,
+    /// How many tensors.
+    pub tensors: usize,
+    /// How many values in them.
+    pub parameters: usize,
+}
+
 /// Which file holds which tensor.
 #[derive(Debug, Deserialize)]
 struct Index {
@@ -113,6 +124,33 @@ impl WeightFiles {
             self.check(index, &places)?;
         }
         Ok(tensors)
+    }
+
+    /// Whether there is a tensor whose name begins with `prefix`.
+    ///
+    /// # Errors
+    /// As [`WeightFiles::tensors`].
+    pub fn holds(&self, prefix: &str) -> Result<bool> {
+        Ok(self.tensors()?.keys().any(|name| name.starts_with(prefix)))
+    }
+
+    /// Counts the tensors whose names `counts` by their types, the type with the most values first.
+    ///
+    /// # Errors
+    /// As [`WeightFiles::tensors`].
+    pub fn count_types(&self, counts: impl Fn(&str) -> bool) -> Result<Vec<TypeCount>> {
+        let mut types: Vec<TypeCount> = Vec::new();
+        for (_, stored) in self.tensors()?.iter().filter(|(name, _)| counts(name)) {
+            let dtype = stored.type_name();
+            let place = types.iter().position(|count| count.dtype == dtype).unwrap_or(types.len());
+            if place == types.len() {
+                types.push(TypeCount { dtype, tensors: 0, parameters: 0 });
+            }
+            types[place].tensors += 1;
+            types[place].parameters += stored.shape().iter().product::<usize>();
+        }
+        types.sort_by(|a, b| b.parameters.cmp(&a.parameters).then_with(|| a.dtype.cmp(&b.dtype)));
+        Ok(types)
     }
 
     fn check(&self, index: &Index, places: &BTreeMap<String, &str>) -> Result<()> {

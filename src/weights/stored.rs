@@ -45,6 +45,20 @@ impl Stored<'_> {
         }
     }
 
+    /// What its type is called.
+    pub fn type_name(&self) -> String {
+        match self {
+            Self::Plain(view) => match view.dtype() {
+                Dtype::F32 => "float32".to_owned(),
+                Dtype::F16 => "float16".to_owned(),
+                Dtype::BF16 => "bfloat16".to_owned(),
+                Dtype::F8_E4M3 => "float8 (e4m3)".to_owned(),
+                other => format!("{other:?}"),
+            },
+            Self::Gguf { info, .. } => format!("GGUF {:?}", info.ggml_dtype),
+        }
+    }
+
     /// Whether it is of a type that is read, and complete; without reading it.
     pub fn check(&self) -> Found<()> {
         match self {

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 
-use crate::fixture::{Fixture, assert_close, fixture, repository};
+use crate::fixture::{assert_close, fixture, repository, values};
 use crate::single_file::write_single_file;
 use crate::support::{Outcome, Scratch, stir};
 
@@ -20,18 +20,25 @@ fn fixture_path(path: &str) -> String {
     repository("tests/fixtures/ltx").join(path).display().to_string()
 }
 
-/// `stir generate` of the fixtures' picture with their noise; the clip, the latents and the frames go into the folder.
-fn generate(scratch: &Scratch, options: &[&str]) -> Outcome {
+/// The options that name a model whose decoder is told how noisy latents are, as they were told to the reference.
+fn timed(model: &str) -> Vec<String> {
+    ["--model", model, "--decode-timestep", "0.05", "--decode-noise", "0"].map(String::from).to_vec()
+}
+
+/// Options for the folder of the later generation.
+fn later(options: &[&str]) -> Vec<String> {
+    let options = options.iter().map(|option| (*option).to_owned()).collect();
+    [timed(&fixture_path("checkpoint")), options].concat()
+}
+
+/// `stir generate` of the fixtures' picture; the clip, the latents and the frames go into the folder.
+fn generate(scratch: &Scratch, options: &[String]) -> Outcome {
     let path = |name: &str| scratch.path(name).display().to_string();
-    let (image, noise) = (fixture_path("runs/picture.png"), fixture_path("runs/noise.safetensors"));
+    let image = fixture_path("runs/picture.png");
     let (clip, latents, frames) = (path("clip.y4m"), path("latents.safetensors"), path("frames"));
     let mut arguments = vec!["generate", "-i", &image, "--allow-any-image", "-p", PROMPT, "-o", &clip];
-    if !options.contains(&"-W") {
-        arguments.extend(["-W", "96", "-H", "64", "--num-frames", "17", "--noise", &noise]);
-    }
     arguments.extend(["--save-latents", &latents, "--save-frames", &frames, "--device", "cpu", "--dtype", "f32"]);
-    arguments.extend(["--decode-timestep", "0.05", "--decode-noise", "0"]);
-    arguments.extend(options);
+    arguments.extend(options.iter().map(String::as_str));
     stir(&arguments).expect_code(0)
 }
 
@@ -56,24 +63,26 @@ fn peak_ratio(found: &[u8], expected: &[f64]) -> f64 {
     10.0 * (255.0 * 255.0 / mean).log10()
 }
 
-fn saved_latents(scratch: &Scratch) -> Vec<f64> {
+fn saved_latents(scratch: &Scratch) -> Tensor {
     let path = scratch.path("latents.safetensors");
-    let tensors = candle_core::safetensors::load(&path, &Device::Cpu).unwrap();
+    let mut tensors = candle_core::safetensors::load(&path, &Device::Cpu).unwrap();
     assert_eq!(tensors.len(), 1, "tensors in {}", path.display());
-    assert_eq!(tensors["latents"].dims(), [1, 8, 3, 2, 3]);
-    crate::fixture::values(&tensors["latents"])
+    tensors.remove("latents").unwrap()
 }
 
-/// One run with these options gives the latents and frames that diffusers made.
-fn check(name: &str, options: &[&str]) {
+/// A run with these options and the reference's noise gives the latents and frames that diffusers made.
+fn check(name: &str, options: &[String]) {
+    check_in(&Scratch::new(&format!("ltx-{name}")), name, options);
+}
+
+fn check_in(scratch: &Scratch, name: &str, options: &[String]) {
     let expected = fixture(&format!("ltx/runs/{name}.safetensors"));
-    let scratch = Scratch::new(&format!("ltx-{name}"));
-    generate(&scratch, options);
-    check_saved(name, &scratch, &expected);
-}
-
-fn check_saved(name: &str, scratch: &Scratch, expected: &Fixture) {
-    assert_close(name, &saved_latents(scratch), &expected.values("latents"), LATENT_TOLERANCE);
+    let noise = fixture_path("runs/noise.safetensors");
+    let clip = ["-W", "96", "-H", "64", "--num-frames", "17", "--noise", &noise].map(String::from);
+    generate(scratch, &[options, &clip].concat());
+    let latents = saved_latents(scratch);
+    assert_eq!(latents.dims(), [1, 8, 3, 2, 3]);
+    assert_close(name, &values(&latents), &expected.values("latents"), LATENT_TOLERANCE);
     let frames = saved_frames(&scratch.path("frames"), 17, (96, 64));
     let kept: Vec<u8> = frames.into_iter().step_by(KEPT_EVERY).collect();
     let ratio = peak_ratio(&kept, &expected.values("frames"));
@@ -83,61 +92,53 @@ fn check_saved(name: &str, scratch: &Scratch, expected: &Fixture) {
 
 #[test]
 fn a_guided_run_is_that_of_the_reference() {
-    let model = fixture_path("checkpoint");
-    check("guided", &["--model", &model, "--steps", "5", "--guidance-scale", "3"]);
+    check("guided", &later(&["--steps", "5", "--guidance-scale", "3"]));
 }
 
 #[test]
 fn guidance_away_from_a_negative_prompt_is_rescaled() {
-    let model = fixture_path("checkpoint");
-    let options = ["--steps", "5", "--guidance-scale", "3", "--guidance-rescale", "0.7", "-n", "blurry, jittery"];
-    check("rescaled", &[&["--model", &model], &options[..]].concat());
+    let guidance = ["--guidance-scale", "3", "--guidance-rescale", "0.7", "-n", "blurry, jittery"];
+    check("rescaled", &later(&[&["--steps", "5"], &guidance[..]].concat()));
 }
 
 #[test]
 fn levels_can_be_listed() {
-    let model = fixture_path("checkpoint");
     let levels = "1,0.9937,0.9875,0.9812,0.975,0.9094,0.725,0.4219";
-    check("distilled", &["--model", &model, "--sigmas", levels, "--guidance-scale", "1"]);
+    check("distilled", &later(&["--sigmas", levels, "--guidance-scale", "1"]));
 }
 
 #[test]
 fn a_weak_picture_joins_the_other_frames_later() {
-    let model = fixture_path("checkpoint");
-    check("weak", &["--model", &model, "--sigmas", "1,0.75,0.45,0.2", "--guidance-scale", "1", "--strength", "0.5"]);
+    check("weak", &later(&["--sigmas", "1,0.75,0.45,0.2", "--guidance-scale", "1", "--strength", "0.5"]));
 }
 
 /// The folder has no text side: the other's is given.
 #[test]
 fn the_first_generation_runs_by_its_own_rules() {
     let (model, text) = (fixture_path("checkpoint_0.9.0"), fixture_path("checkpoint"));
-    let options = ["--steps", "5", "--guidance-scale", "3"];
-    check("first_generation", &[&["--model", &model, "--text-encoder", &text], &options[..]].concat());
+    let options = ["--model", &model, "--text-encoder", &text, "--steps", "5", "--guidance-scale", "3"];
+    check("first_generation", &options.map(String::from));
 }
 
 #[test]
 fn a_single_file_runs_as_its_folder_does() {
-    let expected = fixture("ltx/runs/guided.safetensors");
-    let scratch = Scratch::new("ltx-single-file");
+    let scratch = Scratch::new("ltx-file");
     let file = scratch.path("ltx-tiny.safetensors");
     write_single_file(&repository("tests/fixtures/ltx/checkpoint"), &file);
-    let (model, text) = (file.to_str().unwrap(), fixture_path("checkpoint"));
-    generate(&scratch, &["--model", model, "--text-encoder", &text, "--steps", "5", "--guidance-scale", "3"]);
-    check_saved("single file", &scratch, &expected);
+    let text = fixture_path("checkpoint");
+    let options = ["--text-encoder", &text, "--steps", "5", "--guidance-scale", "3"];
+    check_in(&scratch, "guided", &[timed(file.to_str().unwrap()), options.map(String::from).to_vec()].concat());
 }
 
 /// The model makes 17 frames of 64x64; what is too much is cut off.
 #[test]
 fn any_size_and_length_can_be_asked_for() {
-    let model = fixture_path("checkpoint");
     let scratch = Scratch::new("ltx-size");
     let size = ["-W", "64", "-H", "48", "--num-frames", "10"];
-    generate(&scratch, &[&["--model", &model, "--steps", "2", "--guidance-scale", "1"], &size[..]].concat());
+    generate(&scratch, &later(&[&["--steps", "2", "--guidance-scale", "1"], &size[..]].concat()));
     saved_frames(&scratch.path("frames"), 10, (64, 48));
     let clip = std::fs::read(scratch.path("clip.y4m")).unwrap();
-    let header = clip.split(|byte| *byte == b'\n').next().unwrap();
-    let header = std::str::from_utf8(header).unwrap();
+    let header = std::str::from_utf8(clip.split(|byte| *byte == b'\n').next().unwrap()).unwrap();
     assert!(header.starts_with("YUV4MPEG2 ") && header.contains(" W64 H48 "), "{header}");
-    let tensors = candle_core::safetensors::load(scratch.path("latents.safetensors"), &Device::Cpu).unwrap();
-    assert_eq!(tensors["latents"].dims(), [1, 8, 3, 2, 2]);
+    assert_eq!(saved_latents(&scratch).dims(), [1, 8, 3, 2, 2]);
 }

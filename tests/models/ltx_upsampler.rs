@@ -14,6 +14,7 @@ use stir::models::ltx::rope::{LatentGrid, Rope};
 use stir::models::ltx::timestep::FrameLevels;
 use stir::models::ltx::transformer::{Transformer, TransformerInputs};
 use stir::models::ltx::upsampler::Upsampler;
+use stir::models::ltx::upsampler::config::UpsamplerConfig;
 use stir::models::ltx::upsampler::layers::ClipNorm;
 use stir::models::ltx::vae::config::Config;
 use stir::models::ltx::vae::encoder::Encoder;
@@ -45,9 +46,11 @@ fn open(path: &Path) -> Upsampler {
     Upsampler::open(path, &placement(DType::F32)).unwrap()
 }
 
+/// What opening it says, which is what the check before it says too.
 fn refusal(path: &Path) -> String {
     let error = Upsampler::open(path, &placement(DType::F32)).unwrap_err();
     assert_eq!(error.exit_code(), 2);
+    assert_eq!(Upsampler::check(path).unwrap_err().to_string(), error.to_string());
     error.to_string()
 }
 
@@ -171,7 +174,9 @@ fn single_files_and_folders_of_folders_open_alike() {
     }
     let latents = reference().get("latents");
     let expected = values(&open(&folder()).forward(&latents).unwrap());
-    for path in [described, bare, nested] {
+    let config = UpsamplerConfig { channels: 8, width: 32, blocks: 1 };
+    for path in [folder(), described, bare, nested] {
+        assert_eq!(Upsampler::check(&path).unwrap(), config);
         assert_eq!(values(&open(&path).forward(&latents).unwrap()), expected, "{}", path.display());
     }
 }
@@ -232,6 +237,14 @@ fn transformer() -> Transformer {
     let network = Transformer::load(&store.root(), &config).unwrap();
     store.finish().unwrap();
     network
+}
+
+#[test]
+fn what_is_not_finite_stops_there() {
+    let latents = Tensor::full(f32::NAN, (1, 8, 2, 2, 2), &Device::Cpu).unwrap();
+    let error = open(&folder()).upsample(&latents, &Vae::load().statistics, 1.0).unwrap_err();
+    assert_eq!(error.exit_code(), 1);
+    assert!(error.to_string().starts_with("latents after the upsampler"), "{error}");
 }
 
 /// What both passes of a run share.

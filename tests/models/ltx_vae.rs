@@ -200,20 +200,27 @@ fn a_stream_keeps_exactly_what_is_computed_from_sizes() {
     }
 }
 
-/// Weights and activations in float16 with the norms in float32: measured 2.3e-3 in pixels and 1.0e-3 in latents. Candle multiplies no bfloat16
-/// matrices on the CPU, so that type can only be measured on a device.
+/// Weights are bfloat16 numbers, so that these errors are those of the arithmetic, with the norms in float32. Measured in pixels and in
+/// latents: float16 2.3e-3 and 1.0e-3; bfloat16 TODO.
 #[test]
-fn float16_stays_near_float32() {
+fn half_precision_stays_near_float32() {
     for generation in GENERATIONS {
-        let golden = golden_in(generation, DType::F16, |text| text);
-        let close = |name: &str, found: &[f64], tolerance| {
-            assert_close(&format!("{generation} float16 {name}"), found, &golden.reference.values(name), tolerance);
-        };
-        let latents = golden.statistics.denormalise(&golden.reference.get("latents")).unwrap();
-        let pixels = golden.prepared(&golden.noise()).decode(&latents.to_dtype(DType::F16).unwrap()).unwrap();
-        close("decoded", &every_seventh(&pixels), 5e-3);
-        let posterior = golden.encoder.encode(&golden.reference.get("pixels")).unwrap();
-        close("mean", &values(&posterior.mean), 3e-3);
+        for (dtype, tolerances) in [(DType::F16, [5e-3, 3e-3]), (DType::BF16, [4e-2, 3e-2])] {
+            let golden = golden_in(generation, dtype, |text| text);
+            let close = |name: &str, found: &[f64], tolerance| {
+                assert_close(
+                    &format!("{generation} {dtype:?} {name}"),
+                    found,
+                    &golden.reference.values(name),
+                    tolerance,
+                );
+            };
+            let latents = golden.statistics.denormalise(&golden.reference.get("latents")).unwrap();
+            let pixels = golden.prepared(&golden.noise()).decode(&latents.to_dtype(dtype).unwrap()).unwrap();
+            close("decoded", &every_seventh(&pixels), tolerances[0]);
+            let pixels = golden.reference.get("pixels").to_dtype(dtype).unwrap();
+            close("mean", &values(&golden.encoder.encode(&pixels).unwrap().mean), tolerances[1]);
+        }
     }
 }
 

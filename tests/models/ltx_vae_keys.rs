@@ -215,7 +215,7 @@ const RELEASES: [(&str, Release); 3] = [
 ];
 
 /// The conversion tables of a release, encoder and decoder.
-fn renumbering(release: &str) -> Vec<(&'static str, &'static str)> {
+pub fn renumbering(release: &str) -> Vec<(&'static str, &'static str)> {
     match release {
         "0.9.0" => [OLD_ENCODER, OLD_DECODER].concat(),
         "0.9.1" => [OLD_ENCODER, NEW_DECODER].concat(),

@@ -10,6 +10,10 @@ mod scratch;
 
 #[cfg(feature = "hub")]
 mod hub;
+mod ltx_checkpoint;
+mod ltx_checkpoint_refusals;
+mod ltx_inspect;
+mod ltx_layouts;
 mod ltx_manifest;
 mod ltx_recipe;
 mod ltx_runs;

@@ -10,7 +10,7 @@ mod transfer;
 mod warnings;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::settings::Settings;
@@ -35,6 +35,8 @@ const ENGINE: &str = concat!("stir ", env!("CARGO_PKG_VERSION"));
 pub struct Console {
     talk: Talk,
     events: Option<Events>,
+    /// The first warning, which `--strict` takes for an error.
+    first_warning: OnceLock<String>,
 }
 
 impl Console {
@@ -42,7 +44,7 @@ impl Console {
     pub fn new(verbosity: Verbosity, json: bool) -> Self {
         // A program that listens to events gets no talk when it asks for quiet: errors are among the events.
         let verbosity = if json && verbosity == Verbosity::Quiet { Verbosity::Silent } else { verbosity };
-        Self { talk: Talk::new(verbosity, json), events: json.then(Events::new) }
+        Self { talk: Talk::new(verbosity, json), events: json.then(Events::new), first_warning: OnceLock::new() }
     }
 
     /// Prints an error and the next step.
@@ -82,6 +84,9 @@ impl Console {
 
     /// Prints a line for the user.
     pub fn say(&self, level: Level, text: &str) {
+        if level == Level::Warning {
+            self.first_warning.get_or_init(|| text.to_owned());
+        }
         self.talk.message(level, text);
         self.event(&Event::Message { level: level.name(), message: text });
     }
@@ -195,6 +200,10 @@ impl Observer for Report {
     fn say(&mut self, level: Level, line: &str) {
         self.console.say(level, line);
         self.last_line = Instant::now();
+    }
+
+    fn first_warning(&self) -> Option<String> {
+        self.console.first_warning.get().cloned()
     }
 
     fn preview(&mut self, path: &Path) {

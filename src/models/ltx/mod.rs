@@ -11,6 +11,7 @@ pub mod config_fields;
 pub mod denoiser;
 pub mod frames;
 pub mod image_encoder;
+pub mod inspect;
 pub mod keys;
 pub mod prompt;
 pub mod recipe;

@@ -43,7 +43,7 @@ impl TextEncoder for PromptEncoder {
         let tokens: Vec<&[u32]> = tokens.iter().map(Vec::as_slice).collect();
         let encoded = self.checkpoint.encode_text(&self.placement, &tokens)?;
         for ((name, _), rows) in texts.iter().zip(encoded) {
-            condition.tensors.insert(name, rows.unsqueeze(0)?);
+            condition.tensors.insert(name, rows);
         }
         Ok(condition)
     }

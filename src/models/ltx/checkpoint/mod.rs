@@ -4,9 +4,9 @@
 //! hold the transformer. Opening reads headers and configurations only, and refuses whatever would not load.
 
 mod metadata;
-mod model;
-mod part;
-mod places;
+pub(super) mod model;
+pub(super) mod part;
+pub(super) mod places;
 mod shapes;
 
 use std::path::{Path, PathBuf};
@@ -134,7 +134,7 @@ impl Checkpoint {
     pub fn vae_encoder(&self, placement: &Placement) -> Result<VaeEncoder> {
         let store = self.vae.store(placement)?;
         let encoder = vae::encoder::Encoder::load(&store.root().at("encoder"), &self.vae.config)?;
-        Ok(VaeEncoder { encoder, statistics: self.statistics(&store)? })
+        Ok(VaeEncoder { encoder, statistics: self.vae.statistics(&store)? })
     }
 
     /// Reads the decoder of the autoencoder; the encoder's weights stay on disk.
@@ -144,7 +144,7 @@ impl Checkpoint {
     pub fn vae_decoder(&self, placement: &Placement) -> Result<VaeDecoder> {
         let store = self.vae.store(placement)?;
         let decoder = vae::decoder::Decoder::load(&store.root().at("decoder"), &self.vae.config)?;
-        Ok(VaeDecoder { decoder, statistics: self.statistics(&store)? })
+        Ok(VaeDecoder { decoder, statistics: self.vae.statistics(&store)? })
     }
 
     /// What latents are normalised and denormalised with, alone.
@@ -152,11 +152,7 @@ impl Checkpoint {
     /// # Errors
     /// As [`Checkpoint::transformer`].
     pub fn vae_statistics(&self, placement: &Placement) -> Result<Statistics> {
-        self.statistics(&self.vae.store(placement)?)
-    }
-
-    fn statistics(&self, store: &Store) -> Result<Statistics> {
-        Statistics::load(&store.root(), self.vae.config.latent_channels)
+        self.vae.statistics(&self.vae.store(placement)?)
     }
 
     /// Reads the tokenizer.
@@ -179,28 +175,9 @@ impl Checkpoint {
         encoder.forward(texts)?.into_iter().map(|text| Ok(text.unsqueeze(0)?)).collect()
     }
 
-    /// Loads everything in outline.
+    /// Loads the text encoder in outline: the rest was checked when it was opened.
     fn check(&self) -> Result<()> {
-        let store = self.transformer.outline()?;
-        Transformer::load(&store.root(), &self.transformer.config)?;
-        store.finish()?;
-
-        let store = self.vae.outline()?;
-        vae::encoder::Encoder::load(&store.root().at("encoder"), &self.vae.config)?;
-        vae::decoder::Decoder::load(&store.root().at("decoder"), &self.vae.config)?;
-        self.statistics(&store)?;
-        store.finish()?;
-
-        let store = self.text_encoder.outline()?;
-        t5::Encoder::load(&store, self.text_encoder.config, Residency::Whole)?;
-        store.finish()?;
-
-        fits(
-            &format!("autoencoder {}", self.vae.name()),
-            "channels of the latents, as the transformer",
-            [self.vae.config.latent_channels, self.transformer.config.channels],
-            "give the autoencoder of the same release with --vae",
-        )?;
+        self.text_encoder.check()?;
         fits(
             &format!("text encoder {}", self.text_encoder.name()),
             "channels, as the transformer reads",

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::metadata::{Metadata, thing};
 use super::part::{Names, Part};
-use super::{KeyMap, Scheduler, Store, TransformerConfig, WeightFiles, places, shapes};
+use super::{KeyMap, Scheduler, Store, TransformerConfig, WeightFiles, fits, places, shapes};
 use crate::error::{Error, Result};
 use crate::models::ltx::vae::config::{Config as VaeConfig, Generation};
 use crate::models::ltx::vae::keys::{self as vae_keys, SingleFileKeys};
@@ -32,9 +32,18 @@ pub struct Model {
 }
 
 impl Model {
-    /// `vae`: the autoencoder, where it is not to be found with the model.
+    /// Finds both and checks that they load. `vae`: the autoencoder, where it is not to be found with the model.
     pub fn open(path: &Path, vae: Option<&Path>) -> Result<Self> {
-        if path.join(MODEL_INDEX).exists() { Self::folder(path, vae) } else { Self::file(path, vae) }
+        let model = if path.join(MODEL_INDEX).exists() { Self::folder(path, vae) } else { Self::file(path, vae) }?;
+        model.transformer.check()?;
+        model.vae.check()?;
+        fits(
+            &format!("autoencoder {}", model.vae.name()),
+            "channels of the latents, as the transformer",
+            [model.vae.config.latent_channels, model.transformer.config.channels],
+            "give the autoencoder of the same release with --vae",
+        )?;
+        Ok(model)
     }
 
     /// A folder of diffusers. The class of its pipeline decides what the folder's files leave open.
@@ -63,7 +72,7 @@ impl Model {
         let beside = places::surroundings(path).join("vae");
         let vae = match vae {
             Some(vae) => Part::vae(&places::given(vae, "vae", "--vae")?)?,
-            None if holds(&files, vae_keys::PREFIX)? => Part::vae_of(files.clone(), &metadata, vae_keys::PREFIX)?,
+            None if files.holds(vae_keys::PREFIX)? => Part::vae_of(files.clone(), &metadata, vae_keys::PREFIX)?,
             None if beside.is_dir() => Part::vae(&beside)?,
             None => {
                 let hint = "give it with --vae: the folder of diffusers, its folder `vae`, or a single file of the same release";
@@ -72,8 +81,12 @@ impl Model {
             }
         };
         let new = vae.config.generation() == Generation::Folded;
+        let described = places::surroundings(path).join(CONFIG);
         let config = match &metadata.transformer {
             Some(json) => TransformerConfig::from_single_file(&thing("transformer", &files), json)?,
+            None if names.parts.is_empty() && described.exists() => {
+                TransformerConfig::from_diffusers(&described.display().to_string(), &text(&described)?, new)?
+            }
             None => shapes::transformer(&Store::outline(&files, names)?, files.name(), new)?,
         };
         let scheduler = match &metadata.scheduler {
@@ -87,10 +100,10 @@ impl Model {
 
 impl Part<VaeConfig> {
     /// The autoencoder at `path`: diffusers' folder `vae`, its file, a single file, or a file with the tensors of one.
-    fn vae(path: &Path) -> Result<Self> {
+    pub fn vae(path: &Path) -> Result<Self> {
         let files = Arc::new(WeightFiles::open(path)?);
         for prefix in [vae_keys::PREFIX, ""] {
-            if holds(&files, &format!("{prefix}per_channel_statistics."))? {
+            if files.holds(&format!("{prefix}per_channel_statistics."))? {
                 let metadata = Metadata::read(&files)?;
                 return Self::vae_of(files, &metadata, prefix);
             }
@@ -115,13 +128,21 @@ impl Part<VaeConfig> {
     }
 }
 
-/// The names that a file has for the tensors of the transformer.
-fn transformer_names(files: &WeightFiles) -> Result<KeyMap> {
+/// The names that a file has for the tensors of a transformer, if it has one.
+pub fn find_transformer(files: &WeightFiles) -> Result<Option<KeyMap>> {
     for names in [keys::TRANSFORMER, keys::TRANSFORMER_IN_GGUF, KeyMap::IDENTITY] {
         let store = Store::outline(files, names)?;
         if [OF_TRANSFORMERS, "proj_in.weight"].iter().all(|name| store.shape(name).is_some()) {
-            return Ok(names);
+            return Ok(Some(names));
         }
+    }
+    Ok(None)
+}
+
+/// The names that a file has for the tensors of the transformer.
+fn transformer_names(files: &WeightFiles) -> Result<KeyMap> {
+    if let Some(names) = find_transformer(files)? {
+        return Ok(names);
     }
     Err(Error::input(
         format!("model {}", files.name()),
@@ -129,11 +150,6 @@ fn transformer_names(files: &WeightFiles) -> Result<KeyMap> {
         format!("{} tensors, none of them `patchify_proj.weight`", files.tensors()?.len()),
         "give the folder of diffusers, a single file of LTX-Video, or its transformer in GGUF; `stir models inspect` says what a file is",
     ))
-}
-
-/// Whether the files have a tensor whose name begins with `prefix`.
-fn holds(files: &WeightFiles, prefix: &str) -> Result<bool> {
-    Ok(files.tensors()?.keys().any(|name| name.starts_with(prefix)))
 }
 
 /// The folder `name` of a folder of diffusers.

@@ -3,7 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{KeyMap, Placement, Result, Store, TextConfig, WeightFiles};
+use super::{
+    KeyMap, Placement, Residency, Result, Statistics, Store, TextConfig, Transformer, TransformerConfig, WeightFiles,
+    t5, vae,
+};
 use crate::models::ltx::keys;
 use crate::models::ltx::vae::keys::SingleFileKeys;
 use crate::weights::keymap::Naming;
@@ -61,7 +64,39 @@ impl<Config> Part<Config> {
     }
 }
 
+impl Part<TransformerConfig> {
+    /// Loads it in outline.
+    pub fn check(&self) -> Result<()> {
+        let store = self.outline()?;
+        Transformer::load(&store.root(), &self.config)?;
+        store.finish()
+    }
+}
+
+impl Part<vae::config::Config> {
+    /// What its latents are normalised with.
+    pub fn statistics(&self, store: &Store) -> Result<Statistics> {
+        Statistics::load(&store.root(), self.config.latent_channels)
+    }
+
+    /// Loads it in outline.
+    pub fn check(&self) -> Result<()> {
+        let store = self.outline()?;
+        vae::encoder::Encoder::load(&store.root().at("encoder"), &self.config)?;
+        vae::decoder::Decoder::load(&store.root().at("decoder"), &self.config)?;
+        self.statistics(&store)?;
+        store.finish()
+    }
+}
+
 impl Part<TextConfig> {
+    /// Loads it in outline.
+    pub fn check(&self) -> Result<()> {
+        let store = self.outline()?;
+        t5::Encoder::load(&store, self.config, Residency::Whole)?;
+        store.finish()
+    }
+
     /// The text encoder at `path`, a folder or a file.
     pub fn text_encoder(path: &Path) -> Result<Self> {
         let files = Arc::new(WeightFiles::open(path)?);

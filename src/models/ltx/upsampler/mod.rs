@@ -7,7 +7,7 @@
 pub mod config;
 pub mod layers;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Device, Module, Tensor};
 
@@ -15,7 +15,7 @@ use self::config::UpsamplerConfig;
 use self::layers::{Block, ClipConvolution, ClipNorm};
 use super::vae::statistics::Statistics;
 use crate::diffusion::instance_norm::adaptive_instance_norm;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::nn::convolution::{Conv2d, Convolution, convolution};
 use crate::shape;
 use crate::weights::files::WeightFiles;
@@ -46,11 +46,24 @@ impl Upsampler {
     /// # Errors
     /// Files that cannot be read, a configuration that is not implemented, and missing, misshapen or unknown tensors, by name.
     pub fn open(path: &Path, placement: &Placement) -> Result<Self> {
-        let inside = path.join(SUBFOLDER);
-        let path = if inside.is_dir() { &inside } else { path };
-        let files = WeightFiles::open(path)?;
-        let store = Store::open(&files, KeyMap::IDENTITY, placement)?;
-        let config = UpsamplerConfig::of(path, &files, &store)?;
+        let path = folder_inside(path);
+        let files = WeightFiles::open(&path)?;
+        Self::of(&path, &files, Store::open(&files, KeyMap::IDENTITY, placement)?)
+    }
+
+    /// Whether [`Upsampler::open`] will read the checkpoint at `path`, from its configuration and the names and shapes of its tensors: in
+    /// milliseconds, so that a second pass is not refused after a long first one.
+    ///
+    /// # Errors
+    /// As [`Upsampler::open`].
+    pub fn check(path: &Path) -> Result<UpsamplerConfig> {
+        let path = folder_inside(path);
+        let files = WeightFiles::open(&path)?;
+        Ok(Self::of(&path, &files, Store::outline(&files, KeyMap::IDENTITY)?)?.config)
+    }
+
+    fn of(path: &Path, files: &WeightFiles, store: Store) -> Result<Self> {
+        let config = UpsamplerConfig::of(path, files, &store)?;
         let upsampler = Self::load(&store.root(), &config)?;
         store.finish()?;
         Ok(upsampler)
@@ -114,7 +127,9 @@ impl Upsampler {
     /// `LTXLatentUpsamplePipeline` of diffusers 0.42.1, which compares the channels before it normalises them: the same but for rounding.
     pub fn upsample(&self, latents: &Tensor, statistics: &Statistics, share: f64) -> Result<Tensor> {
         let upsampled = statistics.normalise(&self.forward(&statistics.denormalise(latents)?)?)?;
-        adaptive_instance_norm(&upsampled, latents, share)
+        let matched = adaptive_instance_norm(&upsampled, latents, share)?;
+        expect_finite(&matched)?;
+        Ok(matched)
     }
 
     fn device(&self) -> &Device {
@@ -124,4 +139,19 @@ impl Upsampler {
     fn dtype(&self) -> DType {
         self.expand.weight().dtype()
     }
+}
+
+/// The network's own folder where `path` is the one around it.
+fn folder_inside(path: &Path) -> PathBuf {
+    let inside = path.join(SUBFOLDER);
+    if inside.is_dir() { inside } else { path.to_owned() }
+}
+
+fn expect_finite(latents: &Tensor) -> Result<()> {
+    // NaN and infinity both survive a sum of magnitudes.
+    if latents.abs()?.sum_all()?.to_scalar::<f32>()?.is_finite() {
+        return Ok(());
+    }
+    let hint = "try --dtype f32 or another seed, and report it with the exact command";
+    Err(Error::run("latents after the upsampler", "finite values", "NaN or infinity", hint))
 }

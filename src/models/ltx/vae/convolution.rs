@@ -1,9 +1,10 @@
 //! Convolutions over time and space.
 
-use candle_core::{Module, Tensor};
+use candle_core::Tensor;
 use candle_nn::{Conv2d, Conv2dConfig};
 
 use crate::error::Result;
+use crate::ops::conv2d::conv2d;
 use crate::weights::store::Scope;
 
 /// Frames that a kernel spans.
@@ -92,7 +93,7 @@ impl Convolution {
     /// # Errors
     /// A failed tensor operation.
     pub fn window(&self, frames: &[Tensor; SPAN]) -> Result<Tensor> {
-        Ok(self.planes.forward(&Tensor::cat(frames, 1)?)?)
+        conv2d(&self.planes, &Tensor::cat(frames, 1)?)
     }
 }
 
@@ -115,6 +116,6 @@ impl Pointwise {
     /// # Errors
     /// A failed tensor operation.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(self.0.forward(x)?)
+        conv2d(&self.0, x)
     }
 }
