@@ -1,5 +1,6 @@
 //! `stir models`: which models there are, and how they get here.
 
+mod inspect;
 mod list;
 mod pull;
 mod verify;
@@ -19,7 +20,7 @@ Examples:
   stir models
   stir models pull ltx-2b-distilled";
 
-/// List the models that --model knows by name; fetch and check their files
+/// List the models that --model knows by name; fetch, check and inspect files of models
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE, args_conflicts_with_subcommands = true)]
 pub(super) struct Models {
@@ -34,6 +35,7 @@ pub(super) struct Models {
 enum Action {
     Pull(Pull),
     Verify(Verify),
+    Inspect(Inspect),
 }
 
 /// Fetch a model's files from the Hugging Face hub, or what is missing of them
@@ -56,6 +58,14 @@ struct Verify {
     name: Option<OsString>,
 }
 
+/// Say what a file or folder is, and what it needs to run: a checkpoint, a text encoder, an autoencoder, a latent upsampler
+#[derive(Debug, Args)]
+struct Inspect {
+    /// A safetensors or GGUF file, or a folder of them
+    #[arg(value_name = "PATH")]
+    path: OsString,
+}
+
 impl Models {
     pub(super) fn run(&self, console: &Arc<Console>) -> Result<()> {
         match &self.action {
@@ -68,6 +78,7 @@ impl Models {
                 };
                 verify::verify(&entries, console)
             }
+            Some(Action::Inspect(inspect)) => inspect::inspect(&values::path("PATH", &inspect.path)?),
         }
     }
 }
