@@ -11,6 +11,7 @@ fn help_is_what_the_documentation_says() {
         ("help", ["--help"].as_slice()),
         ("generate-help", &["generate", "--help"]),
         ("models-help", &["models", "--help"]),
+        ("models-inspect-help", &["models", "inspect", "--help"]),
         ("models-pull-help", &["models", "pull", "--help"]),
         ("models-verify-help", &["models", "verify", "--help"]),
         ("completions-help", &["completions", "--help"]),
