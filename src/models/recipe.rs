@@ -119,7 +119,7 @@ impl Recipe {
         let range = GuidanceRange { down_to: 0.0, guidance, perturbed_blocks: Vec::new() };
         let guidance = GuidancePlan::new(range, Vec::new());
         Self {
-            passes: vec![Pass { clip: clip.clone(), sigmas, guidance, stochastic: false }],
+            passes: vec![Pass { clip: *clip, sigmas, guidance, stochastic: false }],
             strength: 1.0,
             image_noise: 0.0,
             degrades_picture: false,
