@@ -4,11 +4,13 @@ use std::path::{Path, PathBuf};
 
 use super::catalog::{self, Entry};
 use super::manifest::Manifest;
-use super::{DEFAULT_MODEL, FAMILIES, OpenFamily};
+use super::{DEFAULT_MODEL, FAMILIES, OpenFamily, ltx};
 use crate::error::{Error, Result};
 
 /// The file that makes a folder a model.
 pub(super) const MANIFEST: &str = "manifest.toml";
+/// What names of models with random weights begin with.
+const SYNTHETIC: &str = "synthetic:";
 /// The file that makes a folder one of diffusers'.
 const INDEX: &str = "model_index.json";
 /// What checkpoint files end in.
@@ -32,6 +34,8 @@ pub enum Location {
     Checkpoint(PathBuf),
     /// In the cache of what was fetched: the files of a model that stir knows by name.
     Named(Box<Entry>),
+    /// Nowhere: a model of this name whose weights are made up.
+    Synthetic(String),
 }
 
 /// A model that was found; none of its weights is read yet.
@@ -48,6 +52,11 @@ pub(super) fn locate(model: &str) -> Result<Located> {
     if model == DEFAULT_MODEL {
         let open = family(model).expect("the default model has a family");
         return Ok(Located { location: Location::Embedded, open });
+    }
+    if let Some(name) = model.strip_prefix(SYNTHETIC) {
+        ltx::synthetic::Sizes::of(name)?;
+        let open = family("ltx").expect("a family with synthetic models");
+        return Ok(Located { location: Location::Synthetic(name.to_owned()), open });
     }
     if let Some(entry) = catalog::find(model) {
         // What is missing is said now, before anything is opened.

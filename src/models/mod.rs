@@ -9,9 +9,11 @@ pub mod ltx;
 pub mod manifest;
 pub mod recipe;
 pub mod sway;
+pub mod work;
 
 pub use location::Location;
 pub use recipe::{DecodeSettings, Pass, Recipe, SamplingOptions};
+pub use work::Work;
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -42,7 +44,7 @@ pub struct MotionPrompt {
 /// The model to run, and where and how.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelRequest {
-    /// A name from [`FAMILIES`] or the catalogue, or a path.
+    /// A name from [`FAMILIES`] or the catalogue, `synthetic:` and the name of a model with random weights, or a path.
     pub model: String,
     /// The autoencoder to use instead of the model's own: a folder or a file.
     pub vae: Option<PathBuf>,
@@ -302,6 +304,10 @@ pub trait Family {
     /// # Errors
     /// A failed tensor operation.
     fn notes(&self, conditioning: &Conditioning) -> Result<Vec<String>>;
+    /// Operations that a clip takes, as far as they are counted; `clip` lies on the model's grid. As it stands none are.
+    fn work(&self, _conditioning: &Conditioning, _clip: &Clip) -> Option<Work> {
+        None
+    }
     /// What the sampler must keep for this conditioning.
     ///
     /// # Errors

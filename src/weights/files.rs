@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::store::MappedFile;
 use super::stored::Stored;
+use super::synthetic::Synthetic;
 use crate::error::{Error, Result};
 
 /// What a shard's index is called, after the name that its shards begin with.
@@ -18,12 +19,13 @@ const INDEX_SUFFIX: &str = ".safetensors.index.json";
 const USUAL_NAMES: [&str; 2] = ["diffusion_pytorch_model.safetensors", "model.safetensors"];
 const GGUF_MAGIC: &[u8] = b"GGUF";
 
-/// The mapped files of one checkpoint.
+/// The mapped files of one checkpoint; or none, where its weights are made up.
 #[derive(Debug)]
 pub struct WeightFiles {
     name: String,
     files: Vec<NamedFile>,
     index: Option<Index>,
+    synthetic: Option<Synthetic>,
 }
 
 #[derive(Debug)]
@@ -58,7 +60,7 @@ impl WeightFiles {
     pub fn open(path: &Path) -> Result<Self> {
         let name = path.display().to_string();
         if !path.is_dir() {
-            return Ok(Self { name, files: vec![NamedFile::open(path)?], index: None });
+            return Ok(Self { name, files: vec![NamedFile::open(path)?], index: None, synthetic: None });
         }
         let names = names_in(path)?;
         let ending = |suffix: &str| names.iter().filter(|name| name.ends_with(suffix)).cloned().collect::<Vec<_>>();
@@ -67,7 +69,7 @@ impl WeightFiles {
             let index = Index::read(&path.join(only(&name, &indices)?))?;
             let shards: BTreeSet<&String> = index.weight_map.values().collect();
             let files = shards.into_iter().map(|shard| NamedFile::open(&path.join(shard))).collect::<Result<_>>()?;
-            return Ok(Self { name, files, index: Some(index) });
+            return Ok(Self { name, files, index: Some(index), synthetic: None });
         }
         let mut candidates = ending(".safetensors");
         candidates.extend(ending(".gguf"));
@@ -75,7 +77,18 @@ impl WeightFiles {
             candidates = vec![(*usual).to_owned()];
         }
         let file = path.join(only(&name, &candidates)?);
-        Ok(Self { name, files: vec![NamedFile::open(&file)?], index: None })
+        Ok(Self { name, files: vec![NamedFile::open(&file)?], index: None, synthetic: None })
+    }
+
+    /// A checkpoint without files. Nobody can list its tensors: it has whatever a network takes.
+    pub fn synthetic(synthetic: Synthetic) -> Self {
+        let name = synthetic.name().to_owned();
+        Self { name, files: Vec::new(), index: None, synthetic: Some(synthetic) }
+    }
+
+    /// Where tensors come from that are in no file.
+    pub(super) fn made_up(&self) -> Option<&Synthetic> {
+        self.synthetic.as_ref()
     }
 
     /// What messages call the checkpoint: its path.

@@ -9,3 +9,4 @@ pub mod keymap;
 pub mod remote;
 pub mod store;
 mod stored;
+pub mod synthetic;

@@ -7,6 +7,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::Path;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use candle_core::quantized::QTensor;
@@ -18,6 +19,7 @@ use crate::error::{Error, Result};
 use crate::weights::files::WeightFiles;
 use crate::weights::keymap::Naming;
 use crate::weights::stored::Stored;
+use crate::weights::synthetic::Synthetic;
 
 /// A checkpoint on disk, mapped into memory: pages are read when they are used and cost no memory of their own.
 #[derive(Debug)]
@@ -56,7 +58,9 @@ impl MappedFile {
 /// A parsed checkpoint that hands out its tensors and remembers which were taken.
 pub struct Store<'data> {
     name: String,
-    tensors: BTreeMap<String, Stored<'data>>,
+    tensors: BTreeMap<String, Rc<Stored<'data>>>,
+    /// Where tensors come from that are in no file.
+    synthetic: Option<&'data Synthetic>,
     keys: Box<dyn Naming + 'data>,
     taken: RefCell<BTreeSet<String>>,
     placement: Placement,
@@ -102,12 +106,13 @@ impl<'data> Store<'data> {
         Ok(Self::of(name, tensors, Box::new(keys), placement))
     }
 
-    /// All tensors of a checkpoint on disk, whatever its format and number of files.
+    /// All tensors of a checkpoint on disk, whatever its format and number of files; or of one whose weights are made up.
     ///
     /// # Errors
     /// Files that are damaged, or that do not fit together: see [`WeightFiles::tensors`].
     pub fn open(files: &'data WeightFiles, keys: impl Naming + 'data, placement: &Placement) -> Result<Self> {
-        Ok(Self::of(files.name().to_owned(), files.tensors()?, Box::new(keys), placement))
+        let store = Self::of(files.name().to_owned(), files.tensors()?, Box::new(keys), placement);
+        Ok(Self { synthetic: files.made_up(), ..store })
     }
 
     /// As [`Store::open`], but it reads no weights: whoever takes a tensor gets zeros of the right shape that cost no memory. It shows
@@ -126,7 +131,9 @@ impl<'data> Store<'data> {
         keys: Box<dyn Naming + 'data>,
         placement: &Placement,
     ) -> Self {
-        Self { name, tensors, keys, taken: RefCell::default(), placement: placement.clone(), reads: true }
+        let tensors = tensors.into_iter().map(|(name, stored)| (name, Rc::new(stored))).collect();
+        let taken = RefCell::default();
+        Self { name, tensors, synthetic: None, keys, taken, placement: placement.clone(), reads: true }
     }
 
     /// The top of the name hierarchy.
@@ -136,7 +143,9 @@ impl<'data> Store<'data> {
 
     /// The shape of the tensor `name` (by our name) where there is one; taking nothing.
     pub fn shape(&self, name: &str) -> Option<Vec<usize>> {
-        self.tensors.get(&self.keys.to_checkpoint(name)).map(|stored| stored.shape().to_vec())
+        let key = self.keys.to_checkpoint(name);
+        let known = || self.synthetic.and_then(|synthetic| synthetic.known_shape(&key));
+        self.tensors.get(&key).map(|stored| stored.shape().to_vec()).or_else(known)
     }
 
     /// The tensor `name` (by our name) of exactly this shape, converted to the store's type, on its device.
@@ -223,8 +232,12 @@ impl<'data> Store<'data> {
     }
 
     /// The tensor, found, checked and accounted for.
-    fn find(&self, name: &str, shape: &[usize]) -> Result<(String, &Stored<'data>)> {
+    fn find(&self, name: &str, shape: &[usize]) -> Result<(String, Rc<Stored<'data>>)> {
         let key = self.keys.to_checkpoint(name);
+        if let Some(synthetic) = self.synthetic {
+            let stored = Stored::Synthetic(synthetic.tensor(&key, shape));
+            return Ok((key, Rc::new(stored)));
+        }
         let wanted = format!("shape {shape:?}");
         let Some(stored) = self.tensors.get(&key) else {
             return Err(self.refuse(&key, &wanted, "no such tensor".to_owned()));
@@ -234,7 +247,7 @@ impl<'data> Store<'data> {
         }
         stored.check().map_err(|found| self.refuse(&key, Stored::TYPES, found))?;
         self.taken.borrow_mut().insert(key.clone());
-        Ok((key, stored))
+        Ok((key, stored.clone()))
     }
 
     /// One zero, repeated without memory.

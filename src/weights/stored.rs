@@ -1,4 +1,4 @@
-//! A tensor in its file: bytes of the map, converted when somebody takes it.
+//! A tensor in its file, bytes of the map, or one that is made up: converted or made when somebody takes it.
 
 use std::io::Cursor;
 use std::sync::Arc;
@@ -10,6 +10,7 @@ use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
 use super::store::Weight;
+use super::synthetic::SyntheticTensor;
 
 /// Where the bytes of a tensor are and how they are to be read.
 pub enum Stored<'data> {
@@ -24,6 +25,8 @@ pub enum Stored<'data> {
         /// Where the data starts.
         data: u64,
     },
+    /// In no file.
+    Synthetic(SyntheticTensor),
 }
 
 /// What was found instead of what was wanted.
@@ -42,6 +45,7 @@ impl Stored<'_> {
         match self {
             Self::Plain(view) => view.shape(),
             Self::Gguf { info, .. } => info.shape.dims(),
+            Self::Synthetic(tensor) => tensor.shape(),
         }
     }
 
@@ -56,6 +60,7 @@ impl Stored<'_> {
                 other => format!("{other:?}"),
             },
             Self::Gguf { info, .. } => format!("GGUF {:?}", info.ggml_dtype),
+            Self::Synthetic(_) => "random".to_owned(),
         }
     }
 
@@ -76,6 +81,7 @@ impl Stored<'_> {
                 }
                 Ok(())
             }
+            Self::Synthetic(_) => Ok(()),
         }
     }
 
@@ -87,6 +93,7 @@ impl Stored<'_> {
                 let tensor = self.quantized(&Device::Cpu)?.dequantize(&Device::Cpu).map_err(found)?;
                 tensor.to_dtype(dtype).map_err(found)
             }
+            Self::Synthetic(tensor) => tensor.dense(dtype).map_err(found),
         }
     }
 
@@ -120,6 +127,7 @@ impl Stored<'_> {
                 let index = Tensor::new(rows, &Device::Cpu).map_err(found)?;
                 self.dense(dtype)?.index_select(&index, 0).map_err(found)
             }
+            Self::Synthetic(tensor) => tensor.rows(rows, dtype).map_err(found),
         }
     }
 

@@ -18,11 +18,13 @@ pub mod recipe;
 pub mod releases;
 pub mod rope;
 pub mod scheduler;
+pub mod synthetic;
 pub mod text;
 pub mod timestep;
 pub mod transformer;
 pub mod upsampler;
 pub mod vae;
+pub mod work;
 
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -34,17 +36,20 @@ use crate::error::{Error, Result};
 use crate::latents::{Constraint, Latents, Shapes};
 use crate::models::catalog::{self, Role};
 use crate::models::{
-    self, Conditioning, Family, Location, ModelRequest, MotionPrompt, Recipe, SamplingOptions, VaeTiling, Variant,
+    self, Conditioning, Family, Location, ModelRequest, MotionPrompt, Recipe, SamplingOptions, VaeTiling, Variant, Work,
 };
 use crate::units::{Clip, Grid};
 use crate::weights::store::Placement;
 use checkpoint::{Checkpoint, Files, VaeDecoder, VaeEncoder};
 use denoiser::PART;
 use image_encoder::LATENTS;
+use prompt::{NEGATIVE_PROMPT, PROMPT};
 use recipe::{Rules, Subject};
 use releases::Releases;
+use synthetic::Sizes;
 use upsampler::Upsampler;
 use vae::statistics::Statistics;
+use work::TextTokens;
 
 /// Opens a checkpoint of the family: headers and configurations, no weights.
 ///
@@ -68,8 +73,10 @@ impl Ltx {
     /// # Errors
     /// As [`open`].
     pub fn open(location: &Location, request: &ModelRequest, device: &Device) -> Result<Self> {
-        let (files, release) = files(location, request)?;
-        let checkpoint = Checkpoint::open(&files)?;
+        // Without kernels of its own for narrower types the CPU is fastest in float32.
+        let own = if device.is_cpu() { DType::F32 } else { DType::BF16 };
+        let placement = Placement { dtype: request.dtype.unwrap_or(own), device: device.clone() };
+        let Opened { checkpoint, model, release } = opened(location, request, &placement)?;
         let releases = Releases::embedded()?;
         let subject = Subject {
             scheduler: checkpoint.scheduler(),
@@ -78,11 +85,7 @@ impl Ltx {
         };
         let rules = match release.as_ref().and_then(|name| releases.release.get(name)) {
             Some(release) => {
-                release.expect(
-                    &files.model,
-                    checkpoint.transformer_config().causal_time,
-                    &subject.scheduler.schedule,
-                )?;
+                release.expect(&model, checkpoint.transformer_config().causal_time, &subject.scheduler.schedule)?;
                 Rules::of_release(&subject, release, &releases.defaults)
             }
             None => {
@@ -91,9 +94,6 @@ impl Ltx {
                 Rules::plain(&subject, request.variant.unwrap_or(own), &releases.defaults)
             }
         };
-        // Without kernels of its own for narrower types the CPU is fastest in float32.
-        let own = if device.is_cpu() { DType::F32 } else { DType::BF16 };
-        let placement = Placement { dtype: request.dtype.unwrap_or(own), device: device.clone() };
         Ok(Self { checkpoint: Rc::new(checkpoint), rules, placement, tiling: request.tiling })
     }
 }
@@ -117,6 +117,27 @@ impl Ltx {
         let (thing, hint) = (path.display().to_string(), "use the upsampler that belongs to the model");
         Err(Error::input(thing, format!("an upsampler of {wanted} channels"), found.to_string(), hint))
     }
+}
+
+/// A checkpoint and what it is.
+struct Opened {
+    checkpoint: Checkpoint,
+    /// The model's file or folder.
+    model: PathBuf,
+    /// The name of the release where it is known.
+    release: Option<String>,
+}
+
+fn opened(location: &Location, request: &ModelRequest, placement: &Placement) -> Result<Opened> {
+    if let Location::Synthetic(name) = location {
+        synthetic::check(request)?;
+        let sizes = Sizes::of(name)?;
+        work::check_memory(&sizes.name, &sizes.transformer, placement)?;
+        let (model, release) = (PathBuf::from(&sizes.name), Some(sizes.release.to_owned()));
+        return Ok(Opened { checkpoint: Checkpoint::synthetic(sizes)?, model, release });
+    }
+    let (files, release) = files(location, request)?;
+    Ok(Opened { checkpoint: Checkpoint::open(&files)?, model: files.model, release })
 }
 
 /// Where the parts are, and the name of the release where it is known.
@@ -146,7 +167,7 @@ fn files(location: &Location, request: &ModelRequest) -> Result<(Files, Option<S
             };
             Ok((files, entry.release.clone()))
         }
-        Location::Embedded | Location::Folder { .. } => {
+        Location::Embedded | Location::Folder { .. } | Location::Synthetic(_) => {
             let hint = "name one that `stir models` lists, or the path of a checkpoint";
             Err(Error::input("--model", "a checkpoint of LTX-Video", "a model of another family", hint))
         }
@@ -239,6 +260,12 @@ impl Family for Ltx {
 
     fn notes(&self, _conditioning: &Conditioning) -> Result<Vec<String>> {
         Ok(Vec::new())
+    }
+
+    fn work(&self, conditioning: &Conditioning, clip: &Clip) -> Option<Work> {
+        let tokens = |name| conditioning.text.tensors.get(name).and_then(|text| text.dim(1).ok());
+        let text = TextTokens { prompt: tokens(PROMPT)?, negative: tokens(NEGATIVE_PROMPT) };
+        Some(work::of(&self.checkpoint, text, clip))
     }
 
     /// The picture is the first latent frame.

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::checkpoint::Checkpoint;
+use super::synthetic;
 use crate::error::Result;
 use crate::models::{MotionPrompt, TextCondition, TextEncoder};
 use crate::weights::store::Placement;
@@ -31,6 +32,9 @@ impl TextEncoder for PromptEncoder {
             texts.push((NEGATIVE_PROMPT, negative));
         }
         let mut condition = TextCondition::default();
+        if self.checkpoint.is_synthetic() {
+            condition.notes.push(synthetic::NOTE.to_owned());
+        }
         let mut tokens = Vec::new();
         for (name, text) in &texts {
             let encoded = tokenizer.encode(text)?;

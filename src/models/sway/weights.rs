@@ -58,6 +58,10 @@ impl Weights {
                 let hint = "check the list of models";
                 Err(Error::run(&entry.name, "a model of sway", entry.family.clone(), hint))
             }
+            Location::Synthetic(name) => {
+                let hint = "check the list of models";
+                Err(Error::run(name, "a model of sway", "a model with random weights", hint))
+            }
             Location::Folder { path, manifest } => {
                 let thing = path.join("manifest.toml").display().to_string();
                 Self::of(manifest, &thing, |file, sha256| Checkpoint::open(&path.join(file), sha256))

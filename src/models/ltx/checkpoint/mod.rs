@@ -16,10 +16,11 @@ use candle_core::{DType, Tensor};
 use self::model::Model;
 use self::part::Part;
 use super::config::TransformerConfig;
-use super::scheduler::Scheduler;
+use super::scheduler::{self, Scheduler};
+use super::synthetic::{self, Sizes};
 use super::text::config::Config as TextConfig;
 use super::text::t5::{self, Residency};
-use super::text::tokenizer::Tokenizer;
+use super::text::tokenizer::{Tokenizer, Tokens};
 use super::transformer::Transformer;
 use super::vae;
 use super::vae::statistics::Statistics;
@@ -67,8 +68,30 @@ pub struct Checkpoint {
     text_encoder: Part<TextConfig>,
     scheduler: Scheduler,
     allowed_levels: Option<Vec<f64>>,
-    tokenizer: PathBuf,
+    /// None where the weights are made up.
+    tokenizer: Option<PathBuf>,
     upsampler: Option<PathBuf>,
+}
+
+/// Texts to tokens.
+pub enum Words {
+    /// By the model's own tokenizer.
+    Tokenizer(Box<Tokenizer>),
+    /// Always these.
+    Fixed(Tokens),
+}
+
+impl Words {
+    /// The tokens of a text.
+    ///
+    /// # Errors
+    /// A text that the tokenizer cannot take.
+    pub fn encode(&self, text: &str) -> Result<Tokens> {
+        match self {
+            Self::Tokenizer(tokenizer) => tokenizer.encode(text),
+            Self::Fixed(tokens) => Ok(tokens.clone()),
+        }
+    }
 }
 
 impl Checkpoint {
@@ -81,7 +104,7 @@ impl Checkpoint {
         let Model { transformer, vae, scheduler, allowed_levels } = Model::open(&files.model, files.vae.as_deref())?;
         let text_encoder = places::text_encoder(files)?;
         let checkpoint = Self {
-            tokenizer: places::tokenizer(files, &text_encoder)?,
+            tokenizer: Some(places::tokenizer(files, &text_encoder)?),
             upsampler: places::upsampler(files)?,
             text_encoder: Part::text_encoder(&text_encoder)?,
             transformer,
@@ -91,6 +114,32 @@ impl Checkpoint {
         };
         checkpoint.check()?;
         Ok(checkpoint)
+    }
+
+    /// A model of these sizes without files: its weights are made up when they are read.
+    ///
+    /// # Errors
+    /// None that a known size could cause.
+    pub fn synthetic(sizes: Sizes) -> Result<Self> {
+        Ok(Self {
+            scheduler: scheduler::from_single_file(&sizes.name, model::LINEAR_QUADRATIC)?,
+            transformer: Part::synthetic(&sizes.name, "transformer", sizes.transformer),
+            vae: Part::synthetic(&sizes.name, "vae", sizes.vae),
+            text_encoder: Part::synthetic(&sizes.name, "text_encoder", sizes.text),
+            allowed_levels: None,
+            tokenizer: None,
+            upsampler: None,
+        })
+    }
+
+    /// Whether its weights are made up.
+    pub fn is_synthetic(&self) -> bool {
+        self.tokenizer.is_none()
+    }
+
+    /// The sizes of the text encoder.
+    pub fn text_config(&self) -> &TextConfig {
+        &self.text_encoder.config
     }
 
     /// The sizes of the transformer.
@@ -155,12 +204,15 @@ impl Checkpoint {
         self.vae.statistics(&self.vae.store(placement)?)
     }
 
-    /// Reads the tokenizer.
+    /// Reads the tokenizer, or stands in for the one that a made-up model lacks.
     ///
     /// # Errors
     /// A file that is no tokenizer of T5.
-    pub fn tokenizer(&self) -> Result<Tokenizer> {
-        Tokenizer::open(&self.tokenizer)
+    pub fn tokenizer(&self) -> Result<Words> {
+        match &self.tokenizer {
+            Some(path) => Ok(Words::Tokenizer(Box::new(Tokenizer::open(path)?))),
+            None => Ok(Words::Fixed(synthetic::tokens(&self.text_encoder.config))),
+        }
     }
 
     /// Reads the text encoder layer by layer, runs it once over the tokens of all texts, and frees it: `[L]` to `[1, L, D]` each. A placement

@@ -18,7 +18,7 @@ pub const MODEL_INDEX: &str = "model_index.json";
 const PIPELINES: [&str; 3] = ["LTXPipeline", "LTXImageToVideoPipeline", "LTXConditionPipeline"];
 const CONFIG: &str = "config.json";
 /// The schedule of releases from 0.9.5 on, as their files write it.
-const LINEAR_QUADRATIC: &str = r#"{"sampler": "LinearQuadratic"}"#;
+pub const LINEAR_QUADRATIC: &str = r#"{"sampler": "LinearQuadratic"}"#;
 /// The schedule of the releases before.
 const SHIFTED: &str = r#"{"shifting": "SD3", "target_shift_terminal": 0.1}"#;
 /// A tensor of every transformer, by our name, which no other network has.

@@ -8,8 +8,10 @@ use super::{
     t5, vae,
 };
 use crate::models::ltx::keys;
+use crate::models::ltx::synthetic::SEED;
 use crate::models::ltx::vae::keys::SingleFileKeys;
 use crate::weights::keymap::Naming;
+use crate::weights::synthetic::Synthetic;
 
 /// How a checkpoint names the tensors of one network.
 #[derive(Debug, Clone)]
@@ -46,6 +48,15 @@ pub struct Part<Config> {
 }
 
 impl<Config> Part<Config> {
+    /// The network `part` of the model `model`, with weights that are made up.
+    pub fn synthetic(model: &str, part: &str, config: Config) -> Self {
+        // T5 goes by several names, and is known by its embedding.
+        let known = [("shared.weight", [0usize; 2].as_slice())];
+        let made_up = Synthetic::new(format!("{model} {part}"), SEED, &known);
+        let files = Arc::new(WeightFiles::synthetic(made_up));
+        Self { files, names: Names::DIFFUSERS, unused: keys::none, config }
+    }
+
     /// What messages call it.
     pub fn name(&self) -> &str {
         self.files.name()
