@@ -1,6 +1,8 @@
 //! Device choice: the only place that asks what hardware there is.
 
-use candle_core::Device;
+pub mod machine;
+
+use candle_core::{Device, DeviceLocation};
 
 use crate::error::{Error, Result};
 
@@ -63,6 +65,23 @@ pub fn available_memory(device: &Device) -> Option<u64> {
     let line = known.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
     let kibibytes: u64 = line.trim().trim_end_matches(" kB").trim().parse().ok()?;
     Some(kibibytes * 1024)
+}
+
+/// The most memory that this process has held so far, in bytes, where the system tells.
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kibibytes: u64 = line.trim().trim_end_matches(" kB").trim().parse().ok()?;
+    Some(kibibytes * 1024)
+}
+
+/// What `--device` calls it.
+pub fn name(device: &Device) -> String {
+    match device.location() {
+        DeviceLocation::Cpu => "cpu".to_owned(),
+        DeviceLocation::Cuda { gpu_id } => format!("cuda:{gpu_id}"),
+        DeviceLocation::Metal { .. } => "metal".to_owned(),
+    }
 }
 
 #[cfg(feature = "cuda")]

@@ -38,10 +38,7 @@ impl Options {
 
     fn make(&self, console: Arc<Console>) -> Result<()> {
         let request = self.request()?;
-        if let Some(threads) = &self.threads {
-            let hint = "leave it out for all cores";
-            use_threads(values::whole("--threads", threads, 1..=MOST_THREADS, hint)? as usize)?;
-        }
+        self.use_threads()?;
         let settings = Settings::from(&request);
         let mut report = Report::new(console.clone(), &settings);
         if self.dry_run {
@@ -52,6 +49,16 @@ impl Options {
             pipeline::generate(&request, &mut report)?;
         }
         stdout::check()
+    }
+
+    /// Takes as many threads as `--threads` says.
+    ///
+    /// # Errors
+    /// A number that cannot be.
+    pub(super) fn use_threads(&self) -> Result<()> {
+        let Some(threads) = &self.threads else { return Ok(()) };
+        let hint = "leave it out for all cores";
+        use_threads(values::whole("--threads", threads, 1..=MOST_THREADS, hint)? as usize)
     }
 }
 

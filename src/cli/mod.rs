@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand; [`report`] is the only printer.
 
+mod bench;
 mod completions;
 pub mod config;
 mod dry_run;
@@ -44,6 +45,7 @@ struct Cli {
 enum Command {
     Generate(Box<Options>),
     Models(models::Models),
+    Bench(Box<bench::Bench>),
     Completions(completions::Completions),
     Schema(schema::Schema),
 }
@@ -59,7 +61,9 @@ pub fn run(arguments: Vec<OsString>) -> u8 {
 }
 
 fn run_command(arguments: Vec<OsString>) -> u8 {
-    let json = arguments.iter().any(|argument| argument == "--json");
+    // Of `stir bench` it names a file.
+    let bench = arguments.get(1).is_some_and(|command| command == "bench");
+    let json = !bench && arguments.iter().any(|argument| argument == "--json");
     let matches = match Cli::command().try_get_matches_from(&arguments) {
         Ok(matches) => matches,
         Err(error) => {
@@ -76,6 +80,11 @@ fn run_command(arguments: Vec<OsString>) -> u8 {
         Command::Models(models) => {
             let console = plain();
             let result = models.run(&console);
+            (console, result)
+        }
+        Command::Bench(bench) => {
+            let console = plain();
+            let result = bench.run(&console, &arguments);
             (console, result)
         }
         Command::Generate(options) => {

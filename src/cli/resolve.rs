@@ -69,7 +69,7 @@ impl Options {
         })
     }
 
-    fn check_contradictions(&self) -> Result<()> {
+    pub(super) fn check_contradictions(&self) -> Result<()> {
         for (option, value, other, other_value) in [
             ("--resolution", &self.resolution, "--width", &self.width),
             ("--resolution", &self.resolution, "--height", &self.height),
@@ -140,7 +140,7 @@ impl Options {
         })
     }
 
-    fn length(&self, fps: Fps) -> Result<Length> {
+    pub(super) fn length(&self, fps: Fps) -> Result<Length> {
         if let Some(frames) = &self.num_frames {
             return values::num_frames(frames).map(Length::Frames);
         }
@@ -162,7 +162,7 @@ impl Options {
         self.eyes.iter().map(|eye| values::text("--eyes", eye).map(str::to_owned)).collect()
     }
 
-    fn size(&self) -> Result<Size> {
+    pub(super) fn size(&self) -> Result<Size> {
         let side = |option, value: &Option<_>| value.as_deref().map(|value| values::side(option, value)).transpose();
         Ok(match (side("--width", &self.width)?, side("--height", &self.height)?) {
             (Some(width), Some(height)) => Size::Exact { width, height },
@@ -192,7 +192,7 @@ impl Options {
         })
     }
 
-    fn model(&self) -> Result<ModelRequest> {
+    pub(super) fn model(&self) -> Result<ModelRequest> {
         let model = match &self.model {
             Some(model) => values::text("--model", model)?,
             None => models::DEFAULT_MODEL,

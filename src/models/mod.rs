@@ -271,6 +271,10 @@ pub trait Family {
     /// # Errors
     /// Options that the model has no use for, or that contradict each other.
     fn recipe(&self, options: &SamplingOptions, clip: &Clip) -> Result<Recipe>;
+    /// The type that its denoiser computes in. As it stands that is float32.
+    fn dtype(&self) -> DType {
+        DType::F32
+    }
     /// Whether the model reads nothing but text, so that camera commands and intensity have to be put into words.
     fn reads_only_text(&self) -> bool;
     /// Checks, in milliseconds and before anything is encoded, that it can do what the prompt asks for.

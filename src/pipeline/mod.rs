@@ -1,5 +1,6 @@
 //! The whole run: picture -> conditioning -> denoise -> decode -> clip.
 
+pub mod bench;
 pub mod denoise;
 pub mod latent_file;
 pub mod observer;

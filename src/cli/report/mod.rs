@@ -14,6 +14,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::settings::Settings;
+use crate::device::peak_memory;
 use crate::error::Error;
 use crate::pipeline::Outcome;
 use crate::pipeline::observer::{Level, Observer, Stage};
@@ -264,12 +265,4 @@ fn shape(clip: &Clip) -> ClipShape {
 /// A file's size in words.
 fn size(bytes: u64) -> String {
     if bytes < 100_000 { format!("{:.1} kB", bytes as f64 / 1e3) } else { format!("{:.1} MB", bytes as f64 / 1e6) }
-}
-
-/// The most memory that this process has held, in bytes, where the system tells.
-fn peak_memory() -> Option<u64> {
-    let status = std::fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    let kibibytes: u64 = line.trim().trim_end_matches(" kB").trim().parse().ok()?;
-    Some(kibibytes * 1024)
 }

@@ -199,6 +199,10 @@ impl Family for Ltx {
         self.rules.recipe(options, clip)
     }
 
+    fn dtype(&self) -> DType {
+        self.placement.dtype
+    }
+
     fn reads_only_text(&self) -> bool {
         true
     }
