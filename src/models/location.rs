@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 /// The file that makes a folder a model.
 pub(super) const MANIFEST: &str = "manifest.toml";
 /// What names of models with random weights begin with.
-const SYNTHETIC: &str = "synthetic:";
+pub const SYNTHETIC: &str = "synthetic:";
 /// The file that makes a folder one of diffusers'.
 const INDEX: &str = "model_index.json";
 /// What checkpoint files end in.

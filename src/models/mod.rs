@@ -11,7 +11,7 @@ pub mod recipe;
 pub mod sway;
 pub mod work;
 
-pub use location::Location;
+pub use location::{Location, SYNTHETIC};
 pub use recipe::{DecodeSettings, Pass, Recipe, SamplingOptions};
 pub use work::Work;
 

@@ -1,5 +1,6 @@
 //! The command line as a user meets it: help, refusals, exit codes, what is printed, and whole runs at a small size.
 
+mod bench;
 mod config;
 mod events;
 #[path = "../support/fixture.rs"]

@@ -14,6 +14,8 @@ fn help_is_what_the_documentation_says() {
         ("models-inspect-help", &["models", "inspect", "--help"]),
         ("models-pull-help", &["models", "pull", "--help"]),
         ("models-verify-help", &["models", "verify", "--help"]),
+        ("bench-help", &["bench", "--help"]),
+        ("bench-compare-help", &["bench", "compare", "--help"]),
         ("completions-help", &["completions", "--help"]),
         ("schema-help", &["schema", "--help"]),
     ] {

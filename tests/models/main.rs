@@ -19,6 +19,7 @@ mod ltx_recipe;
 mod ltx_released;
 mod ltx_runs;
 mod ltx_schedule;
+mod ltx_synthetic;
 mod ltx_text;
 mod ltx_transformer;
 mod ltx_upsampler;

@@ -233,6 +233,11 @@ impl Bench<'_> {
             seconds.into_iter().skip(1).map(|seconds| Measurement { seconds, operations }).collect()
         };
         let mut notes = vec!["text includes reading the text encoder's weights".to_owned()];
+        if self.request.model.model.starts_with(models::SYNTHETIC) {
+            notes.push(
+                "load and text make weights up in memory, where those of a real model are read from disk".to_owned(),
+            );
+        }
         notes.extend(conditioning.text.notes);
         Ok(Measured {
             stages: vec![
