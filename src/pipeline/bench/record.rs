@@ -30,7 +30,7 @@ pub struct Record {
     pub machine: Machine,
     /// What was run.
     pub run: Run,
-    /// Operations a second of the best matrix product on this device, measured just before, in units of 10^12.
+    /// Operations a second of the best matrix product on this device, measured before and after, in units of 10^12.
     pub peak_teraflops: f64,
     /// The stages in order.
     pub stages: Vec<Stage>,

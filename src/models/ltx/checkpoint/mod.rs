@@ -74,21 +74,21 @@ pub struct Checkpoint {
 }
 
 /// Texts to tokens.
-pub enum Words {
-    /// By the model's own tokenizer.
-    Tokenizer(Box<Tokenizer>),
+pub enum TextTokenizer {
+    /// As the model was trained with.
+    Own(Box<Tokenizer>),
     /// Always these.
     Fixed(Tokens),
 }
 
-impl Words {
+impl TextTokenizer {
     /// The tokens of a text.
     ///
     /// # Errors
     /// A text that the tokenizer cannot take.
     pub fn encode(&self, text: &str) -> Result<Tokens> {
         match self {
-            Self::Tokenizer(tokenizer) => tokenizer.encode(text),
+            Self::Own(tokenizer) => tokenizer.encode(text),
             Self::Fixed(tokens) => Ok(tokens.clone()),
         }
     }
@@ -208,10 +208,10 @@ impl Checkpoint {
     ///
     /// # Errors
     /// A file that is no tokenizer of T5.
-    pub fn tokenizer(&self) -> Result<Words> {
+    pub fn tokenizer(&self) -> Result<TextTokenizer> {
         match &self.tokenizer {
-            Some(path) => Ok(Words::Tokenizer(Box::new(Tokenizer::open(path)?))),
-            None => Ok(Words::Fixed(synthetic::tokens(&self.text_encoder.config))),
+            Some(path) => Ok(TextTokenizer::Own(Box::new(Tokenizer::open(path)?))),
+            None => Ok(TextTokenizer::Fixed(synthetic::tokens(&self.text_encoder.config))),
         }
     }
 
