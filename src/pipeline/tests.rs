@@ -35,6 +35,10 @@ impl Family for Coarse {
         Ok(Recipe::plain(clip, schedule::linear(2), 1.0))
     }
 
+    fn decodes_onto_picture(&self) -> bool {
+        true
+    }
+
     fn reads_only_text(&self) -> bool {
         false
     }
@@ -103,13 +107,14 @@ impl Denoiser for Coarse {
 impl Decoder for Coarse {
     fn start(&self, inputs: &DecodeInputs) -> Result<Box<dyn DecodeState>> {
         let DecodeInputs { picture, clip, .. } = *inputs;
+        let picture = picture.unwrap();
         assert_on_grid(clip);
         assert_eq!((picture.width(), picture.height()), (clip.width, clip.height));
         self.start_preview(inputs)
     }
 
     fn start_preview(&self, inputs: &DecodeInputs) -> Result<Box<dyn DecodeState>> {
-        Ok(Box::new(Frames { picture: inputs.picture.clone(), next: 0, count: inputs.clip.frames.0 }))
+        Ok(Box::new(Frames { picture: inputs.picture.unwrap().clone(), next: 0, count: inputs.clip.frames.0 }))
     }
 }
 
