@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
+use super::dry_run;
 use super::options::Options;
 use super::report::{Console, Report, stdout};
 use super::settings::Settings;
 use super::signals::EndingSignal;
-use super::dry_run;
 use crate::error::Result;
 use crate::pipeline;
 

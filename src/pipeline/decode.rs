@@ -182,7 +182,8 @@ impl DecodeRequest {
             (Some(record), None) => (record.model.clone(), record.model.model.clone()),
             (Some(record), Some(model)) if *model == record.model.model => (record.model.clone(), model.clone()),
             (Some(record), Some(model)) => {
-                let own = ModelRequest { dtype: record.model.dtype, tiling: record.model.tiling, ..ModelRequest::named("") };
+                let own =
+                    ModelRequest { dtype: record.model.dtype, tiling: record.model.tiling, ..ModelRequest::named("") };
                 (own, model.clone())
             }
             (None, Some(model)) if self.fps.is_some() => (ModelRequest::named(""), model.clone()),
@@ -302,7 +303,12 @@ impl Scene {
         })?;
         let Some(source) = &request.image else {
             let wanted = format!("the picture that the clip was made from: {} draws on it", family.name());
-            return Err(Error::input("--image", wanted, "none", "name the same file as before, such as -i portrait.png"));
+            return Err(Error::input(
+                "--image",
+                wanted,
+                "none",
+                "name the same file as before, such as -i portrait.png",
+            ));
         };
         let read = ReadOptions { background: self.framing.background(), any_image: true };
         let opened = image::open(source, &read)?;

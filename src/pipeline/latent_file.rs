@@ -200,9 +200,9 @@ impl LatentFile {
     /// No such tensor.
     pub fn shape(&self) -> Result<Vec<usize>> {
         let file = parsed(self.file.bytes(), &self.thing, &LATENTS)?;
-        let view = file.tensor("latents").map_err(|_| {
-            Error::input(&self.thing, "a tensor `latents`", "none of that name", LATENTS.incomplete)
-        })?;
+        let view = file
+            .tensor("latents")
+            .map_err(|_| Error::input(&self.thing, "a tensor `latents`", "none of that name", LATENTS.incomplete))?;
         Ok(view.shape().to_vec())
     }
 

@@ -104,8 +104,12 @@ impl LatentRecord {
             side_multiple: grid.side,
         };
         let framing = request.showing(*shown).filter(|framing| framing.generated() == *generated).ok_or_else(|| {
-            let found =
-                format!("{shown:?} of {generated:?} for a clip of {}x{}, {}", written.width, written.height, fit.name());
+            let found = format!(
+                "{shown:?} of {generated:?} for a clip of {}x{}, {}",
+                written.width,
+                written.height,
+                fit.name()
+            );
             damaged(thing, "sizes that fit each other and the model", found)
         })?;
         // A pass may be made larger than the clip, though not as large as this.
@@ -238,11 +242,13 @@ impl From<&LatentRecord> for Entry {
 impl Entry {
     fn record(self, thing: &str) -> Result<LatentRecord> {
         // What the readers of options say is about the record here.
-        let within = |field: &str, error: Error| damaged(thing, &format!("`{field}` as a run has it"), error.to_string());
+        let within =
+            |field: &str, error: Error| damaged(thing, &format!("`{field}` as a run has it"), error.to_string());
         let number = |field: &str, text: &str, fits: &dyn Fn(f64) -> bool| {
-            text.parse().ok().filter(|number| fits(*number)).ok_or_else(|| {
-                damaged(thing, &format!("`{field}`, a number that a run can have"), quoted(text))
-            })
+            text.parse()
+                .ok()
+                .filter(|number| fits(*number))
+                .ok_or_else(|| damaged(thing, &format!("`{field}`, a number that a run can have"), quoted(text)))
         };
         let share = |field: &str, text: &str| number(field, text, &|share| (0.0..=1.0).contains(&share));
         let clip = |field: &str, entry: &ClipEntry, sides: &dyn Fn(usize) -> bool| {

@@ -41,7 +41,8 @@ fn run_ltx(scratch: &Scratch, output: &str, options: &[&str]) -> Outcome {
 /// A run of sway with a picture between bars, so that all sizes differ.
 fn run_sway(scratch: &Scratch, output: &str, options: &[&str]) -> Outcome {
     scratch.picture("picture.png", 160, 96);
-    let arguments = ["generate", "-i", "picture.png", "--allow-any-image", "-p", "hair flowing [pan left]", "-o", output];
+    let arguments =
+        ["generate", "-i", "picture.png", "--allow-any-image", "-p", "hair flowing [pan left]", "-o", output];
     let size = ["-W", "96", "-H", "96", "--fit", "contain", "--num-frames", "7", "--fps", "23.976", "--steps", "2"];
     stir(scratch, &[&arguments[..], &size, options].concat())
 }
@@ -56,7 +57,8 @@ fn assert_same(scratch: &Scratch, one: &str, other: &str) {
 fn latents_become_the_clip_of_their_run() {
     let scratch = Scratch::new("decode-ltx");
     let shape = ["-W", "72", "-H", "48", "--num-frames", "10", "--decode-noise", "0.3", "--watermark", "stir"];
-    run_ltx(&scratch, "run.y4m", &[&shape[..], &["--save-latents", "clip.latents.safetensors"]].concat()).expect_code(0);
+    run_ltx(&scratch, "run.y4m", &[&shape[..], &["--save-latents", "clip.latents.safetensors"]].concat())
+        .expect_code(0);
     let mark = ["--watermark", "stir", "--save-frames", "frames", "--format", "y4m"];
     let outcome = stir(&scratch, &[&["decode", "clip.latents.safetensors"], &mark[..]].concat()).expect_code(0);
     assert_eq!(outcome.stdout, "clip.y4m\n");
@@ -140,7 +142,7 @@ fn events_are_as_described() {
 /// Runs where no file may become larger than 4 to 8 KiB, by the shell: as on a full disk, but small latents still fit.
 #[cfg(unix)]
 fn within_limit(scratch: &Scratch, arguments: &[String]) -> Outcome {
-    let mut shell = std::process::Command::new("sh");
+    let mut shell = std::process::Command::new("/bin/sh");
     shell.args(["-c", "ulimit -f 8; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_stir")]).args(arguments);
     run(shell.current_dir(scratch.folder()).stdin(std::process::Stdio::null()))
 }
@@ -150,7 +152,7 @@ fn within_limit(scratch: &Scratch, arguments: &[String]) -> Outcome {
 fn run_advice(scratch: &Scratch, stderr: &str) {
     let advice = stderr.lines().find_map(|line| line.split_once("this finishes the clip: ")).expect("a command").1;
     let programs = Path::new(env!("CARGO_BIN_EXE_stir")).parent().unwrap();
-    let mut shell = std::process::Command::new("sh");
+    let mut shell = std::process::Command::new("/bin/sh");
     shell.args(["-c", advice]).env("PATH", programs).current_dir(scratch.folder());
     run(&mut shell).expect_code(0);
 }

@@ -19,7 +19,12 @@ impl Decoder for MotionDecoder {
     fn start(&self, inputs: &DecodeInputs) -> Result<Box<dyn DecodeState>> {
         let DecodeInputs { latents, conditioning, picture, clip, .. } = *inputs;
         let picture = picture.ok_or_else(|| {
-            Error::run("the decoder of sway", "the picture that it draws on", "none", "report it with the exact command")
+            Error::run(
+                "the decoder of sway",
+                "the picture that it draws on",
+                "none",
+                "report it with the exact command",
+            )
         })?;
         let probabilities = ClassMap::from_tensor(named(&conditioning.image.tensors, PROBABILITIES)?)?;
         let motion: Vec<MotionFrame> = Motion::decode(latents, clip)?.frames().collect();
