@@ -75,6 +75,14 @@ impl Error {
         Self::Io { thing: format!("{action} {}", path.display()), source, hint: hint.into() }
     }
 
+    /// The same, where it is a failure while running, with what was being done put before the thing at fault.
+    pub fn during(self, what: &str) -> Self {
+        match self {
+            Self::Run(problem) => Self::Run(Problem { thing: format!("{what}, {}", problem.thing), ..problem }),
+            other => other,
+        }
+    }
+
     /// The next step for the user.
     pub fn hint(&self) -> &str {
         match self {
@@ -127,6 +135,12 @@ mod tests {
         assert_eq!(error.to_string(), "--steps: wanted 1 or more, found 0");
         assert_eq!(error.hint(), "leave it out for the model's default");
         assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn a_failure_says_during_what() {
+        let error = Error::run("block 3", "finite values", "NaN", "report it").during("denoising step 2");
+        assert_eq!(error.to_string(), "denoising step 2, block 3: wanted finite values, found NaN");
     }
 
     #[test]

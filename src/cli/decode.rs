@@ -15,7 +15,7 @@ use crate::error::Result;
 use crate::media::image::ImageSource;
 use crate::pipeline::decode::{self, DecodeRequest};
 
-/// Make the clip of latents that --save-latents wrote, or that a run left whose decode failed
+/// Make the clip of latents that a run has saved, or left when their decode failed
 ///
 /// The file says which model, size, frame rate and seed they are of; the clip is the one that the run makes. Latents of another program, a
 /// tensor `latents` [1, C, F, H, W] alone, need --model and --fps.

@@ -22,6 +22,9 @@ const REVISION: &str = "main";
 /// Where licences and files can be read by people.
 const HUB_PAGES: &str = "https://huggingface.co";
 
+/// A name is suggested if it is at least this similar to what was typed (0 is not at all, 1 is the same).
+const LEAST_SIMILARITY: f64 = 0.5;
+
 /// A model that stir knows by name.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Entry {
@@ -97,6 +100,14 @@ pub fn entries() -> Vec<Entry> {
 /// The model of this name.
 pub fn find(name: &str) -> Option<Entry> {
     entries().into_iter().find(|entry| entry.name == name)
+}
+
+/// The name that was probably meant where `name` is none: the most similar one, if it is at all similar.
+pub fn nearest(name: &str) -> Option<String> {
+    let similarity = |known: &str| strsim::normalized_damerau_levenshtein(&name.to_lowercase(), known);
+    let names = entries().into_iter().map(|entry| entry.name);
+    let nearest = names.max_by(|a, b| similarity(a).total_cmp(&similarity(b)));
+    nearest.filter(|nearest| similarity(nearest) >= LEAST_SIMILARITY)
 }
 
 /// The model's files on disk, in the cache that `HF_HUB_CACHE` or `HF_HOME` names, else the usual one: also those that other programs have fetched.

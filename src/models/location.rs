@@ -15,8 +15,6 @@ const INDEX: &str = "model_index.json";
 const CHECKPOINTS: [&str; 2] = ["safetensors", "gguf"];
 /// A manifest has some hundred bytes; what is much larger is another file of that name.
 const LONGEST_MANIFEST: u64 = 64 << 10;
-/// A name is suggested if it is at least this similar to what was typed (0 is not at all, 1 is the same).
-const LEAST_SIMILARITY: f64 = 0.5;
 
 /// Where a model's files are.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,11 +65,9 @@ fn family(name: &str) -> Option<OpenFamily> {
 
 fn unknown_name(name: &str) -> Error {
     let names: Vec<String> = catalog::entries().into_iter().map(|entry| entry.name).collect();
-    let similar = |known: &str| strsim::normalized_damerau_levenshtein(&name.to_lowercase(), known);
-    let nearest = names.iter().max_by(|a, b| similar(a).total_cmp(&similar(b)));
     let path = if name.is_empty() { "./FOLDER".to_owned() } else { format!("./{name}") };
     let folder = format!("a folder is named by a path, with a separator: {path}");
-    let hint = match nearest.filter(|nearest| similar(nearest) >= LEAST_SIMILARITY) {
+    let hint = match catalog::nearest(name) {
         Some(nearest) => format!("did you mean {nearest}? {folder}"),
         None => format!("leave it out for the model that ships with stir; {folder}"),
     };

@@ -35,7 +35,9 @@ impl Denoising<'_> {
     /// Whatever the network or `watch` returns, and a value that is not finite.
     pub fn run(&self, start: Latents, mut watch: impl FnMut(Expected, usize) -> Result<()>) -> Result<Latents> {
         let velocity = |x: &Latents, sigma: f64, step: usize| {
-            let velocity = self.velocity(x, sigma, step)?;
+            let number = self.first_step + step + 1;
+            let velocity =
+                self.velocity(x, sigma, step).map_err(|error| error.during(&format!("denoising step {number}")))?;
             watch(Expected { x, velocity: &velocity, sigma, constraints: self.constraints }, step)?;
             Ok(velocity)
         };

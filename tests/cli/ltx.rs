@@ -142,3 +142,17 @@ fn any_size_and_length_can_be_asked_for() {
     assert!(header.starts_with("YUV4MPEG2 ") && header.contains(" W64 H48 "), "{header}");
     assert_eq!(saved_latents(&scratch).dims(), [1, 8, 3, 2, 2]);
 }
+
+/// Noise is drawn from the seed here.
+#[test]
+fn the_same_seed_gives_the_same_bytes_with_any_number_of_threads() {
+    let run = |seed: &str, threads: &str| {
+        let scratch = Scratch::new(&format!("ltx-seed-{seed}-{threads}"));
+        let options = ["-W", "96", "-H", "64", "--num-frames", "17", "--steps", "2", "--guidance-scale", "3"];
+        generate(&scratch, &later(&[&options[..], &["--seed", seed, "--threads", threads]].concat()));
+        ["latents.safetensors", "clip.y4m"].map(|name| std::fs::read(scratch.path(name)).unwrap())
+    };
+    let first = run("7", "1");
+    assert!(first == run("7", "2"), "two threads made other bytes");
+    assert!(first != run("8", "1"), "another seed made the same bytes");
+}

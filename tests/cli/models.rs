@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use stir::models::catalog::{self, Role};
 use stir::weights::remote::{Cache, RemoteFile};
 
+use crate::fixture::repository;
 use crate::support::{Outcome, Scratch, command, run};
 
 /// A command that knows no other cache than the one in the folder.
@@ -115,6 +116,46 @@ fn unknown_names_are_refused() {
     }
     models(&scratch, &["--json", "pull", "sway"]).expect_code(2);
     models(&scratch, &["pull"]).expect_code(2);
+}
+
+#[test]
+fn files_and_folders_say_what_they_are() {
+    let scratch = Scratch::new("models-inspect");
+    let mut text = String::new();
+    for fixture in ["checkpoint", "checkpoint/vae", "checkpoint/text_encoder", "upsampler"] {
+        let path = repository("tests/fixtures/ltx").join(fixture);
+        text += &models(&scratch, &["inspect", path.to_str().unwrap()]).expect_code(0).stdout;
+    }
+    insta::assert_snapshot!("inspect", text.replace(repository("tests").to_str().unwrap(), "TESTS"));
+
+    let page = scratch.path("page.safetensors");
+    fs::write(&page, "<html>").unwrap();
+    for (path, refusal) in [
+        (page.to_str().unwrap(), "found "),
+        (
+            "no/such/file",
+            "error: no/such/file: wanted a model's file or folder, found nothing there\n  next: check the path",
+        ),
+        ("", "error: PATH: wanted the name of a file or a folder, found an empty text"),
+    ] {
+        let outcome = models(&scratch, &["inspect", path]).expect_code(2);
+        assert!(outcome.stderr.contains(refusal), "{}", outcome.stderr);
+        assert_eq!(outcome.stdout, "");
+    }
+}
+
+#[test]
+fn a_part_alone_is_told_what_it_lacks() {
+    let scratch = Scratch::new("models-lacking");
+    let folder = scratch.path("checkpoint");
+    fs::create_dir_all(folder.join("transformer")).unwrap();
+    for file in ["model_index.json", "transformer/config.json", "transformer/diffusion_pytorch_model.safetensors"] {
+        fs::copy(repository("tests/fixtures/ltx/checkpoint").join(file), folder.join(file)).unwrap();
+    }
+    let said = models(&scratch, &["inspect", folder.to_str().unwrap()]).expect_code(0).stdout;
+    for option in ["--vae", "--text-encoder", "--tokenizer"] {
+        assert!(said.contains(&format!("missing; give it by {option}: ")), "{said}");
+    }
 }
 
 #[cfg(not(feature = "hub"))]

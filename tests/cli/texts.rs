@@ -12,6 +12,7 @@ fn help_is_what_the_documentation_says() {
         ("generate-help", &["generate", "--help"]),
         ("decode-help", &["decode", "--help"]),
         ("models-help", &["models", "--help"]),
+        ("models-inspect-help", &["models", "inspect", "--help"]),
         ("models-pull-help", &["models", "pull", "--help"]),
         ("models-verify-help", &["models", "verify", "--help"]),
         ("completions-help", &["completions", "--help"]),

@@ -95,7 +95,7 @@ pub fn write_single_file(checkpoint: &Path, path: &Path) {
     let statistics = tensors["vae.per_channel_statistics.std-of-means"].clone();
     tensors.extend(UNUSED.map(|name| (format!("vae.per_channel_statistics.{name}"), statistics.clone())));
     let metadata = HashMap::from([("config".to_owned(), CONFIG.to_owned())]);
-    safetensors::serialize_to_file(tensors.iter().map(|(name, tensor)| (name, tensor)), Some(metadata), path).unwrap();
+    safetensors::serialize_to_file(tensors.iter(), Some(metadata), path).unwrap();
 }
 
 fn tensors_of(part: &Path) -> HashMap<String, Tensor> {

@@ -1,5 +1,6 @@
 //! `stir models`: which models there are, and how they get here.
 
+mod inspect;
 mod list;
 mod pull;
 mod verify;
@@ -14,15 +15,12 @@ use super::values;
 use crate::error::{Error, Result, quoted};
 use crate::models::catalog::{self, Entry};
 
-/// A name is suggested if it is at least this similar to what was typed (0 is not at all, 1 is the same).
-const LEAST_SIMILARITY: f64 = 0.5;
-
 const EXAMPLE: &str = "\
 Examples:
   stir models
   stir models pull ltx-2b-distilled";
 
-/// List the models that --model knows by name; fetch and check their files
+/// List the models that --model knows by name; fetch, check and inspect files of models
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLE, args_conflicts_with_subcommands = true)]
 pub(super) struct Models {
@@ -37,6 +35,7 @@ pub(super) struct Models {
 enum Action {
     Pull(Pull),
     Verify(Verify),
+    Inspect(Inspect),
 }
 
 /// Fetch a model's files from the Hugging Face hub, or what is missing of them
@@ -59,6 +58,14 @@ struct Verify {
     name: Option<OsString>,
 }
 
+/// Say what a file or folder is, and what it needs to run: a checkpoint, a text encoder, an autoencoder, a latent upsampler
+#[derive(Debug, Args)]
+struct Inspect {
+    /// A safetensors or GGUF file, or a folder of them
+    #[arg(value_name = "PATH")]
+    path: OsString,
+}
+
 impl Models {
     pub(super) fn run(&self, console: &Arc<Console>) -> Result<()> {
         match &self.action {
@@ -71,6 +78,7 @@ impl Models {
                 };
                 verify::verify(&entries, console)
             }
+            Some(Action::Inspect(inspect)) => inspect::inspect(&values::path("PATH", &inspect.path)?),
         }
     }
 }
@@ -78,16 +86,13 @@ impl Models {
 /// The model of this name.
 fn entry(name: &OsStr) -> Result<Entry> {
     let name = values::text("NAME", name)?;
-    let entries = catalog::entries();
-    if let Some(entry) = entries.iter().find(|entry| entry.name == name) {
-        return Ok(entry.clone());
+    if let Some(entry) = catalog::find(name) {
+        return Ok(entry);
     }
-    let similar = |entry: &Entry| strsim::normalized_damerau_levenshtein(&name.to_lowercase(), &entry.name);
-    let nearest = entries.iter().max_by(|a, b| similar(a).total_cmp(&similar(b)));
-    let hint = match nearest.filter(|nearest| similar(nearest) >= LEAST_SIMILARITY) {
-        Some(nearest) => format!("did you mean {}? `stir models` says more about each", nearest.name),
+    let hint = match catalog::nearest(name) {
+        Some(nearest) => format!("did you mean {nearest}? `stir models` says more about each"),
         None => "`stir models` says more about each".to_owned(),
     };
-    let names: Vec<&str> = entries.iter().map(|entry| entry.name.as_str()).collect();
+    let names: Vec<String> = catalog::entries().into_iter().map(|entry| entry.name).collect();
     Err(Error::input("NAME", format!("one of: {}", names.join(", ")), quoted(name), hint))
 }

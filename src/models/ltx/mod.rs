@@ -77,7 +77,14 @@ impl Ltx {
             timestep_conditioning: checkpoint.vae_config().timestep_conditioning,
         };
         let rules = match release.as_ref().and_then(|name| releases.release.get(name)) {
-            Some(release) => Rules::of_release(&subject, release, &releases.defaults),
+            Some(release) => {
+                release.expect(
+                    &files.model,
+                    checkpoint.transformer_config().causal_time,
+                    &subject.scheduler.schedule,
+                )?;
+                Rules::of_release(&subject, release, &releases.defaults)
+            }
             None => {
                 // A file that lists the levels it was distilled for says so itself.
                 let own = checkpoint.allowed_levels().map_or(Variant::Dev, |_| Variant::Distilled);
@@ -98,6 +105,17 @@ impl Ltx {
             let hint = "name it by --latent-upsampler, or leave --two-pass out";
             Error::input("--two-pass", wanted, "none with the model", hint)
         })
+    }
+
+    /// A second pass is not to be refused after a long first one.
+    fn check_upsampler(&self) -> Result<()> {
+        let path = self.upsampler_place()?;
+        let (wanted, found) = (self.checkpoint.transformer_config().channels, Upsampler::check(path)?.channels);
+        if wanted == found {
+            return Ok(());
+        }
+        let (thing, hint) = (path.display().to_string(), "use the upsampler that belongs to the model");
+        Err(Error::input(thing, format!("an upsampler of {wanted} channels"), found.to_string(), hint))
     }
 }
 
@@ -155,8 +173,7 @@ impl Family for Ltx {
 
     fn recipe(&self, options: &SamplingOptions, clip: &Clip) -> Result<Recipe> {
         if options.two_pass {
-            // A second pass is not to be refused after a long first one.
-            Upsampler::check(self.upsampler_place()?)?;
+            self.check_upsampler()?;
         }
         self.rules.recipe(options, clip)
     }
