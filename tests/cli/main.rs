@@ -1,6 +1,7 @@
 //! The command line as a user meets it: help, refusals, exit codes, what is printed, and whole runs at a small size.
 
 mod config;
+mod decode;
 mod events;
 #[path = "../support/fixture.rs"]
 mod fixture;
