@@ -143,6 +143,7 @@ impl<'a> Run<'a> {
         let level = if generated == clip { Level::Detail } else { Level::Note };
         observer.say(level, &request::describe(&clip, &generated));
         let recipe = family.recipe(&request.sampling, &generated)?;
+        observer.say(Level::Detail, &recipe.describe());
         let hints = request.hints(&original, &framing)?;
         let shapes = family.latent_shapes(&recipe.passes[0].clip);
         let noise = request.noise.as_deref().map(|path| latent_file::read_noise(path, &shapes)).transpose()?;
@@ -159,6 +160,10 @@ impl<'a> Run<'a> {
         text.notes.iter().for_each(|note| observer.say(Level::Note, note));
         observer.begin(Stage::Encode, 1);
         let degradation = degradation(request, &recipe, observer);
+        if degradation != Degradation::Off {
+            let line = format!("the picture is made like a frame of a video first: --degrade {}", degradation.name());
+            observer.say(Level::Note, &line);
+        }
         let encoder = family.image_encoder()?;
         let mut scenes = Vec::new();
         for pass in &recipe.passes {
