@@ -178,6 +178,10 @@ impl Family for Ltx {
         self.rules.recipe(options, clip)
     }
 
+    fn decodes_onto_picture(&self) -> bool {
+        false
+    }
+
     fn reads_only_text(&self) -> bool {
         true
     }
