@@ -81,6 +81,10 @@ impl Options {
                 return Err(contradiction(option, &format!("no {other} beside it"), "both"));
             }
         }
+        if self.latent_upsampler.is_some() && !self.two_pass {
+            let hint = "give both, or leave --latent-upsampler out";
+            return Err(Error::input("--latent-upsampler", "--two-pass beside it", "none", hint));
+        }
         if self.quiet && self.verbose {
             return Err(contradiction("--quiet", "no --verbose beside it", "both"));
         }

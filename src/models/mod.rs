@@ -276,6 +276,11 @@ pub trait Family {
     /// # Errors
     /// What cannot be combined, such as camera commands that contradict each other.
     fn check_prompt(&self, prompt: &MotionPrompt) -> Result<()>;
+    /// Checks as early that it has a use for what the user says about the picture.
+    ///
+    /// # Errors
+    /// What the model does not look for.
+    fn check_hints(&self, hints: &PictureHints) -> Result<()>;
     /// The sizes and lengths that it can make; every [`Clip`] that it gets lies on this grid.
     fn grid(&self) -> Grid;
     /// The shape of every part of the latents for this clip.

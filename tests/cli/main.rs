@@ -8,6 +8,7 @@ mod fixture;
 #[path = "../support/hub_server.rs"]
 mod hub_server;
 mod ltx;
+mod ltx_options;
 mod ltx_two_pass;
 mod models;
 mod refusals;

@@ -34,7 +34,8 @@ use crate::error::{Error, Result};
 use crate::latents::{Constraint, Latents, Shapes};
 use crate::models::catalog::{self, Role};
 use crate::models::{
-    self, Conditioning, Family, Location, ModelRequest, MotionPrompt, Recipe, SamplingOptions, VaeTiling, Variant,
+    self, Conditioning, Family, Location, ModelRequest, MotionPrompt, PictureHints, Recipe, SamplingOptions, VaeTiling,
+    Variant,
 };
 use crate::units::{Clip, Grid};
 use crate::weights::store::Placement;
@@ -176,7 +177,17 @@ impl Family for Ltx {
     }
 
     fn check_prompt(&self, prompt: &MotionPrompt) -> Result<()> {
-        camera::check_together(&prompt.camera)
+        camera::check_together(&prompt.camera)?;
+        // A tokenizer is read in a moment, and one that cannot be is not to be found out later.
+        self.checkpoint.tokenizer().map(drop)
+    }
+
+    fn check_hints(&self, hints: &PictureHints) -> Result<()> {
+        if hints.eyes.is_empty() {
+            return Ok(());
+        }
+        let hint = "leave --eyes out: this model looks at the whole picture";
+        Err(Error::input("--eyes", "none with this model", "a box", hint))
     }
 
     fn grid(&self) -> Grid {

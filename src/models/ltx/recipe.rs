@@ -162,11 +162,10 @@ impl Rules {
         };
         let decode = match self.decode {
             None => {
-                let known = SamplingOptions { decode_timestep: None, decode_noise: None, ..options.clone() };
-                if known != *options {
-                    let wanted = "neither: this model's decoder is not told how noisy latents are";
-                    let hint = "leave both out";
-                    return Err(Error::input("--decode-timestep and --decode-noise", wanted, "a value", hint));
+                let given = [("--decode-timestep", options.decode_timestep), ("--decode-noise", options.decode_noise)];
+                if let Some((option, Some(value))) = given.into_iter().find(|(_, value)| value.is_some()) {
+                    let wanted = "it left out: this model's decoder is not told how noisy latents are";
+                    return Err(Error::input(option, wanted, value.to_string(), format!("leave {option} out")));
                 }
                 DecodeSettings::default()
             }
