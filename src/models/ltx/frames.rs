@@ -64,17 +64,10 @@ impl models::Decoder for FrameDecoder {
         let latents = part(inputs.latents)?;
         let size = LatentSize::of(latents)?;
         let side = (size.height.min(size.width) / PREVIEW_SIDE).max(1);
-        let (_, channels, frames, _, _) = latents.dims5()?;
-        let rows = latents.squeeze(0)?.transpose(0, 1)?.contiguous()?.avg_pool2d(side)?;
-        let (_, _, height, width) = rows.dims4()?;
-        let pooled = rows.transpose(0, 1)?.contiguous()?;
-        let flat = pooled.reshape((channels, frames * height * width))?;
-        let mean = flat.mean_keepdim(1)?;
-        let spread = |x: &Tensor| -> Result<Tensor> { Ok((x.var_keepdim(1)? + 1e-12)?.sqrt()?) };
-        let full = latents.reshape((channels, ()))?;
-        let flat =
-            flat.broadcast_sub(&mean)?.broadcast_mul(&(spread(&full)? / spread(&flat)?)?)?.broadcast_add(&mean)?;
-        let pooled = flat.reshape((1, channels, frames, height, width))?;
+        let frames = latents.dim(2)?;
+        // What is not averaged keeps its spread, and a single position has none.
+        let pooled = if side == 1 { latents.clone() } else { averaged(latents, side)? };
+        let (_, _, _, height, width) = pooled.dims5()?;
         let latents = self.placed(&self.statistics.denormalise(&pooled)?)?;
         let map_noise = self.decoder.draw_noise(inputs.seed, LatentSize { height, width })?;
         let map_noise = map_noise.iter().map(|map| self.placed(map)).collect::<Result<Vec<_>>>()?;
@@ -88,6 +81,19 @@ impl models::Decoder for FrameDecoder {
             given: 0,
         }))
     }
+}
+
+/// Latents averaged over squares of this side, with the spread in each channel that they had before.
+fn averaged(latents: &Tensor, side: usize) -> Result<Tensor> {
+    let (_, channels, frames, _, _) = latents.dims5()?;
+    let rows = latents.squeeze(0)?.transpose(0, 1)?.contiguous()?.avg_pool2d(side)?;
+    let (_, _, height, width) = rows.dims4()?;
+    let flat = rows.transpose(0, 1)?.contiguous()?.reshape((channels, frames * height * width))?;
+    let mean = flat.mean_keepdim(1)?;
+    let spread = |x: &Tensor| -> Result<Tensor> { Ok((x.var_keepdim(1)? + 1e-12)?.sqrt()?) };
+    let full = latents.reshape((channels, ()))?;
+    let flat = flat.broadcast_sub(&mean)?.broadcast_mul(&(spread(&full)? / spread(&flat)?)?)?.broadcast_add(&mean)?;
+    Ok(flat.reshape((1, channels, frames, height, width))?)
 }
 
 impl FrameDecoder {

@@ -152,6 +152,12 @@ impl Rules {
     pub fn recipe(&self, options: &SamplingOptions, clip: &Clip) -> Result<Recipe> {
         let passes = if options.two_pass {
             let small = scaled(clip, FIRST_PASS_SCALE);
+            // Between the passes the spread of values is kept, and a single one has none.
+            if grid(&small).tokens() < 2 {
+                let found = format!("one latent, of {}x{} pixels and 1 frame", small.width, small.height);
+                let hint = "choose a larger size or more frames, or leave --two-pass out";
+                return Err(Error::input("--two-pass", "a first pass of two latents or more", found, hint));
+            }
             let large = Clip { width: 2 * small.width, height: 2 * small.height, ..small };
             // Levels that are given are the first pass's, and a list is not to be stretched.
             let steps = options.steps.filter(|_| matches!(self.second.levels, Levels::Scheduled { .. }));

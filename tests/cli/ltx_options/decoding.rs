@@ -1,6 +1,6 @@
 //! Types of values, tiles, sizes and previews.
 
-use super::{Made, Runs, difference, peak_ratio};
+use super::{Made, Runs, change_tensors, difference, peak_ratio};
 use crate::fixture::values;
 
 /// Of each narrower type the largest error of the latents, relative to float32, and the least likeness of the frames in decibels: about twice
@@ -26,6 +26,23 @@ fn narrower_types_stay_close_to_float32() {
     }
     let auto = runs.make(&["--dtype", "auto"]);
     assert!(auto.latents == exact.latents && auto.clip == exact.clip, "the CPU does not compute in float32 by itself");
+}
+
+/// Its embeddings, a hundred thousand times as large, are more than float16 can hold; its norms bring them back.
+#[test]
+fn the_text_encoder_does_not_overflow_in_float16() {
+    let runs = Runs::new("overflow");
+    let model = runs.copy_of_checkpoint("model");
+    change_tensors(&model.join("text_encoder/model-00001-of-00003.safetensors"), |tensors| {
+        let embeddings = (&tensors["shared.weight"] * 1e5).unwrap();
+        assert!(values(&embeddings).iter().any(|value| value.abs() > 65504.0), "too small to overflow");
+        tensors.insert("shared.weight".to_owned(), embeddings);
+    });
+    let [narrow, exact] =
+        ["f16", "f32"].map(|dtype| runs.make(&["--model", model.to_str().unwrap(), "--dtype", dtype]));
+    let error = difference(&values(&narrow.latents()), &values(&exact.latents()));
+    let (_, most, _) = NARROWER[1];
+    assert!(error > 0.0 && error < most, "latents at {error:.2e}");
 }
 
 #[test]
@@ -85,4 +102,14 @@ fn a_preview_is_written_twice_and_changes_nothing() {
     assert_eq!((side(24), side(27)), (300, 240));
     let plain: Made = runs.make(&["-W", "320", "-H", "256", "--steps", "4"]);
     assert!(plain.clip == watched.clip && plain.latents == watched.latents, "watching changes the clip");
+}
+
+/// One position has no spread that a preview could be brought back to.
+#[test]
+fn the_smallest_clip_has_a_preview() {
+    let runs = Runs::new("smallest");
+    let path = runs.path("look.gif");
+    let made = runs.make(&["-W", "32", "-H", "32", "--num-frames", "1", &format!("--preview={path}")]);
+    assert_eq!(made.latents().dims(), [1, 8, 1, 1, 1]);
+    assert_eq!(made.stderr.matches(&format!("preview   {path}")).count(), 2, "{}", made.stderr);
 }

@@ -115,6 +115,15 @@ fn a_distilled_model_takes_its_own_levels_without_guidance() {
     assert!(refused.contains("--flow-shift: wanted the 8 noise levels"), "{refused}");
 }
 
+/// Positions in time are seconds.
+#[test]
+fn the_frame_rate_is_known_to_the_model() {
+    let runs = Runs::new("fps");
+    let plain = runs.make(&[]);
+    assert_same(&plain, &runs.make(&["--fps", "25"]), "the default frame rate, given");
+    assert!(plain.latents != runs.make(&["--fps", "12.5"]).latents, "the frame rate changes nothing");
+}
+
 #[test]
 fn decode_noise_and_timestep_change_frames_alone() {
     let runs = Runs::new("decode-noise");

@@ -31,7 +31,10 @@ fn an_upsampler_is_asked_for_before_the_text_stage() {
         assert!(refused.contains("--two-pass: wanted the latent upsampler"), "{refused}");
         assert!(refused.contains("next: name it by --latent-upsampler, or leave --two-pass out"), "{refused}");
     }
-    let refused = runs.refuse(&["--latent-upsampler", &fixtures("upsampler")]);
+    let upsampler = fixtures("upsampler");
+    let refused = runs.refuse(&["--two-pass", "--latent-upsampler", &upsampler, "--num-frames", "1"]);
+    assert!(refused.contains("--two-pass: wanted a first pass of two latents or more"), "{refused}");
+    let refused = runs.refuse(&["--latent-upsampler", &upsampler]);
     assert!(refused.contains("--latent-upsampler: wanted --two-pass beside it, found none"), "{refused}");
 }
 
