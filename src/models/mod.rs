@@ -96,6 +96,17 @@ pub enum VaeTiling {
     Off,
 }
 
+impl VaeTiling {
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::On => "on",
+            Self::Off => "off",
+        }
+    }
+}
+
 /// Named tensors that condition the denoiser or the decoder; a family documents its own names.
 pub type Tensors = BTreeMap<&'static str, Tensor>;
 
@@ -166,8 +177,9 @@ pub struct DecodeInputs<'a> {
     pub latents: &'a Latents,
     /// What they were conditioned on.
     pub conditioning: &'a Conditioning,
-    /// The picture, of the clip's size.
-    pub picture: &'a Picture,
+    /// The picture, of the clip's size; `None` only where the family's decoder makes every pixel from the latents
+    /// ([`Family::decodes_onto_picture`]).
+    pub picture: Option<&'a Picture>,
     /// The clip to decode to.
     pub clip: &'a Clip,
     /// How.
@@ -269,6 +281,9 @@ pub trait Family {
     /// # Errors
     /// Options that the model has no use for, or that contradict each other.
     fn recipe(&self, options: &SamplingOptions, clip: &Clip) -> Result<Recipe>;
+    /// Whether its decoder draws on the picture and what the encoder sees in it. One that does not needs nothing but latents, which are then
+    /// dear: they hold the whole clip.
+    fn decodes_onto_picture(&self) -> bool;
     /// Whether the model reads nothing but text, so that camera commands and intensity have to be put into words.
     fn reads_only_text(&self) -> bool;
     /// Checks, in milliseconds and before anything is encoded, that it can do what the prompt asks for.

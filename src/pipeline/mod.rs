@@ -1,12 +1,17 @@
 //! The whole run: picture -> conditioning -> denoise -> decode -> clip.
 
+pub mod decode;
 pub mod denoise;
+mod kept_latents;
 pub mod latent_file;
+pub mod latent_record;
 pub mod observer;
 mod preview;
 pub mod request;
 #[cfg(test)]
 mod tests;
+
+use std::path::{Path, PathBuf};
 
 use crate::diffusion::noise::{self, Purpose};
 use crate::diffusion::renoise::renoise;
@@ -16,14 +21,16 @@ use crate::latents::{Latents, Shapes};
 use crate::media::degrade::{Degradation, degrade, for_motion};
 use crate::media::framing::Framing;
 use crate::media::watermark::PreparedWatermark;
-use crate::media::{self, ClipWriter, WrittenClip};
+use crate::media::{self, WrittenClip};
 use crate::models::{
     self, Conditioning, DecodeInputs, DecodeSettings, Decoder, Denoiser, Family, MotionPrompt, Pass, Recipe,
 };
 use crate::picture::Picture;
 use crate::units::Clip;
 use crate::words;
+use decode::ClipDecode;
 use denoise::Denoising;
+use latent_record::{LatentRecord, PictureRecord};
 use observer::{Level, Observer, Stage};
 use preview::Preview;
 use request::Request;
@@ -93,15 +100,7 @@ fn run(request: &Request, picture: Picture, family: Box<dyn Family>, observer: &
         if index + 1 == request.count {
             denoiser = None;
         }
-        if let Some(path) = &request.save_latents {
-            let bytes = latent_file::to_bytes(&latents, run.family.name(), seed)?;
-            media::write_atomically(&request.path(path, index), &bytes, request.output.replace)?;
-        }
-        if decoder.is_none() {
-            decoder = Some(run.family.decoder()?);
-        }
-        let decode = decoder.as_deref().expect("it has just been built");
-        let written = run.decode(decode, index, &latents, observer)?;
+        let written = run.finish(&mut decoder, index, &latents, observer)?;
         observer.finished(&Outcome { written, clip: run.clip, seed });
     }
     Ok(())
@@ -119,6 +118,8 @@ struct Run<'a> {
     clip: Clip,
     watermark: Option<PreparedWatermark>,
     noise: Option<Latents>,
+    /// What saved latents say of the picture.
+    picture: Option<PictureRecord>,
 }
 
 /// What a pass sees.
@@ -143,6 +144,7 @@ impl<'a> Run<'a> {
         let level = if generated == clip { Level::Detail } else { Level::Note };
         observer.say(level, &request::describe(&clip, &generated));
         let recipe = family.recipe(&request.sampling, &generated)?;
+        observer.say(Level::Detail, &recipe.describe());
         let hints = request.hints(&original, &framing)?;
         family.check_hints(&hints)?;
         let shapes = family.latent_shapes(&recipe.passes[0].clip);
@@ -160,16 +162,24 @@ impl<'a> Run<'a> {
         text.notes.iter().for_each(|note| observer.say(Level::Note, note));
         observer.begin(Stage::Encode, 1);
         let degradation = degradation(request, &recipe, observer);
+        if degradation != Degradation::Off {
+            let line = format!("the picture is made like a frame of a video first: --degrade {}", degradation.name());
+            observer.say(Level::Note, &line);
+        }
         let encoder = family.image_encoder()?;
         let mut scenes = Vec::new();
         for pass in &recipe.passes {
-            let picture = framing.prepare_at(&original, (pass.clip.width, pass.clip.height));
-            let picture = degrade(picture, degradation)?;
+            let picture = prepared(&original, &framing, &pass.clip, degradation)?;
             let conditioning = Conditioning { image: encoder.encode(&picture, &hints)?, text: text.clone() };
             scenes.push(Scene { picture, conditioning });
         }
         family.notes(&scenes[0].conditioning)?.iter().for_each(|note| observer.say(Level::Note, note));
-        Ok(Self { request, family, framing, recipe, scenes, clip, watermark, noise })
+        let picture = (family.decodes_onto_picture() && request.save_latents.is_some()).then(|| PictureRecord {
+            fingerprint: latent_record::fingerprint(&original),
+            eyes: request.eyes.clone(),
+            degradation,
+        });
+        Ok(Self { request, family, framing, recipe, scenes, clip, watermark, noise, picture })
     }
 
     /// Previews of what `scene` shows, where they are asked for.
@@ -253,49 +263,97 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Frames go from the decoder into the file one by one; they are never all in memory.
-    fn decode(
+    /// Final latents to a clip on disk; where that fails, dear latents are kept.
+    fn finish(
         &self,
-        decoder: &dyn Decoder,
+        decoder: &mut Option<Box<dyn Decoder>>,
         index: usize,
         latents: &Latents,
         observer: &mut dyn Observer,
     ) -> Result<WrittenClip> {
-        let count = self.clip.frames.0;
-        observer.begin(Stage::Decode, count);
-        let (pass, scene) = (self.recipe.passes.last(), self.scenes.last());
-        let (pass, scene) = pass.zip(scene).expect("a recipe has a pass");
-        let request = self.request;
-        let mut frames = decoder.start(&DecodeInputs {
-            latents,
-            conditioning: &scene.conditioning,
-            picture: &scene.picture,
-            clip: &pass.clip,
-            settings: self.recipe.decode,
-            seed: request.seed(index),
-        })?;
-        frames.note().into_iter().for_each(|note| observer.say(Level::Note, note));
-        let mut clip_writer = media::create(&request.target(index), &self.clip)?;
-        let mut frame_writer: Option<Box<dyn ClipWriter>> =
-            request.frames_target(index).map(|target| media::create(&target, &self.clip)).transpose()?;
-        // The tail that only fills the model's grid is not asked for.
-        for done in 1..=count {
-            let Some(frame) = frames.next()? else { break };
-            let mut frame = self.framing.finish(frame);
-            if let Some(watermark) = &self.watermark {
-                watermark.draw(&mut frame);
+        let shows_picture = self.family.decodes_onto_picture();
+        let command = |latents: &Path| kept_latents::command(self.request, index, latents, shows_picture);
+        let keep = |error| {
+            if shows_picture {
+                return error;
             }
-            clip_writer.write(&frame)?;
-            if let Some(writer) = &mut frame_writer {
-                writer.write(&frame)?;
+            match latent_file::to_bytes(latents, &self.record(index)) {
+                Ok(bytes) => kept_latents::keep(error, &bytes, &self.request.target(index).path, command),
+                Err(_) => error,
             }
-            observer.advance(done);
-        }
-        if let Some(writer) = frame_writer {
-            writer.finish()?;
-        }
-        clip_writer.finish()
+        };
+        let saved = self.save(index, latents).map_err(keep)?;
+        let made = self.decode(decoder, index, latents, observer);
+        made.map_err(|error| match saved {
+            Some(path) => kept_latents::explain(error, &command(&path)),
+            None => keep(error),
+        })
     }
+
+    /// Writes the latents where that was asked for, and says to which file.
+    fn save(&self, index: usize, latents: &Latents) -> Result<Option<PathBuf>> {
+        let Some(path) = &self.request.save_latents else { return Ok(None) };
+        let path = self.request.path(path, index);
+        let bytes = latent_file::to_bytes(latents, &self.record(index))?;
+        media::write_atomically(&path, &bytes, self.request.output.replace)?;
+        Ok(Some(path))
+    }
+
+    /// What a later decode of clip `index` has to know.
+    fn record(&self, index: usize) -> LatentRecord {
+        LatentRecord {
+            family: self.family.name().to_owned(),
+            model: self.request.model.clone(),
+            seed: self.request.seed(index),
+            written: self.clip,
+            pass: self.last_pass().clip,
+            fit: self.framing.fit(),
+            background: self.framing.background(),
+            shown: self.framing.shown(),
+            generated: self.framing.generated(),
+            settings: self.recipe.decode,
+            picture: self.picture.clone(),
+        }
+    }
+
+    fn last_pass(&self) -> &Pass {
+        self.recipe.passes.last().expect("a recipe has a pass")
+    }
+
+    fn decode(
+        &self,
+        decoder: &mut Option<Box<dyn Decoder>>,
+        index: usize,
+        latents: &Latents,
+        observer: &mut dyn Observer,
+    ) -> Result<WrittenClip> {
+        if decoder.is_none() {
+            *decoder = Some(self.family.decoder()?);
+        }
+        let decoder = decoder.as_deref().expect("it has just been built");
+        let scene = self.scenes.last().expect("a recipe has a pass");
+        let decode = ClipDecode {
+            inputs: DecodeInputs {
+                latents,
+                conditioning: &scene.conditioning,
+                picture: Some(&scene.picture),
+                clip: &self.last_pass().clip,
+                settings: self.recipe.decode,
+                seed: self.request.seed(index),
+            },
+            framing: &self.framing,
+            clip: &self.clip,
+            watermark: self.watermark.as_ref(),
+            target: self.request.target(index),
+            frames_target: self.request.frames_target(index),
+        };
+        decode.write(decoder, observer)
+    }
+}
+
+/// The picture as a model gets it for a clip.
+fn prepared(original: &Picture, framing: &Framing, clip: &Clip, degradation: Degradation) -> Result<Picture> {
+    degrade(framing.prepare_at(original, (clip.width, clip.height)), degradation)
 }
 
 /// What is done to the picture. What only the recipe wants is left out where this program cannot do it, and said so.

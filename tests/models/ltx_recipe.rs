@@ -82,6 +82,22 @@ fn the_dev_models_are_guided() {
 }
 
 #[test]
+fn a_file_of_another_release_is_refused() {
+    let releases = Releases::embedded().unwrap();
+    let expect = |name: &str, causal, spacing| {
+        let schedule = Schedule { spacing, shift: Shift::NONE };
+        releases.release[name].expect(std::path::Path::new("model.safetensors"), causal, &schedule)
+    };
+    expect("2b-0.9.5", true, Spacing::LinearQuadratic).unwrap();
+    expect("2b-0.9.0", false, Spacing::Uniform).unwrap();
+    expect("2b-0.9.6-dev", true, Spacing::Uniform).unwrap();
+    let time = expect("2b-0.9.5", false, Spacing::LinearQuadratic).unwrap_err().to_string();
+    assert_eq!(time, "positions in time of model.safetensors: wanted causal, found not causal");
+    let levels = expect("2b-0.9.1", false, Spacing::LinearQuadratic).unwrap_err().to_string();
+    assert!(levels.contains("wanted Uniform, found LinearQuadratic"), "{levels}");
+}
+
+#[test]
 fn the_first_distilled_release_is_stochastic() {
     let distilled = recipe(Ok("2b-0.9.6-distilled"), &SamplingOptions::default());
     assert!(distilled.passes[0].stochastic);

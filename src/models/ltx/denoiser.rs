@@ -1,9 +1,10 @@
 //! The transformer as the sampler asks for it.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
 
-use candle_core::{Device, IndexOp, Tensor};
+use candle_core::{Device, IndexOp, Tensor, TensorId};
 
 use super::block::PerturbationMode;
 use super::prompt::{NEGATIVE_PROMPT, PROMPT};
@@ -23,6 +24,8 @@ pub struct Denoiser {
     transformer: Transformer,
     device: Device,
     positions: RefCell<Option<Positions>>,
+    /// What is attended to, by the text condition that it was made of: a run has one or two.
+    contexts: RefCell<HashMap<TensorId, Tensor>>,
 }
 
 struct Positions {
@@ -34,7 +37,16 @@ struct Positions {
 impl Denoiser {
     /// `device`: where the network is.
     pub fn new(transformer: Transformer, device: Device) -> Self {
-        Self { transformer, device, positions: RefCell::default() }
+        Self { transformer, device, positions: RefCell::default(), contexts: RefCell::default() }
+    }
+
+    fn context(&self, text: &Tensor) -> Result<Tensor> {
+        if let Some(known) = self.contexts.borrow().get(&text.id()) {
+            return Ok(known.clone());
+        }
+        let context = self.transformer.context(text)?;
+        self.contexts.borrow_mut().insert(text.id(), context.clone());
+        Ok(context)
     }
 
     /// Tables take longer to make than to keep: they are those of the last prediction, where these have its size.
@@ -73,7 +85,7 @@ impl models::Denoiser for Denoiser {
         let velocity = self.transformer.forward(&TransformerInputs {
             latents,
             levels: &levels,
-            context: &self.transformer.context(text)?,
+            context: &self.context(text)?,
             rope: &rope,
             perturbation: perturbation.as_ref(),
         })?;

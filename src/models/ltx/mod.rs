@@ -78,7 +78,14 @@ impl Ltx {
             timestep_conditioning: checkpoint.vae_config().timestep_conditioning,
         };
         let rules = match release.as_ref().and_then(|name| releases.release.get(name)) {
-            Some(release) => Rules::of_release(&subject, release, &releases.defaults),
+            Some(release) => {
+                release.expect(
+                    &files.model,
+                    checkpoint.transformer_config().causal_time,
+                    &subject.scheduler.schedule,
+                )?;
+                Rules::of_release(&subject, release, &releases.defaults)
+            }
             None => {
                 // A file that lists the levels it was distilled for says so itself.
                 let own = checkpoint.allowed_levels().map_or(Variant::Dev, |_| Variant::Distilled);
@@ -170,6 +177,10 @@ impl Family for Ltx {
             self.check_upsampler()?;
         }
         self.rules.recipe(options, clip)
+    }
+
+    fn decodes_onto_picture(&self) -> bool {
+        false
     }
 
     fn reads_only_text(&self) -> bool {

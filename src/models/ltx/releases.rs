@@ -1,9 +1,11 @@
 //! What the makers of each release recommend: `models/ltx/manifest.toml`.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use serde::Deserialize;
 
+use crate::diffusion::schedule::{Schedule, Spacing};
 use crate::error::{Error, Result};
 
 const MANIFEST: &str = include_str!("../../../models/ltx/manifest.toml");
@@ -137,6 +139,32 @@ pub struct Perturbed {
 pub enum PerturbedMode {
     /// Every token takes its own value.
     AttentionValues,
+}
+
+impl Release {
+    /// Checks that the checkpoint at `path` is of this release, as far as its own configuration shows.
+    ///
+    /// # Errors
+    /// Other positions in time or another schedule: a file of another release under this one's name.
+    pub fn expect(&self, path: &Path, causal_time: bool, schedule: &Schedule) -> Result<()> {
+        let refused = |what: &str, wanted: String, found: String| {
+            let hint = "it is a file of another release; run it by its path, or fetch the named model again";
+            Err(Error::input(format!("{what} of {}", path.display()), wanted, found, hint))
+        };
+        if causal_time != self.causal_time {
+            let name = |causal| if causal { "causal" } else { "not causal" }.to_owned();
+            return refused("positions in time", name(self.causal_time), name(causal_time));
+        }
+        let wanted = match self.schedule {
+            Some(ScheduleName::Shifted) => Spacing::Uniform,
+            Some(ScheduleName::LinearQuadratic) => Spacing::LinearQuadratic,
+            Some(ScheduleName::Metadata) | None => return Ok(()),
+        };
+        if schedule.spacing == wanted {
+            return Ok(());
+        }
+        refused("spacing of noise levels", format!("{wanted:?}"), format!("{:?}", schedule.spacing))
+    }
 }
 
 impl Releases {

@@ -124,6 +124,10 @@ impl Family for Sway {
         Ok(Recipe::plain(clip, sigmas, options.guidance_scale.unwrap_or(guidance_scale)))
     }
 
+    fn decodes_onto_picture(&self) -> bool {
+        true
+    }
+
     fn reads_only_text(&self) -> bool {
         false
     }
