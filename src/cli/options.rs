@@ -155,7 +155,7 @@ pub struct Options {
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath, help_heading = "Output")]
     pub(super) save_frames: Option<OsString>,
 
-    /// Write the final latents to a safetensors file
+    /// Write the final latents to a safetensors file, of which `stir decode` makes the clip
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
     pub(super) save_latents: Option<OsString>,
 

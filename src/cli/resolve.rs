@@ -81,11 +81,11 @@ impl Options {
                 return Err(contradiction(option, &format!("no {other} beside it"), "both"));
             }
         }
+        self.talk.check()?;
         if self.latent_upsampler.is_some() && !self.two_pass {
             let hint = "give both, or leave --latent-upsampler out";
             return Err(Error::input("--latent-upsampler", "--two-pass beside it", "none", hint));
         }
-        self.talk.check()?;
         if self.fit.is_some() && (self.width.is_none() || self.height.is_none()) {
             let found = if self.width.is_none() && self.height.is_none() { "neither" } else { "only one" };
             return Err(Error::input(

@@ -177,16 +177,14 @@ impl DecodeRequest {
 
     /// The model that made the latents, as far as anybody says.
     fn model(&self, file: &LatentFile) -> Result<ModelRequest> {
-        let (recorded, named) = match (file.record(), &self.model) {
-            // Of another model, the recorded one's parts are none.
-            (Some(record), None) => (record.model.clone(), record.model.model.clone()),
-            (Some(record), Some(model)) if *model == record.model.model => (record.model.clone(), model.clone()),
-            (Some(record), Some(model)) => {
-                let own =
-                    ModelRequest { dtype: record.model.dtype, tiling: record.model.tiling, ..ModelRequest::named("") };
-                (own, model.clone())
+        let recorded = match (file.record(), &self.model) {
+            // Parts of the recorded model are none of another one.
+            (Some(record), Some(model)) if *model != record.model.model => {
+                let ModelRequest { dtype, tiling, .. } = record.model;
+                ModelRequest { dtype, tiling, ..ModelRequest::named(model) }
             }
-            (None, Some(model)) if self.fps.is_some() => (ModelRequest::named(""), model.clone()),
+            (Some(record), _) => record.model.clone(),
+            (None, Some(model)) if self.fps.is_some() => ModelRequest::named(model),
             (None, model) => {
                 let found = if model.is_some() { "none, and no --fps" } else { "none, and no --model" };
                 let hint = "another program wrote it: say by --model and --fps what they are of";
@@ -194,7 +192,7 @@ impl DecodeRequest {
             }
         };
         Ok(ModelRequest {
-            model: named,
+            model: recorded.model,
             vae: self.vae.clone().or(recorded.vae),
             text_encoder: self.text_encoder.clone().or(recorded.text_encoder),
             tokenizer: self.tokenizer.clone().or(recorded.tokenizer),

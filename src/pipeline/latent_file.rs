@@ -1,6 +1,7 @@
 //! Noise and latents as safetensors files, so that runs can be compared across engines and finished later.
 //!
 //! The part `latents` is the tensor `noise` or `latents`; any further part is `noise.<part>` or `latents.<part>`. Always float32.
+//! Latents carry a record of their run, from which they are decoded later.
 
 use std::collections::HashMap;
 use std::fs::File;

@@ -136,7 +136,7 @@ fn files(location: &Location, request: &ModelRequest) -> Result<(Files, Option<S
                 let hint = "leave --variant out: it is for models given by their path";
                 return Err(Error::input("--variant", "it left out with a model's name", "a value", hint));
             }
-            let local = catalog::local(entry)?;
+            let local = catalog::local(entry, &request.given())?;
             let path = |role| local.path(role).map(Path::to_owned);
             let files = given(path(Role::Model).unwrap_or_default());
             let files = Files {
