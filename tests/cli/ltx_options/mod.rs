@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 
-use crate::fixture::{repository, values};
+use crate::fixture::repository;
 use crate::support::{Outcome, Scratch, stir};
 
 const PROMPT: &str = "her hair flows in the wind";
@@ -37,9 +37,14 @@ struct Runs {
 
 /// What a run made.
 struct Made {
-    /// The files as they are.
+    /// The `.y4m` file.
     clip: Vec<u8>,
-    latents: Vec<u8>,
+    /// The file of latents, which also says what a later decode has to know.
+    file: Vec<u8>,
+    /// All values in order: channels, frames, rows, columns.
+    latents: Vec<f32>,
+    /// `[1, C, F, H, W]`.
+    shape: Vec<usize>,
     stderr: String,
 }
 
@@ -74,7 +79,14 @@ impl Runs {
         let save = ["--save-latents", &self.path(&latents)].map(str::to_owned);
         let outcome = stir(&[self.arguments(&clip, options), save.to_vec()].concat()).expect_code(0);
         let read = |name: &str| std::fs::read(self.scratch.path(name)).unwrap();
-        Made { clip: read(&clip), latents: read(&latents), stderr: outcome.stderr }
+        let tensor = latents_in(&self.scratch.path(&latents));
+        Made {
+            clip: read(&clip),
+            file: read(&latents),
+            latents: all(&tensor),
+            shape: tensor.dims().to_vec(),
+            stderr: outcome.stderr,
+        }
     }
 
     /// A run that ends before its text stage, with exit code 2 and nothing written; what it says.
@@ -97,16 +109,10 @@ impl Runs {
 }
 
 impl Made {
-    /// `[C, F, H, W]` in order, and the shape `[1, C, F, H, W]`.
-    fn latents(&self) -> Tensor {
-        let mut tensors = candle_core::safetensors::load_buffer(&self.latents, &Device::Cpu).unwrap();
-        assert_eq!(tensors.len(), 1, "tensors of the latents");
-        tensors.remove("latents").expect("a tensor `latents`")
-    }
-
     /// The values of one latent frame.
-    fn latent_frame(&self, index: usize) -> Vec<f64> {
-        values(&self.latents().narrow(2, index, 1).unwrap())
+    fn latent_frame(&self, index: usize) -> Vec<f32> {
+        let latents = Tensor::from_slice(&self.latents, self.shape.as_slice(), &Device::Cpu).unwrap();
+        all(&latents.narrow(2, index, 1).unwrap())
     }
 
     /// The values of every frame, without headers.
@@ -124,13 +130,25 @@ impl Made {
     }
 }
 
-/// The largest difference, relative to the largest magnitude.
-fn difference(found: &[f64], expected: &[f64]) -> f64 {
-    assert_eq!(found.len(), expected.len(), "number of values");
-    let largest = expected.iter().fold(0f64, |most, value| most.max(value.abs()));
+/// The latents in a file, which holds nothing else.
+fn latents_in(file: &Path) -> Tensor {
+    let mut tensors = candle_core::safetensors::load(file, &Device::Cpu).unwrap();
+    assert_eq!(tensors.len(), 1, "tensors in {}", file.display());
+    tensors.remove("latents").expect("a tensor `latents`")
+}
+
+/// All values of a tensor of float32, row by row.
+fn all(tensor: &Tensor) -> Vec<f32> {
+    tensor.flatten_all().unwrap().to_vec1().expect("float32")
+}
+
+/// The largest difference of latents, relative to the largest magnitude.
+fn difference(found: &Made, expected: &Made) -> f32 {
+    assert_eq!(found.shape, expected.shape);
+    let largest = expected.latents.iter().fold(0f32, |most, value| most.max(value.abs()));
     assert!(largest > 0.0, "nothing to compare with");
-    let pairs = found.iter().zip(expected);
-    pairs.map(|(found, expected)| (found - expected).abs()).fold(0f64, f64::max) / largest
+    let pairs = found.latents.iter().zip(&expected.latents);
+    pairs.map(|(found, expected)| (found - expected).abs()).fold(0f32, f32::max) / largest
 }
 
 /// The peak signal-to-noise ratio of two clips in decibels.

@@ -10,7 +10,7 @@ fn two_passes_are_reproducible_and_of_the_size_asked_for() {
     let make = |options: &[&str]| runs.make(&[&two, options].concat());
     let first = make(&["--steps", "3"]);
     // Two thirds of 224x128 are 128x64 on the grid; the second pass is twice that.
-    assert_eq!(first.latents().dims(), [1, 8, 3, 4, 8]);
+    assert_eq!(first.shape, [1, 8, 3, 4, 8]);
     assert_eq!(first.frames().len(), 10);
     assert!(first.frames().iter().all(|frame| frame.len() == 200 * 120 * 3 / 2));
     for threads in ["1", "2"] {
@@ -19,7 +19,7 @@ fn two_passes_are_reproducible_and_of_the_size_asked_for() {
     }
     assert!(make(&["--steps", "3", "--seed", "7"]).latents != first.latents, "the seed changes nothing");
     let distilled = make(&["--variant", "distilled"]);
-    assert_eq!(distilled.latents().dims(), [1, 8, 3, 4, 8]);
+    assert_eq!(distilled.shape, [1, 8, 3, 4, 8]);
     assert!(distilled.latents != first.latents, "the variant changes nothing");
 }
 
