@@ -82,6 +82,10 @@ impl Options {
             }
         }
         self.talk.check()?;
+        if self.latent_upsampler.is_some() && !self.two_pass {
+            let hint = "give both, or leave --latent-upsampler out";
+            return Err(Error::input("--latent-upsampler", "--two-pass beside it", "none", hint));
+        }
         if self.fit.is_some() && (self.width.is_none() || self.height.is_none()) {
             let found = if self.width.is_none() && self.height.is_none() { "neither" } else { "only one" };
             return Err(Error::input(

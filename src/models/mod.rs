@@ -25,6 +25,7 @@ use crate::error::Result;
 use crate::latents::{Constraint, Latents, Shapes};
 use crate::picture::{Picture, PixelBox};
 use crate::units::{Clip, Grid};
+use catalog::Role;
 
 /// What should move, as the user put it.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,6 +74,12 @@ impl ModelRequest {
             dtype: None,
             tiling: VaeTiling::Auto,
         }
+    }
+
+    /// The files that need not come with the model.
+    fn given(&self) -> Vec<Role> {
+        let given = [(Role::TextEncoder, &self.text_encoder), (Role::Tokenizer, &self.tokenizer)];
+        given.into_iter().filter(|(_, path)| path.is_some()).map(|(role, _)| role).collect()
     }
 }
 
@@ -291,6 +298,11 @@ pub trait Family {
     /// # Errors
     /// What cannot be combined, such as camera commands that contradict each other.
     fn check_prompt(&self, prompt: &MotionPrompt) -> Result<()>;
+    /// Checks as early that it has a use for what the user says about the picture.
+    ///
+    /// # Errors
+    /// What the model does not look for.
+    fn check_hints(&self, hints: &PictureHints) -> Result<()>;
     /// The sizes and lengths that it can make; every [`Clip`] that it gets lies on this grid.
     fn grid(&self) -> Grid;
     /// The shape of every part of the latents for this clip.
@@ -338,7 +350,7 @@ pub const DEFAULT_MODEL: &str = "sway";
 /// # Errors
 /// An unknown name, a path that leads to no model, a manifest that cannot be used, and files that are not there.
 pub fn check(model: &ModelRequest) -> Result<()> {
-    location::locate(&model.model).map(drop)
+    location::locate(model).map(drop)
 }
 
 /// Opens a model by its name or path. Small weights are checked against their manifest, large ones are not read yet.
@@ -346,6 +358,6 @@ pub fn check(model: &ModelRequest) -> Result<()> {
 /// # Errors
 /// As [`check`], and weights that are damaged, or belong to another model or version.
 pub fn open(model: &ModelRequest, device: &Device) -> Result<Box<dyn Family>> {
-    let located = location::locate(&model.model)?;
+    let located = location::locate(model)?;
     (located.open)(&located.location, model, device)
 }

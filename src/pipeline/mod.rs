@@ -146,6 +146,7 @@ impl<'a> Run<'a> {
         let recipe = family.recipe(&request.sampling, &generated)?;
         observer.say(Level::Detail, &recipe.describe());
         let hints = request.hints(&original, &framing)?;
+        family.check_hints(&hints)?;
         let shapes = family.latent_shapes(&recipe.passes[0].clip);
         let noise = request.noise.as_deref().map(|path| latent_file::read_noise(path, &shapes)).transpose()?;
         let watermark = request.watermark(&clip)?;

@@ -43,6 +43,10 @@ impl Family for Coarse {
         false
     }
 
+    fn check_hints(&self, _hints: &PictureHints) -> Result<()> {
+        Ok(())
+    }
+
     fn check_prompt(&self, _prompt: &MotionPrompt) -> Result<()> {
         Ok(())
     }

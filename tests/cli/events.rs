@@ -23,7 +23,7 @@ pub fn events(stdout: &str) -> Vec<Value> {
 }
 
 /// The names of events, without repetitions.
-fn kinds(events: &[Value]) -> Vec<&str> {
+pub fn kinds(events: &[Value]) -> Vec<&str> {
     let mut kinds: Vec<&str> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
     kinds.dedup();
     kinds

@@ -68,6 +68,18 @@ fn a_name_runs_by_its_makers_recipe() {
 }
 
 #[test]
+fn a_part_that_is_given_need_not_be_fetched() {
+    let scratch = Scratch::new("ltx-given");
+    write_cache(&scratch.path("cache"));
+    std::fs::remove_dir_all(scratch.path("cache/models--comfyanonymous--flux_text_encoders")).unwrap();
+    let options = ["--model", "ltx-2b-distilled"];
+    let missing = generate(&scratch, "missing", &options).expect_code(2);
+    assert!(missing.stderr.contains("t5xxl_fp16.safetensors"), "{}", missing.stderr);
+    let text = repository("tests/fixtures/ltx/checkpoint/text_encoder").display().to_string();
+    generate(&scratch, "given", &[&options[..], &["--text-encoder", &text]].concat()).expect_code(0);
+}
+
+#[test]
 fn what_a_name_settles_is_not_to_be_given() {
     let scratch = Scratch::new("ltx-misnamed");
     write_cache(&scratch.path("cache"));

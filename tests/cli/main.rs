@@ -10,6 +10,7 @@ mod fixture;
 mod hub_server;
 mod ltx;
 mod ltx_named;
+mod ltx_options;
 mod ltx_two_pass;
 mod models;
 mod refusals;
