@@ -1,23 +1,21 @@
-//! The latents of a clip that could not be decoded: hours of work, perhaps, so they are kept, and the user is told how to go on.
+//! The latents of a clip while it is decoded: hours of work, perhaps, so they are on disk before, and whatever ends the decode leaves them there.
 
 use std::path::{Path, PathBuf};
 
 use super::request::Request;
 use crate::device::DeviceChoice;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::media::watermark::Watermark;
 use crate::media::{self, DEFAULT_QUALITY, OutputFormat};
 
-/// Writes the latents beside the clip that they were to become, under a name that is free, and says in the error's hint how to go on.
-pub(super) fn keep(error: Error, bytes: &[u8], clip: &Path, command: impl Fn(&Path) -> String) -> Error {
+/// Writes the latents beside the clip that they are to become, under a name that is free.
+///
+/// # Errors
+/// The file cannot be written.
+pub(super) fn keep(bytes: &[u8], clip: &Path) -> Result<PathBuf> {
     let path = free_name(clip);
-    match media::write_atomically(&path, bytes, false) {
-        Ok(()) => explain(error, &command(&path)),
-        Err(problem) => {
-            let hint = format!("{}; the latents could not be kept either: {problem}", error.hint());
-            error.with_hint(hint)
-        }
-    }
+    media::write_atomically(&path, bytes, false)?;
+    Ok(path)
 }
 
 /// Says in the error's hint by which command the clip is finished.

@@ -11,7 +11,7 @@ pub mod request;
 #[cfg(test)]
 mod tests;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::diffusion::noise::{self, Purpose};
 use crate::diffusion::renoise::renoise;
@@ -263,7 +263,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Final latents to a clip on disk; where that fails, dear latents are kept.
+    /// Final latents to a clip on disk. Dear latents are on disk before the decode: whatever ends it, they are not lost.
     fn finish(
         &self,
         decoder: &mut Option<Box<dyn Decoder>>,
@@ -271,32 +271,49 @@ impl<'a> Run<'a> {
         latents: &Latents,
         observer: &mut dyn Observer,
     ) -> Result<WrittenClip> {
-        let shows_picture = self.family.decodes_onto_picture();
-        let command = |latents: &Path| kept_latents::command(self.request, index, latents, shows_picture);
-        let keep = |error| {
-            if shows_picture {
+        let request = self.request;
+        let cheap = self.family.decodes_onto_picture();
+        let clip = request.target(index).path;
+        let bytes = latent_file::to_bytes(latents, &self.record(index))?;
+        let explained = |error: Error, path: &Path| {
+            if cheap {
                 return error;
             }
-            match latent_file::to_bytes(latents, &self.record(index)) {
-                Ok(bytes) => kept_latents::keep(error, &bytes, &self.request.target(index).path, command),
-                Err(_) => error,
-            }
+            kept_latents::explain(error, &kept_latents::command(request, index, path, cheap))
         };
-        let saved = self.save(index, latents).map_err(keep)?;
+        let asked = request.save_latents.as_ref().map(|path| request.path(path, index));
+        if let Some(path) = &asked {
+            media::write_atomically(path, &bytes, request.output.replace).map_err(|error| {
+                if cheap {
+                    return error;
+                }
+                match kept_latents::keep(&bytes, &clip) {
+                    Ok(path) => explained(error, &path),
+                    Err(_) => error,
+                }
+            })?;
+        }
+        let until_done = if asked.is_none() && !cheap {
+            kept_latents::keep(&bytes, &clip).map(Some).unwrap_or_else(|error| {
+                observer.say(Level::Warning, &format!("{error}; the latents are lost if the decode fails"));
+                None
+            })
+        } else {
+            None
+        };
         let made = self.decode(decoder, index, latents, observer);
-        made.map_err(|error| match saved {
-            Some(path) => kept_latents::explain(error, &command(&path)),
-            None => keep(error),
-        })
-    }
-
-    /// Writes the latents where that was asked for, and says to which file.
-    fn save(&self, index: usize, latents: &Latents) -> Result<Option<PathBuf>> {
-        let Some(path) = &self.request.save_latents else { return Ok(None) };
-        let path = self.request.path(path, index);
-        let bytes = latent_file::to_bytes(latents, &self.record(index))?;
-        media::write_atomically(&path, &bytes, self.request.output.replace)?;
-        Ok(Some(path))
+        match (made, asked.or(until_done.clone())) {
+            (Ok(written), _) => {
+                if let Some(path) = until_done {
+                    std::fs::remove_file(&path).map_err(|error| {
+                        Error::io("removing", &path, error, "the clip is complete; remove the file by hand")
+                    })?;
+                }
+                Ok(written)
+            }
+            (Err(error), Some(path)) => Err(explained(error, &path)),
+            (Err(error), None) => Err(error),
+        }
     }
 
     /// What a later decode of clip `index` has to know.

@@ -175,6 +175,32 @@ fn latents_outlive_a_failed_decode() {
     assert!(outcome.stderr.contains("stir decode 'the clip.latents-2.safetensors'"), "{}", outcome.stderr);
 }
 
+/// Killed, the program can do nothing any more: the latents were on disk before.
+#[cfg(unix)]
+#[test]
+fn latents_outlive_a_killed_decode() {
+    use std::io::{BufRead, BufReader};
+
+    let scratch = Scratch::new("decode-killed");
+    let shape = ["-W", "192", "-H", "128", "--num-frames", "150"];
+    let arguments = [ltx(&scratch, "clip.y4m", &shape), vec!["--json".to_owned()]].concat();
+    let mut run = command();
+    run.current_dir(scratch.folder()).args(arguments);
+    let mut child = run.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::null()).spawn().unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let decodes = |line: &String| line.contains("\"event\":\"step\"") && line.contains("\"stage\":\"decode\"");
+    lines.into_iter().find(decodes).expect("the decode begins");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!scratch.path("clip.y4m").exists());
+
+    stir(&scratch, &["decode", "clip.latents.safetensors", "-o", "finished.y4m"]).expect_code(0);
+    run_ltx(&scratch, "whole.y4m", &shape).expect_code(0);
+    assert_same(&scratch, "whole.y4m", "finished.y4m");
+    let left = scratch.names().into_iter().filter(|name| name.contains("latents")).collect::<Vec<_>>();
+    assert_eq!(left, ["clip.latents.safetensors"], "a run that ends well leaves none");
+}
+
 #[cfg(unix)]
 #[test]
 fn saved_latents_are_not_kept_twice() {
