@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use candle_core::DType;
 
+use super::Outcome;
 use super::latent_file::LatentFile;
 use super::latent_record::{LatentRecord, PictureRecord, fingerprint};
 use super::observer::{Level, Observer, Stage};
+use super::prepare::prepared;
 use super::request::{self, check_side};
-use super::{Outcome, prepared};
 use crate::device::DeviceChoice;
 use crate::error::{Error, Result};
 use crate::media::framing::{Fit, Framing, FramingRequest};

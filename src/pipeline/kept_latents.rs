@@ -33,14 +33,11 @@ fn free_name(clip: &Path) -> PathBuf {
     (1..).map(name).find(|path| path.symlink_metadata().is_err()).expect("numbers do not end")
 }
 
-/// The command that makes clip `index` of its latents. `shows_picture`: whether the model draws on the picture.
-pub(super) fn command(request: &Request, index: usize, latents: &Path, shows_picture: bool) -> String {
+/// The command that makes clip `index` of its latents.
+pub(super) fn command(request: &Request, index: usize, latents: &Path) -> String {
     let target = request.target(index);
     let path = |path: &Path| quoted(&path.display().to_string());
     let mut words = vec!["stir decode".to_owned(), path(latents)];
-    if shows_picture {
-        words.extend(["-i".to_owned(), request.image.path().map_or("-".to_owned(), path)]);
-    }
     words.extend(["-o".to_owned(), path(&target.path)]);
     let mut add = |option: &str, value: String| words.extend([option.to_owned(), value]);
     if OutputFormat::of(&target.path).ok() != Some(target.format) {
