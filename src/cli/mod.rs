@@ -3,6 +3,7 @@
 mod bench;
 mod completions;
 pub mod config;
+mod decode;
 mod dry_run;
 mod generate;
 mod models;
@@ -12,6 +13,7 @@ pub mod report;
 mod resolve;
 mod schema;
 pub mod settings;
+mod shared_options;
 mod signals;
 mod values;
 
@@ -44,6 +46,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Generate(Box<Options>),
+    Decode(Box<decode::DecodeOptions>),
     Models(models::Models),
     Bench(Box<bench::Bench>),
     Completions(completions::Completions),
@@ -85,6 +88,11 @@ fn run_command(arguments: Vec<OsString>) -> u8 {
         Command::Bench(bench) => {
             let console = plain();
             let result = bench.run(&console, &arguments);
+            (console, result)
+        }
+        Command::Decode(options) => {
+            let console = Arc::new(options.console());
+            let result = options.run(console.clone());
             (console, result)
         }
         Command::Generate(options) => {
@@ -155,4 +163,9 @@ fn answer(error: &clap::Error, json: bool) -> u8 {
     }
     Console::new(Verbosity::Normal, json).wrong_use(&text);
     2
+}
+
+/// Options that exclude each other.
+fn contradiction(option: &str, wanted: &str, found: &str) -> Error {
+    Error::input(option, wanted, found, "leave one of the two out")
 }

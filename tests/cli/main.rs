@@ -2,6 +2,7 @@
 
 mod bench;
 mod config;
+mod decode;
 mod events;
 #[path = "../support/fixture.rs"]
 mod fixture;
@@ -9,6 +10,8 @@ mod fixture;
 #[path = "../support/hub_server.rs"]
 mod hub_server;
 mod ltx;
+mod ltx_named;
+mod ltx_options;
 mod ltx_two_pass;
 mod models;
 mod refusals;

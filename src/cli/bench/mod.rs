@@ -11,6 +11,7 @@ use clap::{Args, Subcommand, ValueHint};
 
 use super::options::Options;
 use super::report::{Console, stdout};
+use super::shared_options::{DeviceOptions, PartOptions};
 use super::signals::EndingSignal;
 use super::values::{self, Names};
 use crate::error::Result;
@@ -41,53 +42,41 @@ pub(super) struct Bench {
     action: Option<Action>,
 
     /// Model: a name from `stir models`, a folder or a file; synthetic:ltx-2b and synthetic:ltx-13b have real sizes and random weights, so that nothing is fetched [default: the model that ships with stir]
-    #[arg(long, value_name = "NAME|PATH", value_hint = ValueHint::AnyPath)]
+    #[arg(long, value_name = "NAME|PATH", value_hint = ValueHint::AnyPath, help_heading = "Model")]
     model: Option<OsString>,
-    /// Autoencoder to use instead of the model's own: a folder or a file
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
-    vae: Option<OsString>,
-    /// Text encoder of a model that comes without one: a folder or a file
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
-    text_encoder: Option<OsString>,
-    /// Tokenizer of a model that comes without one: a folder or a file
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath)]
-    tokenizer: Option<OsString>,
+    #[command(flatten)]
+    parts: PartOptions,
+    /// Type that networks compute in: auto, bf16, f16 or f32 [default: auto]
+    #[arg(long, value_name = "TYPE", value_parser = Names(&["auto", "bf16", "f16", "f32"]), hide_possible_values = true, help_heading = "Model")]
+    dtype: Option<OsString>,
+    #[command(flatten)]
+    device: DeviceOptions,
 
     /// Short side of the clip, which is 16:9: 480p, 512p, 720p or 1080p [default: 720p]
-    #[arg(long, value_name = "NAME", value_parser = Names(&["480p", "512p", "720p", "1080p"]), hide_possible_values = true)]
+    #[arg(long, value_name = "NAME", value_parser = Names(&["480p", "512p", "720p", "1080p"]), hide_possible_values = true, help_heading = "Clip")]
     resolution: Option<OsString>,
     /// Width in pixels, an even number from 32 to 4096
-    #[arg(short = 'W', long, value_name = "PIXELS", allow_hyphen_values = true)]
+    #[arg(short = 'W', long, value_name = "PIXELS", allow_hyphen_values = true, help_heading = "Clip")]
     width: Option<OsString>,
     /// Height in pixels, an even number from 32 to 4096
-    #[arg(short = 'H', long, value_name = "PIXELS", allow_hyphen_values = true)]
+    #[arg(short = 'H', long, value_name = "PIXELS", allow_hyphen_values = true, help_heading = "Clip")]
     height: Option<OsString>,
     /// Length in seconds at 25 frames a second, over 0 and up to 600 [default: 6]
-    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true, help_heading = "Clip")]
     duration: Option<OsString>,
     /// Length in frames, 1 to 15000, instead of --duration
-    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, help_heading = "Clip")]
     num_frames: Option<OsString>,
 
     /// Denoising steps of each clip, 1 to 1000, also where the model was made for another number: a step takes as long [default: the model's own]
-    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, help_heading = "Measurement")]
     steps: Option<OsString>,
     /// Clips to measure after the warm-up, 1 to 1000 [default: 3]
-    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, help_heading = "Measurement")]
     repeats: Option<OsString>,
 
-    /// Type that networks compute in: auto, bf16, f16 or f32 [default: auto]
-    #[arg(long, value_name = "TYPE", value_parser = Names(&["auto", "bf16", "f16", "f32"]), hide_possible_values = true)]
-    dtype: Option<OsString>,
-    /// Where networks run: auto, cpu, cuda, cuda:N or metal [default: auto]
-    #[arg(long, value_name = "DEVICE", value_parser = Names(&["auto", "cpu", "cuda", "metal"]), hide_possible_values = true)]
-    device: Option<OsString>,
-    /// Number of CPU threads [default: all cores]
-    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
-    threads: Option<OsString>,
-
     /// Also write the result, with every number, to this file
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Measurement")]
     json: Option<OsString>,
 }
 
@@ -129,7 +118,7 @@ impl Bench {
         let options = self.options();
         let request = self.request(&options)?;
         let file = self.file()?;
-        options.use_threads()?;
+        self.device.use_threads()?;
         let command = command(arguments);
         let record = bench::run(&request, &command, &mut |line| console.line(line))?;
         if let Some(file) = &file {
@@ -143,16 +132,14 @@ impl Bench {
     fn options(&self) -> Options {
         Options {
             model: self.model.clone(),
-            vae: self.vae.clone(),
-            text_encoder: self.text_encoder.clone(),
-            tokenizer: self.tokenizer.clone(),
+            parts: self.parts.clone(),
             resolution: self.resolution.clone(),
             width: self.width.clone(),
             height: self.height.clone(),
             duration: self.duration.clone(),
             num_frames: self.num_frames.clone(),
             dtype: self.dtype.clone(),
-            threads: self.threads.clone(),
+            device: self.device.clone(),
             ..Options::default()
         }
     }
@@ -166,7 +153,7 @@ impl Bench {
             .map_or(Ok(REPEATS), |repeats| values::whole("--repeats", repeats, 1..=MOST_REPEATS, "3 is the default"))?;
         Ok(Request {
             model: options.model()?,
-            device: values::text("--device", self.device.as_deref().unwrap_or(OsStr::new("auto")))?.parse()?,
+            device: self.device.device()?,
             size: options.size()?,
             length: options.length(fps)?,
             fps,
