@@ -2,5 +2,6 @@
 
 pub mod conv2d;
 pub mod gelu;
+pub mod gemm;
 pub mod resize;
 pub mod warp;

@@ -1,3 +1,4 @@
 //! Operations against their definitions.
 
+mod gemm;
 mod warp;

@@ -16,14 +16,14 @@ pub fn gelu(values: &[f32]) -> Vec<f32> {
     let mut result = vec![0f32; values.len()];
     result.par_chunks_mut(CHUNK).zip(values.par_chunks(CHUNK)).for_each(|(result, values)| {
         for (y, &x) in result.iter_mut().zip(values) {
-            *y = one(x);
+            *y = gelu_of(x);
         }
     });
     result
 }
 
 #[inline(always)]
-fn one(x: f32) -> f32 {
+pub(super) fn gelu_of(x: f32) -> f32 {
     /// `-2 sqrt(2 / pi)`.
     const FACTOR: f32 = -1.595_769_2;
     x / (1.0 + exponential(FACTOR * (x + 0.044715 * x * x * x)))
@@ -31,7 +31,7 @@ fn one(x: f32) -> f32 {
 
 /// `exp(z)`, with `z` limited to the range in which the result is a normal number.
 #[inline(always)]
-fn exponential(z: f32) -> f32 {
+pub(super) fn exponential(z: f32) -> f32 {
     /// Adding and subtracting it rounds to the nearest whole number: `1.5 * 2^23`.
     const ROUNDING: f32 = 12_582_912.0;
     /// `ln 2` in two parts, the first with so few digits that its multiples are exact.
