@@ -87,6 +87,8 @@ fn timed(work: impl FnOnce()) -> f64 {
 
 /// Seconds that this thread has run so far.
 fn processor_time() -> Option<f64> {
+    // Linux brings the number up to date when it schedules, otherwise a few milliseconds late.
+    std::thread::yield_now();
     let text = std::fs::read_to_string("/proc/thread-self/schedstat").ok()?;
     Some(text.split_whitespace().next()?.parse::<f64>().ok()? * 1e-9)
 }

@@ -4,14 +4,12 @@
 //! and the processor multiplies pairs of them, it does so (and takes subnormal values for zero); elsewhere they are widened to float32. A
 //! row of `y` depends on its own row of `x` only, and nothing depends on the number of threads.
 
-use std::ops::Range;
-
-use candle_core::{CpuStorage, DType, Device, Storage, StorageRef, Tensor};
-use half::slice::HalfFloatSliceExt;
+use candle_core::{DType, Device, Tensor};
 use half::vec::HalfBitsVecExt;
 
+use super::contents::Contents;
 pub use crate::backend::cpu::gemm::Kernels;
-use crate::backend::cpu::gemm::{self as cpu, Multiplication, PackedPanels, Values, ValuesMut, WeightValues};
+use crate::backend::cpu::gemm::{self as cpu, Multiplication, PackedPanels, ValuesMut};
 use crate::error::{Error, Result};
 
 /// A weight in the order in which the processor reads it, with its bias.
@@ -180,43 +178,6 @@ pub fn definition(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, epilogue: 
         }
     };
     Ok(y.reshape(shape)?)
-}
-
-/// The values of a contiguous tensor on the CPU.
-struct Contents<'a> {
-    storage: StorageRef<'a>,
-    range: Range<usize>,
-}
-
-impl<'a> Contents<'a> {
-    fn of(tensor: &'a Tensor) -> Result<Self> {
-        let (storage, layout) = tensor.storage_and_layout();
-        let (start, end) = layout
-            .contiguous_offsets()
-            .ok_or_else(|| misused("a tensor", "contiguous values", format!("strides {:?}", layout.stride())))?;
-        Ok(Self { storage, range: start..end })
-    }
-
-    fn values(&self, name: &str) -> Result<Values<'_>> {
-        match self.weight_values(name)? {
-            WeightValues::Float32(values) => Ok(Values::Float32(values)),
-            WeightValues::Bfloat16(values) => Ok(Values::Bfloat16(values)),
-            WeightValues::Float16(_) => Err(misused(name, "type F32 or BF16", "F16".to_owned())),
-        }
-    }
-
-    fn weight_values(&self, name: &str) -> Result<WeightValues<'_>> {
-        let range = self.range.clone();
-        match &*self.storage {
-            Storage::Cpu(CpuStorage::F32(values)) => Ok(WeightValues::Float32(&values[range])),
-            Storage::Cpu(CpuStorage::BF16(values)) => Ok(WeightValues::Bfloat16(values[range].reinterpret_cast())),
-            Storage::Cpu(CpuStorage::F16(values)) => Ok(WeightValues::Float16(values[range].reinterpret_cast())),
-            other => {
-                let found = format!("{:?} on {:?}", other.dtype(), other.device().location());
-                Err(misused(name, "type F32, BF16 or F16 on the CPU", found))
-            }
-        }
-    }
 }
 
 fn output_shape(x: &Tensor, inputs: usize, outputs: usize) -> Result<Vec<usize>> {

@@ -37,13 +37,14 @@ pub(super) fn exponential(z: f32) -> f32 {
     /// `ln 2` in two parts, the first with so few digits that its multiples are exact.
     const LN_2: [f32; 2] = [0.693_359_4, -2.121_944_4e-4];
     let z = z.clamp(-87.0, 88.0);
-    let exponent = (z * std::f32::consts::LOG2_E + ROUNDING) - ROUNDING;
+    let shifted = z * std::f32::consts::LOG2_E + ROUNDING;
+    let exponent = shifted - ROUNDING;
     let rest = z - exponent * LN_2[0] - exponent * LN_2[1];
     let mut sum = 1.987_569_1e-4;
     for coefficient in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 5e-1] {
         sum = sum * rest + coefficient;
     }
     let mantissa = sum * rest * rest + rest + 1.0;
-    // NaN becomes 0 here, and stays NaN in the mantissa.
-    mantissa * f32::from_bits(((exponent as i32 + 127) as u32) << 23)
+    // The last bits of `shifted` are the whole number; the others are shifted out. Of NaN anything may come here: the mantissa stays NaN.
+    mantissa * f32::from_bits(shifted.to_bits().wrapping_add(127) << 23)
 }

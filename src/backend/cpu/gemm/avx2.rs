@@ -9,6 +9,7 @@ use std::arch::x86_64::*;
 
 use super::finish::{FinishRow, finish};
 use super::kernels::Kernels;
+use super::softmax::{ScoreBlock, softmax};
 use super::tile::{Float32, HalfVectors, TilePointers, Vectors, WidenedBfloat16, WidenedFloat16, peak, tile};
 
 const ROWS: usize = 6;
@@ -29,6 +30,7 @@ pub static KERNELS: Kernels = Kernels {
     peak_float32,
     peak_bfloat16: None,
     finish: finish_row,
+    softmax: softmax_block,
 };
 
 struct Avx2;
@@ -110,4 +112,9 @@ unsafe fn peak_float32(steps: usize) -> f64 {
 #[target_feature(enable = "avx2,fma")]
 unsafe fn finish_row(row: FinishRow<'_>) {
     finish(row);
+}
+
+#[target_feature(enable = "avx2,fma")]
+unsafe fn softmax_block(block: ScoreBlock<'_>) {
+    softmax::<{ VECTORS * 8 }>(block);
 }

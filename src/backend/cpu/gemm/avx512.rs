@@ -7,6 +7,7 @@ use std::arch::x86_64::*;
 
 use super::finish::{FinishRow, finish};
 use super::kernels::Kernels;
+use super::softmax::{ScoreBlock, softmax};
 use super::tile::{
     Arithmetic, Float32, HalfVectors, TilePointers, Vectors, WidenedBfloat16, WidenedFloat16, peak, tile,
 };
@@ -38,6 +39,7 @@ const PLAIN: Kernels = Kernels {
     peak_float32,
     peak_bfloat16: None,
     finish: finish_row,
+    softmax: softmax_block,
 };
 
 struct Avx512;
@@ -146,4 +148,9 @@ unsafe fn peak_bfloat16(steps: usize) -> f64 {
 #[target_feature(enable = "avx512f")]
 unsafe fn finish_row(row: FinishRow<'_>) {
     finish(row);
+}
+
+#[target_feature(enable = "avx512f")]
+unsafe fn softmax_block(block: ScoreBlock<'_>) {
+    softmax::<{ VECTORS * 16 }>(block);
 }

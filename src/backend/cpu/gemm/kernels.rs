@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::finish::FinishRow;
+use super::softmax::ScoreBlock;
 use super::tile::TilePointers;
 
 /// The formats that a micro-kernel multiplies: of packed rows first, of panels then.
@@ -49,6 +50,7 @@ pub struct Kernels {
     pub(super) peak_float32: unsafe fn(usize) -> f64,
     pub(super) peak_bfloat16: Option<unsafe fn(usize) -> f64>,
     pub(super) finish: unsafe fn(FinishRow<'_>),
+    pub(super) softmax: unsafe fn(ScoreBlock<'_>),
 }
 
 /// All instruction sets that were compiled, the fastest first.
@@ -129,6 +131,12 @@ impl Kernels {
     pub(super) fn finish(&self, row: FinishRow<'_>) {
         // SAFETY: the processor has the instructions.
         unsafe { (self.finish)(row) }
+    }
+
+    /// Turns scores into exponentials, and brings what was summed up before to their maxima.
+    pub fn softmax(&self, block: ScoreBlock<'_>) {
+        // SAFETY: the processor has the instructions.
+        unsafe { (self.softmax)(block) }
     }
 
     /// Multiplies and adds in registers only, as often as a micro-kernel does in `steps` steps, and returns the number of floating-point

@@ -17,6 +17,7 @@ mod multiply;
 mod output;
 mod packing;
 mod portable;
+mod softmax;
 mod tile;
 
 #[cfg(target_arch = "x86_64")]
@@ -26,9 +27,12 @@ mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 
+pub use finish::{round, widen};
 pub use kernels::{Kernels, Product, TileOperands};
 pub use multiply::{Epilogue, Gate, Multiplication, multiply};
-pub use packing::{Lanes, PackedPanels, WeightValues};
+pub use output::SharedOutput;
+pub use packing::{Lanes, PackedPanels, WeightValues, as_lanes, pair, spread};
+pub use softmax::{ColumnState, ScoreBlock};
 
 /// Values of a matrix, row by row; bfloat16 as its bits.
 #[derive(Debug, Clone, Copy)]

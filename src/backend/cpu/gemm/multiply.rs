@@ -53,8 +53,8 @@ pub struct Gate<'a> {
     pub starts: &'a [usize],
 }
 
-/// Lanes of rows that are packed at a time: 8 MiB, which the third cache holds.
-const PACKED_LANES: usize = 2 << 20;
+/// Lanes of rows that are packed at a time: 16 MiB, which the third cache holds.
+const PACKED_LANES: usize = 4 << 20;
 
 /// Lanes of a panel that are gone through before the next strip: 192 KiB, a part of the second cache.
 const CHUNK_LANES: usize = 48 << 10;
@@ -126,7 +126,7 @@ impl Tasks {
     /// Panels of a task at most: as many as use its rows often while they are in the second cache.
     const MOST_PANELS: usize = 8;
     /// Tasks that there should be, so that many threads end at about the same time.
-    const ENOUGH: usize = 256;
+    const ENOUGH: usize = 128;
 
     fn new(strips: usize, panels: usize) -> Self {
         let groups = Self::ENOUGH.div_ceil(strips.div_ceil(Self::STRIPS_EACH));
@@ -176,20 +176,22 @@ impl<'a> Run<'a> {
 
     fn task(&self, strips: &[u32], task: &Task, sums: &mut Vec<f32>) {
         let Kernels { rows, columns, .. } = *self.kernels;
-        let size = rows * columns;
-        sums.resize(Tasks::STRIPS_EACH * size, 0.0);
+        let (size, step) = (rows * columns, self.product.parts() * rows);
         let steps_each = CHUNK_LANES / columns;
         let chunks = self.steps.div_ceil(steps_each).max(1);
-        for panel in task.panels.clone() {
-            let lanes = self.multiplication.weight.panel(panel);
-            for chunk in 0..chunks {
-                let steps = chunk * steps_each..((chunk + 1) * steps_each).min(self.steps);
-                for (strip, sums) in task.strips.clone().zip(sums.chunks_exact_mut(size)) {
-                    let strip_lanes = &strips[strip * self.lanes_of_strip()..][..self.lanes_of_strip()];
-                    let step = self.product.parts() * rows;
+        // Sums of all tiles wait for the next chunk; without one, a panel's tiles may take the place of those of the panel before.
+        let waiting = if chunks > 1 { task.panels.len() } else { 1 };
+        sums.resize(waiting * task.strips.len() * size, 0.0);
+        for chunk in 0..chunks {
+            let steps = chunk * steps_each..((chunk + 1) * steps_each).min(self.steps);
+            for (index, panel) in task.panels.clone().enumerate() {
+                let lanes = &self.multiplication.weight.panel(panel)[steps.start * columns..steps.end * columns];
+                let sums = sums.chunks_exact_mut(size).skip(index % waiting * task.strips.len());
+                for (strip, sums) in task.strips.clone().zip(sums) {
+                    let start = strip * self.lanes_of_strip();
                     let operands = TileOperands {
-                        strip: &strip_lanes[steps.start * step..steps.end * step],
-                        panel: &lanes[steps.start * columns..steps.end * columns],
+                        strip: &strips[start + steps.start * step..start + steps.end * step],
+                        panel: lanes,
                         sums: &mut *sums,
                         carry_on: chunk > 0,
                     };
@@ -254,7 +256,7 @@ mod tests {
     #[test]
     fn few_rows_are_divided_by_panels_and_many_keep_panels_together() {
         assert_eq!(Tasks::new(1, 43).panels_each, 1);
-        assert_eq!(Tasks::new(256, 43).panels_each, 2);
-        assert_eq!(Tasks::new(256, 171).panels_each, 8);
+        assert_eq!(Tasks::new(128, 43).panels_each, 2);
+        assert_eq!(Tasks::new(512, 43).panels_each, 8);
     }
 }

@@ -7,6 +7,7 @@ use std::arch::aarch64::*;
 
 use super::finish::{FinishRow, finish};
 use super::kernels::Kernels;
+use super::softmax::{ScoreBlock, softmax};
 use super::tile::{Float32, TilePointers, Vectors, WidenedBfloat16, peak, tile};
 
 const ROWS: usize = 8;
@@ -25,6 +26,7 @@ pub static KERNELS: Kernels = Kernels {
     peak_float32,
     peak_bfloat16: None,
     finish: finish_row,
+    softmax: softmax_block,
 };
 
 struct Neon;
@@ -84,4 +86,9 @@ unsafe fn peak_float32(steps: usize) -> f64 {
 #[target_feature(enable = "neon")]
 unsafe fn finish_row(row: FinishRow<'_>) {
     finish(row);
+}
+
+#[target_feature(enable = "neon")]
+unsafe fn softmax_block(block: ScoreBlock<'_>) {
+    softmax::<{ VECTORS * 4 }>(block);
 }

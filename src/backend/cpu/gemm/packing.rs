@@ -213,7 +213,7 @@ fn f32_lane(value: &f32) -> u32 {
 }
 
 /// Writes line `index` into places `index`, `index + width`, ...: one value a lane.
-fn spread<'a, T: Copy + 'a>(
+pub fn spread<'a, T: Copy + 'a>(
     lanes: &mut [u32],
     width: usize,
     lines: impl Iterator<Item = &'a [T]> + Clone,
@@ -230,7 +230,7 @@ fn spread<'a, T: Copy + 'a>(
 }
 
 /// The same with two values a lane, the first in its low half.
-fn pair<'a>(lanes: &mut [u32], width: usize, lines: impl Iterator<Item = &'a [u16]> + Clone) {
+pub fn pair<'a>(lanes: &mut [u32], width: usize, lines: impl Iterator<Item = &'a [u16]> + Clone) {
     for (run, lanes) in lanes.chunks_mut(RUN * width).enumerate() {
         for (index, line) in lines.clone().enumerate() {
             let values = &line[(2 * run * RUN).min(line.len())..(2 * (run * RUN + RUN)).min(line.len())];
@@ -254,4 +254,10 @@ fn stack<'a>(lanes: &mut [u32], width: usize, lines: impl Iterator<Item = &'a [u
             lanes[place / 2] |= u32::from(bits) << (16 * (place % 2));
         }
     }
+}
+
+/// The bits of float32 values.
+pub fn as_lanes(values: &[f32]) -> &[u32] {
+    // SAFETY: both types take 4 bytes, and any bits are lanes.
+    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), values.len()) }
 }

@@ -5,6 +5,7 @@
 
 use super::finish::{FinishRow, finish};
 use super::kernels::Kernels;
+use super::softmax::{ScoreBlock, softmax};
 use super::tile::{Float32, TilePointers, Vectors, WidenedBfloat16, peak, tile};
 
 const ROWS: usize = 4;
@@ -23,6 +24,7 @@ pub static KERNELS: Kernels = Kernels {
     peak_float32,
     peak_bfloat16: None,
     finish: finish_row,
+    softmax: softmax_block,
 };
 
 struct Portable;
@@ -78,4 +80,8 @@ unsafe fn peak_float32(steps: usize) -> f64 {
 
 unsafe fn finish_row(row: FinishRow<'_>) {
     finish(row);
+}
+
+unsafe fn softmax_block(block: ScoreBlock<'_>) {
+    softmax::<{ VECTORS * 4 }>(block);
 }
