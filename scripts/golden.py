@@ -1,7 +1,7 @@
 """Make the golden fixtures of the model families whose reference is a public Python library, all of them or those named.
 
     pip install torch diffusers transformers sentencepiece
-    python -m scripts.golden [transformer schedule vae text upsampler runs]
+    python -m scripts.golden [transformer schedule vae text runs upsampler]
 
 Every part is a module `scripts/ltx/golden_<part>.py` with a function `write(folder)`. The fixtures that are committed were made with
 diffusers 0.42.1, transformers 5.23.0 and torch 2.15.0 on the CPU; tests/fixtures/ltx/versions.json says what the last run used.
@@ -13,7 +13,7 @@ import json
 from pathlib import Path
 
 FOLDER = Path(__file__).resolve().parent.parent / "tests" / "fixtures" / "ltx"
-PARTS = ["transformer", "schedule", "vae", "text", "upsampler", "runs"]
+PARTS = ["transformer", "schedule", "vae", "text", "runs", "upsampler"]
 
 
 def versions():

@@ -94,6 +94,17 @@ impl Error {
         }
     }
 
+    /// The same with another next step.
+    pub fn with_hint(self, hint: impl Into<String>) -> Self {
+        let hint = hint.into();
+        match self {
+            Self::Input(problem) => Self::Input(Problem { hint, ..problem }),
+            Self::Run(problem) => Self::Run(Problem { hint, ..problem }),
+            Self::Io { thing, source, .. } => Self::Io { thing, source, hint },
+            Self::Tensor(source) => Self::run("tensor operation", "it to succeed", source.to_string(), hint),
+        }
+    }
+
     /// The exit code of a program that stops with this error.
     pub fn exit_code(&self) -> u8 {
         match self {

@@ -58,6 +58,13 @@ impl Color {
     pub const BLACK: Self = Self([0; 3]);
 }
 
+impl std::fmt::Display for Color {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let [red, green, blue] = self.0;
+        write!(f, "#{red:02x}{green:02x}{blue:02x}")
+    }
+}
+
 impl std::str::FromStr for Color {
     type Err = Error;
 

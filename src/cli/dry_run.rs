@@ -1,7 +1,7 @@
 //! `--dry-run`: all checks of a run, and nothing else.
 
 use crate::error::Result;
-use crate::models;
+use crate::models::{self, SamplingOptions};
 use crate::pipeline::observer::Observer;
 use crate::pipeline::request::{self, Request};
 use crate::pipeline::{self, latent_file};
@@ -25,7 +25,7 @@ pub(super) fn check(request: &Request, observer: &mut dyn Observer) -> Result<Ch
     family.check_prompt(&request.prompt)?;
     let clip = request.clip(&picture)?;
     let framing = request.framing(&picture, &clip, family.grid());
-    request.hints(&picture, &framing)?;
+    family.check_hints(&request.hints(&picture, &framing)?)?;
     let generated = request::generated(&clip, &framing, family.grid());
     let recipe = family.recipe(&request.sampling, &generated)?;
     let first = &recipe.passes[0];
@@ -35,12 +35,18 @@ pub(super) fn check(request: &Request, observer: &mut dyn Observer) -> Result<Ch
     pipeline::check_warnings(request, observer)?;
     let mut request = request.clone();
     let sampling = &mut request.sampling;
-    if sampling.sigmas.is_none() {
-        sampling.steps.get_or_insert(first.steps());
+    // What the model decides is printed where asking for it would decide the same: guidance may change from level to level or from pass to
+    // pass, and a pass may leave out steps of its schedule.
+    let decides_the_same =
+        |asked: &SamplingOptions| family.recipe(asked, &generated).is_ok_and(|decided| decided == recipe);
+    if sampling.sigmas.is_none() && sampling.steps.is_none() {
+        let counted = SamplingOptions { steps: Some(first.steps()), ..sampling.clone() };
+        sampling.steps = counted.steps.filter(|_| decides_the_same(&counted));
     }
-    // Where guidance changes from level to level there is no one scale to print.
-    if let Some(range) = first.guidance.only() {
-        sampling.guidance_scale.get_or_insert(range.guidance.scale);
+    if sampling.guidance_scale.is_none() {
+        let guidance_scale = first.guidance.only().map(|range| range.guidance.scale);
+        let scaled = SamplingOptions { guidance_scale, ..sampling.clone() };
+        sampling.guidance_scale = guidance_scale.filter(|_| decides_the_same(&scaled));
     }
     Ok(Checked { request, clip })
 }

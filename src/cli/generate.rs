@@ -2,26 +2,18 @@
 
 use std::sync::Arc;
 
+use super::dry_run;
 use super::options::Options;
-use super::report::{Console, Report, Verbosity, stdout};
+use super::report::{Console, Report, stdout};
 use super::settings::Settings;
 use super::signals::EndingSignal;
-use super::{dry_run, values};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::pipeline;
-
-/// Most threads that can be asked for.
-const MOST_THREADS: u64 = 1024;
 
 impl Options {
     /// The console that these options ask for.
     pub(super) fn console(&self) -> Console {
-        let verbosity = match (self.quiet, self.verbose) {
-            (true, _) => Verbosity::Quiet,
-            (false, true) => Verbosity::Verbose,
-            (false, false) => Verbosity::Normal,
-        };
-        Console::new(verbosity, self.json)
+        self.talk.console()
     }
 
     /// Makes the clips, or says what they would be.
@@ -38,10 +30,7 @@ impl Options {
 
     fn make(&self, console: Arc<Console>) -> Result<()> {
         let request = self.request()?;
-        if let Some(threads) = &self.threads {
-            let hint = "leave it out for all cores";
-            use_threads(values::whole("--threads", threads, 1..=MOST_THREADS, hint)? as usize)?;
-        }
+        self.device.use_threads()?;
         let settings = Settings::from(&request);
         let mut report = Report::new(console.clone(), &settings);
         if self.dry_run {
@@ -53,12 +42,4 @@ impl Options {
         }
         stdout::check()
     }
-}
-
-/// One pool serves candle and stir alike; candle hands its work to rayon's.
-fn use_threads(threads: usize) -> Result<()> {
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build_global()
-        .map_err(|error| Error::run("--threads", format!("{threads} threads"), error.to_string(), "ask for fewer"))
 }

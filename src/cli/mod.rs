@@ -2,6 +2,7 @@
 
 mod completions;
 pub mod config;
+mod decode;
 mod dry_run;
 mod generate;
 mod models;
@@ -11,6 +12,7 @@ pub mod report;
 mod resolve;
 mod schema;
 pub mod settings;
+mod shared_options;
 mod signals;
 mod values;
 
@@ -43,6 +45,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Generate(Box<Options>),
+    Decode(Box<decode::DecodeOptions>),
     Models(models::Models),
     Completions(completions::Completions),
     Schema(schema::Schema),
@@ -76,6 +79,11 @@ fn run_command(arguments: Vec<OsString>) -> u8 {
         Command::Models(models) => {
             let console = plain();
             let result = models.run(&console);
+            (console, result)
+        }
+        Command::Decode(options) => {
+            let console = Arc::new(options.console());
+            let result = options.run(console.clone());
             (console, result)
         }
         Command::Generate(options) => {
@@ -146,4 +154,9 @@ fn answer(error: &clap::Error, json: bool) -> u8 {
     }
     Console::new(Verbosity::Normal, json).wrong_use(&text);
     2
+}
+
+/// Options that exclude each other.
+fn contradiction(option: &str, wanted: &str, found: &str) -> Error {
+    Error::input(option, wanted, found, "leave one of the two out")
 }

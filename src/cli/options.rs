@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use clap::{Args, ValueHint};
 
+use super::shared_options::{DeviceOptions, FormatOptions, PartOptions, TalkOptions};
 use super::values::Names;
 
 /// Animate a picture: 6 seconds, 25 frames a second
@@ -124,15 +125,8 @@ pub struct Options {
     /// What a model given by its path was trained for: dev (many steps, guidance) or distilled (few steps) [default: dev]
     #[arg(long, value_name = "NAME", value_parser = Names(&["dev", "distilled"]), hide_possible_values = true, help_heading = "Model")]
     pub(super) variant: Option<OsString>,
-    /// Autoencoder to use instead of the model's own: a folder or a file
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, help_heading = "Model")]
-    pub(super) vae: Option<OsString>,
-    /// Text encoder, where it is not with the model: a folder or a file
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, help_heading = "Model")]
-    pub(super) text_encoder: Option<OsString>,
-    /// Tokenizer, where it is not with the text encoder: a folder, spiece.model or tokenizer.json
-    #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, help_heading = "Model")]
-    pub(super) tokenizer: Option<OsString>,
+    #[command(flatten)]
+    pub(super) parts: PartOptions,
     /// Latent upsampler of --two-pass, where it is not with the model: a folder or a file
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, help_heading = "Model")]
     pub(super) latent_upsampler: Option<OsString>,
@@ -143,33 +137,15 @@ pub struct Options {
     #[arg(long, value_name = "WHEN", value_parser = Names(&["auto", "on", "off"]), hide_possible_values = true, help_heading = "Model")]
     pub(super) vae_tiling: Option<OsString>,
 
-    /// Where to run: auto, cpu, cuda, cuda:N or metal [default: auto]
-    #[arg(long, value_name = "DEVICE", value_parser = Names(&["auto", "cpu", "cuda", "metal"]), hide_possible_values = true, help_heading = "Model")]
-    pub(super) device: Option<OsString>,
-
-    /// Number of CPU threads [default: all cores]
-    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, help_heading = "Model")]
-    pub(super) threads: Option<OsString>,
+    #[command(flatten)]
+    pub(super) device: DeviceOptions,
 
     /// Box around an open eye without its lashes, in pixels of IMAGE (left, top, width, height), once or twice [default: look for them]
     #[arg(long, value_name = "X,Y,W,H", allow_hyphen_values = true, help_heading = "Model")]
     pub(super) eyes: Vec<OsString>,
 
-    /// Quality of a lossy format, 20 to 99 [default: 95]
-    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, help_heading = "Output")]
-    pub(super) quality: Option<OsString>,
-
-    /// Format of the clip where its name does not say it: mp4, mov, webm, gif, webp, y4m or png (a folder) [default: mp4]
-    #[arg(long, value_name = "FORMAT", value_parser = Names(&["mp4", "mov", "webm", "gif", "webp", "y4m", "png"]), hide_possible_values = true, help_heading = "Output")]
-    pub(super) format: Option<OsString>,
-
-    /// Refuse to replace a clip that is already there
-    #[arg(long, help_heading = "Output")]
-    pub(super) no_clobber: bool,
-
-    /// Draw this text, or the picture in this file, into the lower right corner of every frame
-    #[arg(long, value_name = "TEXT|FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
-    pub(super) watermark: Option<OsString>,
+    #[command(flatten)]
+    pub(super) format: FormatOptions,
 
     /// Also write a small .webp or .gif as soon as something can be seen [default FILE: OUT's name with .preview.webp]
     #[arg(long, value_name = "FILE", num_args = 0..=1, default_missing_value = "", value_hint = ValueHint::FilePath, help_heading = "Output")]
@@ -179,7 +155,7 @@ pub struct Options {
     #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath, help_heading = "Output")]
     pub(super) save_frames: Option<OsString>,
 
-    /// Write the final latents to a safetensors file
+    /// Write the final latents to a safetensors file, of which `stir decode` makes the clip
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
     pub(super) save_latents: Option<OsString>,
 
@@ -187,17 +163,8 @@ pub struct Options {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
     pub(super) noise: Option<OsString>,
 
-    /// Print events on standard output instead of the clip's path: one JSON object a line, as `stir schema events` describes
-    #[arg(long, help_heading = "Output")]
-    pub(super) json: bool,
-
-    /// Print nothing but errors and the clip's path
-    #[arg(short, long, help_heading = "Output")]
-    pub(super) quiet: bool,
-
-    /// Print every setting, and details of what is done
-    #[arg(short, long, help_heading = "Output")]
-    pub(super) verbose: bool,
+    #[command(flatten)]
+    pub(super) talk: TalkOptions,
 
     /// Read options from a TOML file, such as `steps = 8`; options given here come first. Its paths are relative to the current folder
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Running")]

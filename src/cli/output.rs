@@ -5,14 +5,13 @@ use std::path::{Path, PathBuf};
 
 use super::values;
 use crate::error::{Error, Result};
-use crate::media::image::ImageSource;
 use crate::media::{OutputFormat, Target};
 
-/// The output: its name and format; by default the picture's name in the current folder, as MP4.
+/// The output: its name and format; by default that of the file that it is made from, in the current folder, as MP4.
 pub(super) fn target(
     output: Option<&OsStr>,
     format: Option<&OsStr>,
-    image: &ImageSource,
+    source: Option<&Path>,
 ) -> Result<(PathBuf, OutputFormat)> {
     let format: Option<OutputFormat> = format.map(|format| values::text("--format", format)?.parse()).transpose()?;
     match output {
@@ -23,14 +22,14 @@ pub(super) fn target(
         }
         None => {
             let format = format.unwrap_or(OutputFormat::Mp4);
-            Ok((default_name(image, format), format))
+            Ok((default_name(source, format), format))
         }
     }
 }
 
-/// The picture's name with the format's extension, `clip` where it has none.
-fn default_name(image: &ImageSource, format: OutputFormat) -> PathBuf {
-    let mut name = image.path().and_then(Path::file_stem).unwrap_or(OsStr::new("clip")).to_owned();
+/// The file's name with the format's extension, `clip` where it has none.
+fn default_name(source: Option<&Path>, format: OutputFormat) -> PathBuf {
+    let mut name = source.and_then(Path::file_stem).unwrap_or(OsStr::new("clip")).to_owned();
     match format.extension() {
         Some(extension) => name.push(format!(".{extension}")),
         None => name.push("-frames/"),
@@ -57,9 +56,10 @@ pub(super) fn preview(option: &OsStr, output: &Target) -> Result<Target> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::image::ImageSource;
 
     fn named(output: Option<&str>, format: Option<&str>, image: &str) -> Result<(PathBuf, OutputFormat)> {
-        target(output.map(OsStr::new), format.map(OsStr::new), &ImageSource::named(image.into()))
+        target(output.map(OsStr::new), format.map(OsStr::new), ImageSource::named(image.into()).path())
     }
 
     #[test]

@@ -3,12 +3,12 @@
 use std::ffi::OsStr;
 
 use super::options::Options;
-use super::{output, values};
+use super::shared_options::Parts;
+use super::{contradiction, output, values};
 use crate::error::{Error, Result};
 use crate::media::Target;
 use crate::media::framing::Fit;
 use crate::media::image::{ImageSource, ReadOptions};
-use crate::media::watermark::Watermark;
 use crate::models::{self, ModelRequest, MotionPrompt, SamplingOptions, VaeTiling};
 use crate::picture::Color;
 use crate::pipeline::observer::Level;
@@ -52,14 +52,14 @@ impl Options {
             length: self.length(fps)?,
             count: count as usize,
             preview,
-            watermark: self.watermark()?,
+            watermark: self.format.watermark()?,
             eyes: request::parse_eyes(&self.eyes()?)?,
             size: self.size()?,
             fps,
             seed: values::seed(self.seed.as_deref().unwrap_or(OsStr::new("42")))?,
             sampling: self.sampling()?,
             degradation: self.degrade.as_deref().map(|how| values::text("--degrade", how)?.parse()).transpose()?,
-            device: values::text("--device", self.device.as_deref().unwrap_or(OsStr::new("auto")))?.parse()?,
+            device: self.device.device()?,
             model: self.model()?,
             noise: file("--noise", &self.noise)?,
             save_latents: file("--save-latents", &self.save_latents)?,
@@ -81,8 +81,10 @@ impl Options {
                 return Err(contradiction(option, &format!("no {other} beside it"), "both"));
             }
         }
-        if self.quiet && self.verbose {
-            return Err(contradiction("--quiet", "no --verbose beside it", "both"));
+        self.talk.check()?;
+        if self.latent_upsampler.is_some() && !self.two_pass {
+            let hint = "give both, or leave --latent-upsampler out";
+            return Err(Error::input("--latent-upsampler", "--two-pass beside it", "none", hint));
         }
         if self.fit.is_some() && (self.width.is_none() || self.height.is_none()) {
             let found = if self.width.is_none() && self.height.is_none() { "neither" } else { "only one" };
@@ -104,9 +106,7 @@ impl Options {
     }
 
     fn output(&self, image: &ImageSource) -> Result<Target> {
-        let (path, format) = output::target(self.output.as_deref(), self.format.as_deref(), image)?;
-        let quality = self.quality.as_deref().map_or(Ok(95), values::quality)?;
-        Ok(Target { path, format, quality, replace: !self.no_clobber })
+        self.format.target(self.output.as_deref(), image.path())
     }
 
     /// What should move, and what there is to say about it.
@@ -153,11 +153,6 @@ impl Options {
         }
     }
 
-    fn watermark(&self) -> Result<Option<Watermark>> {
-        let text = self.watermark.as_deref().map(|watermark| values::text("--watermark", watermark)).transpose()?;
-        Ok(text.map(Watermark::named))
-    }
-
     fn eyes(&self) -> Result<Vec<String>> {
         self.eyes.iter().map(|eye| values::text("--eyes", eye).map(str::to_owned)).collect()
     }
@@ -198,20 +193,16 @@ impl Options {
             None => models::DEFAULT_MODEL,
         };
         let path = |option, value: &Option<_>| value.as_deref().map(|value| values::path(option, value)).transpose();
+        let Parts { vae, text_encoder, tokenizer } = self.parts.parts()?;
         Ok(ModelRequest {
             model: model.to_owned(),
-            vae: path("--vae", &self.vae)?,
-            text_encoder: path("--text-encoder", &self.text_encoder)?,
-            tokenizer: path("--tokenizer", &self.tokenizer)?,
+            vae,
+            text_encoder,
+            tokenizer,
             upsampler: path("--latent-upsampler", &self.latent_upsampler)?,
             variant: self.variant.as_deref().map(values::variant).transpose()?,
             dtype: self.dtype.as_deref().map_or(Ok(None), values::dtype)?,
             tiling: self.vae_tiling.as_deref().map_or(Ok(VaeTiling::Auto), values::tiling)?,
         })
     }
-}
-
-/// Options that exclude each other.
-fn contradiction(option: &str, wanted: &str, found: &str) -> Error {
-    Error::input(option, wanted, found, "leave one of the two out")
 }

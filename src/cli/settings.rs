@@ -6,11 +6,10 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::report::json_text;
-use crate::device::DeviceChoice;
-use crate::media::framing::Fit;
 use crate::media::image::ImageSource;
 use crate::media::watermark::Watermark;
 use crate::models::{ModelRequest, MotionPrompt, SamplingOptions, VaeTiling, Variant};
+use crate::pipeline::decode::DecodeRequest;
 use crate::pipeline::request::{Length, PROMPT_CHARACTERS, Request, Size};
 
 /// Every setting that has a value, in the order of the help; none where the model or the picture decides. File names that are not UTF-8 are
@@ -26,11 +25,7 @@ impl From<&Request> for Settings {
     fn from(request: &Request) -> Self {
         let mut entries = Vec::new();
         let mut set = |option, value: Value| entries.push((option, value));
-        let file = |path: &Path| json!(path.display().to_string());
-        match &request.image {
-            ImageSource::File(path) => set("image", file(path)),
-            ImageSource::Stdin => set("image", json!("-")),
-        }
+        set("image", picture(&request.image));
         let format = request.output.format.name();
         set("output", file(&request.output.path));
         set("format", json!(format));
@@ -50,24 +45,16 @@ impl From<&Request> for Settings {
             Size::Exact { width, height } => {
                 set("width", json!(width));
                 set("height", json!(height));
-                let fit = match request.fit {
-                    Fit::Cover => "cover",
-                    Fit::Contain => "contain",
-                    Fit::Stretch => "stretch",
-                };
-                set("fit", json!(fit));
+                set("fit", json!(request.fit.name()));
             }
         }
-        let [red, green, blue] = request.read.background.0;
-        set("background", json!(format!("#{red:02x}{green:02x}{blue:02x}")));
+        set("background", json!(request.read.background.to_string()));
         match request.length {
             Length::Duration(duration) => set("duration", json!(duration.0)),
             Length::Frames(frames) => set("num_frames", json!(frames.0)),
         }
         set("fps", json!(request.fps.0));
-        // TOML has no larger whole numbers.
-        let seed = i64::try_from(request.seed).map_or_else(|_| json!(request.seed.to_string()), |seed| json!(seed));
-        set("seed", seed);
+        set("seed", seed(request.seed));
         set("count", json!(request.count));
         let SamplingOptions {
             steps,
@@ -127,18 +114,10 @@ impl From<&Request> for Settings {
         if let Some(dtype) = dtype {
             set("dtype", json!(dtype.as_str()));
         }
-        match tiling {
-            VaeTiling::Auto => {}
-            VaeTiling::On => set("vae_tiling", json!("on")),
-            VaeTiling::Off => set("vae_tiling", json!("off")),
+        if *tiling != VaeTiling::Auto {
+            set("vae_tiling", json!(tiling.name()));
         }
-        let device = match request.device {
-            DeviceChoice::Auto => "auto".to_owned(),
-            DeviceChoice::Cpu => "cpu".to_owned(),
-            DeviceChoice::Metal => "metal".to_owned(),
-            DeviceChoice::Cuda(index) => format!("cuda:{index}"),
-        };
-        set("device", json!(device));
+        set("device", json!(request.device.to_string()));
         if !request.eyes.is_empty() {
             let eyes = request.eyes.iter();
             let eyes = eyes.map(|eye| format!("{},{},{},{}", eye.left, eye.top, eye.width, eye.height));
@@ -146,10 +125,8 @@ impl From<&Request> for Settings {
         }
         set("quality", json!(request.output.quality));
         set("no_clobber", json!(!request.output.replace));
-        match &request.watermark {
-            Some(Watermark::Text(text)) => set("watermark", json!(text)),
-            Some(Watermark::Picture(path)) => set("watermark", file(path)),
-            None => {}
+        if let Some(watermark) = &request.watermark {
+            set("watermark", mark(watermark));
         }
         if let Some(preview) = &request.preview {
             set("preview", file(&preview.path));
@@ -167,6 +144,61 @@ impl From<&Request> for Settings {
         set("allow_any_image", json!(request.read.any_image));
         Self { format, entries }
     }
+}
+
+impl From<&DecodeRequest> for Settings {
+    fn from(request: &DecodeRequest) -> Self {
+        let DecodeRequest { latents, output, vae, text_encoder, tokenizer, .. } = request;
+        let paths = [("vae", vae), ("text_encoder", text_encoder), ("tokenizer", tokenizer)];
+        let paths = paths.map(|(option, path)| (option, path.as_deref().map(file)));
+        let [vae, text_encoder, tokenizer] = paths;
+        let entries = [
+            ("latents", Some(file(latents))),
+            ("image", request.image.as_ref().map(picture)),
+            ("output", Some(file(&output.path))),
+            ("format", Some(json!(output.format.name()))),
+            ("fps", request.fps.map(|fps| json!(fps.0))),
+            ("seed", request.seed.map(seed)),
+            ("decode_timestep", request.timestep.map(|timestep| json!(timestep))),
+            ("decode_noise", request.noise.map(|noise| json!(noise))),
+            ("model", request.model.as_ref().map(|model| json!(model))),
+            vae,
+            text_encoder,
+            tokenizer,
+            ("dtype", request.dtype.map(|dtype| json!(dtype.map_or("auto", |dtype| dtype.as_str())))),
+            ("vae_tiling", request.tiling.map(|tiling| json!(tiling.name()))),
+            ("device", Some(json!(request.device.to_string()))),
+            ("quality", Some(json!(output.quality))),
+            ("no_clobber", Some(json!(!output.replace))),
+            ("watermark", request.watermark.as_ref().map(mark)),
+            ("save_frames", request.save_frames.as_deref().map(file)),
+        ];
+        let given = entries.into_iter().filter_map(|(option, value)| Some((option, value?)));
+        Self { format: output.format.name(), entries: given.collect() }
+    }
+}
+
+fn file(path: &Path) -> Value {
+    json!(path.display().to_string())
+}
+
+fn picture(source: &ImageSource) -> Value {
+    match source {
+        ImageSource::File(path) => file(path),
+        ImageSource::Stdin => json!("-"),
+    }
+}
+
+fn mark(watermark: &Watermark) -> Value {
+    match watermark {
+        Watermark::Text(text) => json!(text),
+        Watermark::Picture(path) => file(path),
+    }
+}
+
+/// TOML has no larger whole numbers than 63 bits hold.
+fn seed(seed: u64) -> Value {
+    i64::try_from(seed).map_or_else(|_| json!(seed.to_string()), |seed| json!(seed))
 }
 
 impl Serialize for Settings {

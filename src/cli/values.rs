@@ -11,13 +11,9 @@ use crate::diffusion;
 use crate::error::{Error, Result, quoted};
 use crate::media::QUALITY;
 use crate::models::{GUIDANCE_SCALES, STEPS, VaeTiling, Variant};
-use crate::pipeline::request::{PROMPT_CHARACTERS, SIDES, check_side};
+use crate::pipeline::request::{MOST_FRAMES, PROMPT_CHARACTERS, RATES, SIDES, check_side};
 use crate::units::{Fps, PixelFrames, Seconds};
 
-/// Most frames of a clip: 600 seconds at 25 frames a second.
-const MOST_FRAMES: u64 = 15_000;
-/// Frame rates that a clip may have; slower ones cannot be written down by the formats.
-const RATES: RangeInclusive<f64> = 0.001..=240.0;
 /// Longest clip in seconds.
 const LONGEST: f64 = 600.0;
 
@@ -92,7 +88,7 @@ pub(super) fn duration(value: &OsStr, fps: Fps) -> Result<Seconds> {
 /// Refuses a clip of no frames, or of more than [`MOST_FRAMES`].
 pub(super) fn check_frames(duration: Seconds, fps: Fps) -> Result<()> {
     let frames = duration.frames(fps).0;
-    if (1..=MOST_FRAMES as usize).contains(&frames) {
+    if (1..=MOST_FRAMES).contains(&frames) {
         return Ok(());
     }
     Err(Error::input(
@@ -106,7 +102,7 @@ pub(super) fn check_frames(duration: Seconds, fps: Fps) -> Result<()> {
 /// `--num-frames`.
 pub(super) fn num_frames(value: &OsStr) -> Result<PixelFrames> {
     let hint = "leave it out for --duration, which is 6 seconds by default";
-    whole("--num-frames", value, 1..=MOST_FRAMES, hint).map(|number| PixelFrames(number as usize))
+    whole("--num-frames", value, 1..=MOST_FRAMES as u64, hint).map(|number| PixelFrames(number as usize))
 }
 
 /// `--width` or `--height`, in pixels.

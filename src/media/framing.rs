@@ -15,6 +15,17 @@ pub enum Fit {
     Stretch,
 }
 
+impl Fit {
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Cover => "cover",
+            Self::Contain => "contain",
+            Self::Stretch => "stretch",
+        }
+    }
+}
+
 impl std::str::FromStr for Fit {
     type Err = Error;
 
@@ -55,6 +66,21 @@ pub struct Framing {
 }
 
 impl Framing {
+    /// How the picture fills the written frames.
+    pub fn fit(&self) -> Fit {
+        self.fit
+    }
+
+    /// The colour of bars.
+    pub fn background(&self) -> Color {
+        self.background
+    }
+
+    /// The size in pixels, width and height, at which the picture is shown.
+    pub fn shown(&self) -> (usize, usize) {
+        self.shown
+    }
+
     /// The size in pixels, width and height, of the frames that the model makes.
     pub fn generated(&self) -> (usize, usize) {
         self.generated
@@ -224,6 +250,20 @@ impl FramingRequest {
             Fit::Contain => contained(picture, self.written),
             Fit::Cover | Fit::Stretch => self.written,
         };
+        self.framing(shown)
+    }
+
+    /// The framing of a picture that is shown at this size in pixels, width and height; `None` where no picture is.
+    pub fn showing(&self, shown: (usize, usize)) -> Option<Framing> {
+        let contained = |side: usize, written: usize| side > 0 && side <= written && side.is_multiple_of(2);
+        let possible = match self.fit {
+            Fit::Contain => contained(shown.0, self.written.0) && contained(shown.1, self.written.1),
+            Fit::Cover | Fit::Stretch => shown == self.written,
+        };
+        possible.then(|| self.framing(shown))
+    }
+
+    fn framing(&self, shown: (usize, usize)) -> Framing {
         let made = |side: usize| side.next_multiple_of(self.side_multiple);
         Framing {
             fit: self.fit,

@@ -44,6 +44,8 @@ pub use unfinished::abandon_unfinished;
 
 /// Qualities that a clip in a lossy format may have.
 pub const QUALITY: std::ops::RangeInclusive<u8> = 20..=99;
+/// The quality where none is asked for.
+pub const DEFAULT_QUALITY: u8 = 95;
 
 /// Writes a clip frame by frame. Until [`finish`](Self::finish) nothing stands under the final name; dropping a writer before leaves nothing behind.
 pub trait ClipWriter {

@@ -44,6 +44,14 @@ impl Watermark {
         if Path::new(text).is_file() { Self::Picture(text.into()) } else { Self::Text(text.to_owned()) }
     }
 
+    /// The file that it is read from; `None` for words.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Self::Text(_) => None,
+            Self::Picture(path) => Some(path),
+        }
+    }
+
     /// Gets it ready for frames of the given size in pixels.
     ///
     /// # Errors

@@ -111,21 +111,22 @@ pub fn nearest(name: &str) -> Option<String> {
 }
 
 /// The model's files on disk, in the cache that `HF_HUB_CACHE` or `HF_HOME` names, else the usual one: also those that other programs have fetched.
+/// `given`: what comes from elsewhere and so need not be there.
 ///
 /// # Errors
 /// A file that it cannot run without is not there.
-pub fn local(entry: &Entry) -> Result<LocalFiles> {
+pub fn local(entry: &Entry, given: &[Role]) -> Result<LocalFiles> {
     if entry.is_embedded() {
         return Ok(LocalFiles { paths: BTreeMap::new() });
     }
-    local_in(entry, &Cache::from_env()?)
+    local_in(entry, given, &Cache::from_env()?)
 }
 
 /// As [`local`], in this cache.
 ///
 /// # Errors
 /// As [`local`].
-pub fn local_in(entry: &Entry, cache: &Cache) -> Result<LocalFiles> {
+pub fn local_in(entry: &Entry, given: &[Role], cache: &Cache) -> Result<LocalFiles> {
     let mut paths = BTreeMap::new();
     let mut missing = Vec::new();
     for file in &entry.files {
@@ -133,7 +134,7 @@ pub fn local_in(entry: &Entry, cache: &Cache) -> Result<LocalFiles> {
             Some(path) => {
                 paths.insert(file.role, path);
             }
-            None if file.role == Role::Upsampler => {}
+            None if file.role == Role::Upsampler || given.contains(&file.role) => {}
             None => missing.push(file),
         }
     }
@@ -308,7 +309,7 @@ mod tests {
     fn what_ships_with_stir_is_always_there() {
         let entry = find("sway").unwrap();
         assert!(entry.is_embedded() && entry.bytes() > 1_000_000);
-        assert_eq!(local(&entry).unwrap().path(Role::Model), None);
+        assert_eq!(local(&entry, &[]).unwrap().path(Role::Model), None);
     }
 
     #[test]
@@ -324,7 +325,7 @@ mod tests {
             cache.publish(file, &sum, "c0ffee").unwrap()
         };
         let tokenizer = publish(&entry.files[2]);
-        let error = local_in(&entry, &cache).unwrap_err();
+        let error = local_in(&entry, &[], &cache).unwrap_err();
         assert_eq!(error.exit_code(), 2);
         let wanted = format!(
             "--model ltx-2b-distilled: wanted its files in {}, found no ltxv-2b-0.9.8-distilled.safetensors, \
@@ -335,7 +336,7 @@ mod tests {
         assert_eq!(error.hint(), "fetch them, once: stir models pull ltx-2b-distilled");
         let model = publish(&entry.files[0]);
         publish(&entry.files[1]);
-        let files = local_in(&entry, &cache).unwrap();
+        let files = local_in(&entry, &[], &cache).unwrap();
         assert_eq!((files.path(Role::Model), files.path(Role::Tokenizer)), (Some(&*model), Some(&*tokenizer)));
         assert_eq!(files.path(Role::Upsampler), None, "one pass needs none");
         std::fs::remove_dir_all(folder).unwrap();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::catalog::{self, Entry};
 use super::manifest::Manifest;
-use super::{DEFAULT_MODEL, FAMILIES, OpenFamily};
+use super::{DEFAULT_MODEL, FAMILIES, ModelRequest, OpenFamily};
 use crate::error::{Error, Result};
 
 /// The file that makes a folder a model.
@@ -40,18 +40,19 @@ pub(super) struct Located {
     pub open: OpenFamily,
 }
 
-/// Finds the model that `model` names. A known name is that model even where a folder has the same name: `./NAME` is the folder.
+/// Finds the model that `request` names. A known name is that model even where a folder has the same name: `./NAME` is the folder.
 ///
 /// # Errors
 /// An unknown name, a path that leads nowhere, and a folder or file that is no model.
-pub(super) fn locate(model: &str) -> Result<Located> {
+pub(super) fn locate(request: &ModelRequest) -> Result<Located> {
+    let model = request.model.as_str();
     if model == DEFAULT_MODEL {
         let open = family(model).expect("the default model has a family");
         return Ok(Located { location: Location::Embedded, open });
     }
     if let Some(entry) = catalog::find(model) {
         // What is missing is said now, before anything is opened.
-        catalog::local(&entry)?;
+        catalog::local(&entry, &request.given())?;
         let open = family(&entry.family).expect("the catalogue lists models of the families");
         return Ok(Located { location: Location::Named(Box::new(entry)), open });
     }

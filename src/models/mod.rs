@@ -25,6 +25,7 @@ use crate::error::Result;
 use crate::latents::{Constraint, Latents, Shapes};
 use crate::picture::{Picture, PixelBox};
 use crate::units::{Clip, Grid};
+use catalog::Role;
 
 /// What should move, as the user put it.
 #[derive(Debug, Clone, PartialEq)]
@@ -74,6 +75,12 @@ impl ModelRequest {
             tiling: VaeTiling::Auto,
         }
     }
+
+    /// The files that need not come with the model.
+    fn given(&self) -> Vec<Role> {
+        let given = [(Role::TextEncoder, &self.text_encoder), (Role::Tokenizer, &self.tokenizer)];
+        given.into_iter().filter(|(_, path)| path.is_some()).map(|(role, _)| role).collect()
+    }
 }
 
 /// What a checkpoint was trained for.
@@ -94,6 +101,17 @@ pub enum VaeTiling {
     On,
     /// Never.
     Off,
+}
+
+impl VaeTiling {
+    /// The name on the command line.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::On => "on",
+            Self::Off => "off",
+        }
+    }
 }
 
 /// Named tensors that condition the denoiser or the decoder; a family documents its own names.
@@ -166,8 +184,9 @@ pub struct DecodeInputs<'a> {
     pub latents: &'a Latents,
     /// What they were conditioned on.
     pub conditioning: &'a Conditioning,
-    /// The picture, of the clip's size.
-    pub picture: &'a Picture,
+    /// The picture, of the clip's size; `None` only where the family's decoder makes every pixel from the latents
+    /// ([`Family::decodes_onto_picture`]).
+    pub picture: Option<&'a Picture>,
     /// The clip to decode to.
     pub clip: &'a Clip,
     /// How.
@@ -269,6 +288,9 @@ pub trait Family {
     /// # Errors
     /// Options that the model has no use for, or that contradict each other.
     fn recipe(&self, options: &SamplingOptions, clip: &Clip) -> Result<Recipe>;
+    /// Whether its decoder draws on the picture and what the encoder sees in it. One that does not needs nothing but latents, which are then
+    /// dear: they hold the whole clip.
+    fn decodes_onto_picture(&self) -> bool;
     /// Whether the model reads nothing but text, so that camera commands and intensity have to be put into words.
     fn reads_only_text(&self) -> bool;
     /// Checks, in milliseconds and before anything is encoded, that it can do what the prompt asks for.
@@ -276,6 +298,11 @@ pub trait Family {
     /// # Errors
     /// What cannot be combined, such as camera commands that contradict each other.
     fn check_prompt(&self, prompt: &MotionPrompt) -> Result<()>;
+    /// Checks as early that it has a use for what the user says about the picture.
+    ///
+    /// # Errors
+    /// What the model does not look for.
+    fn check_hints(&self, hints: &PictureHints) -> Result<()>;
     /// The sizes and lengths that it can make; every [`Clip`] that it gets lies on this grid.
     fn grid(&self) -> Grid;
     /// The shape of every part of the latents for this clip.
@@ -323,7 +350,7 @@ pub const DEFAULT_MODEL: &str = "sway";
 /// # Errors
 /// An unknown name, a path that leads to no model, a manifest that cannot be used, and files that are not there.
 pub fn check(model: &ModelRequest) -> Result<()> {
-    location::locate(&model.model).map(drop)
+    location::locate(model).map(drop)
 }
 
 /// Opens a model by its name or path. Small weights are checked against their manifest, large ones are not read yet.
@@ -331,6 +358,6 @@ pub fn check(model: &ModelRequest) -> Result<()> {
 /// # Errors
 /// As [`check`], and weights that are damaged, or belong to another model or version.
 pub fn open(model: &ModelRequest, device: &Device) -> Result<Box<dyn Family>> {
-    let located = location::locate(&model.model)?;
+    let located = location::locate(model)?;
     (located.open)(&located.location, model, device)
 }

@@ -97,6 +97,20 @@ impl Pass {
         self.sigmas.len() - 1
     }
 
+    fn describe(&self) -> String {
+        let Clip { width, height, frames, .. } = self.clip;
+        let (first, last) = (self.sigmas[0], self.sigmas[self.steps() - 1]);
+        let plural = if self.steps() == 1 { "" } else { "s" };
+        let guidance = match self.guidance.only().map(|range| range.guidance) {
+            None => "guidance by noise level".to_owned(),
+            Some(Guidance { scale, perturbation_scale, rescale, .. }) => {
+                format!("guidance {scale}, spatio-temporal {perturbation_scale}, rescale {rescale}")
+            }
+        };
+        let steps = self.steps();
+        format!("{width}x{height}x{}, {steps} step{plural} from level {first} to {last:.4}, {guidance}", frames.0)
+    }
+
     /// Whether any step predicts without the prompt.
     pub fn needs_unconditional(&self) -> bool {
         self.sigmas[..self.steps()].iter().any(|sigma| self.guidance.at(*sigma).guidance.needs_unconditional())
@@ -113,6 +127,12 @@ pub struct DecodeSettings {
 }
 
 impl Recipe {
+    /// What it does, in a line for the user.
+    pub fn describe(&self) -> String {
+        let passes: Vec<String> = self.passes.iter().map(Pass::describe).collect();
+        format!("sampling: {}", passes.join("; then "))
+    }
+
     /// A single pass with the same guidance at every level, and nothing else.
     pub fn plain(clip: &Clip, sigmas: Vec<f64>, guidance_scale: f64) -> Self {
         let guidance = Guidance { scale: guidance_scale, ..Guidance::NONE };

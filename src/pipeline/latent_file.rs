@@ -1,6 +1,7 @@
 //! Noise and latents as safetensors files, so that runs can be compared across engines and finished later.
 //!
 //! The part `latents` is the tensor `noise` or `latents`; any further part is `noise.<part>` or `latents.<part>`. Always float32.
+//! Latents carry a record of their run, from which they are decoded later.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -10,11 +11,15 @@ use std::path::Path;
 use candle_core::{DType, Device, Tensor};
 use safetensors::{Dtype, SafeTensors};
 
+use super::latent_record::LatentRecord;
 use crate::error::{Error, Result};
 use crate::latents::{Latents, Shapes};
+use crate::weights::store::MappedFile;
 
 /// What a file of noise may hold besides the values: the names of its tensors, and what another program says of them.
 const LONGEST_HEADER: u64 = 1 << 20;
+/// The metadata entry of latents with their record.
+const RECORD: &str = "stir";
 
 fn tensor_name(prefix: &str, part: &str) -> String {
     if part == "latents" { prefix.to_owned() } else { format!("{prefix}.{part}") }
@@ -59,19 +64,41 @@ pub fn read_noise(path: &Path, shapes: &Shapes) -> Result<Latents> {
 /// # Errors
 /// No such file, a missing or further tensor, another shape, another type than float32, a value that is not finite.
 pub fn noise_from_bytes(bytes: &[u8], shapes: &Shapes, thing: &str) -> Result<Latents> {
-    let names = shapes.keys().map(|part| format!("`{}`", tensor_name("noise", part))).collect::<Vec<_>>().join(", ");
-    let file = SafeTensors::deserialize(bytes).map_err(|error| {
-        let hint = "copy or write the file again, with tensors such as `noise`";
-        Error::input(
-            thing,
-            "a complete safetensors file",
-            format!("{} bytes that are none ({error})", bytes.len()),
-            hint,
-        )
-    })?;
+    let hints = Hints {
+        incomplete: "copy or write the file again, with tensors such as `noise`",
+        shape: "noise has the shape of the model's latents",
+        infinite: "draw the noise again",
+    };
+    parts(&parsed(bytes, thing, &hints)?, "noise", shapes, (thing, &hints))
+}
+
+/// What to do about a file.
+struct Hints {
+    incomplete: &'static str,
+    shape: &'static str,
+    infinite: &'static str,
+}
+
+/// What to do about a file of latents.
+const LATENTS: Hints = Hints {
+    incomplete: "name a file that --save-latents wrote",
+    shape: "decode them by the model that made them: name it by --model",
+    infinite: "they show nothing: make the clip again",
+};
+
+fn parsed<'data>(bytes: &'data [u8], thing: &str, hints: &Hints) -> Result<SafeTensors<'data>> {
+    SafeTensors::deserialize(bytes).map_err(|error| {
+        let found = format!("{} bytes that are none ({error})", bytes.len());
+        Error::input(thing, "a complete safetensors file", found, hints.incomplete)
+    })
+}
+
+/// All tensors of a file, each of exactly its shape, float32 and finite. Values are copied only once all of that is known.
+fn parts(file: &SafeTensors, prefix: &str, shapes: &Shapes, (thing, hints): (&str, &Hints)) -> Result<Latents> {
+    let names = shapes.keys().map(|part| format!("`{}`", tensor_name(prefix, part))).collect::<Vec<_>>().join(", ");
     let mut latents = Latents::default();
     for (&part, shape) in shapes {
-        let name = tensor_name("noise", part);
+        let name = tensor_name(prefix, part);
         let view = file.tensor(&name).map_err(|_| {
             Error::input(thing, format!("tensors {names}"), format!("no tensor `{name}`"), "add it to the file")
         })?;
@@ -79,8 +106,7 @@ pub fn noise_from_bytes(bytes: &[u8], shapes: &Shapes, thing: &str) -> Result<La
             Error::input(format!("{thing}, tensor `{name}`"), wanted, found, hint)
         };
         if view.shape() != shape {
-            let hint = "noise has the shape of the model's latents";
-            return Err(refused(format!("shape {shape:?}"), format!("{:?}", view.shape()), hint));
+            return Err(refused(format!("shape {shape:?}"), format!("{:?}", view.shape()), hints.shape));
         }
         if view.dtype() != Dtype::F32 {
             return Err(refused("float32".to_owned(), format!("{:?}", view.dtype()), "convert it"));
@@ -90,11 +116,11 @@ pub fn noise_from_bytes(bytes: &[u8], shapes: &Shapes, thing: &str) -> Result<La
         let values: Vec<f32> = values.iter().map(|&bytes| f32::from_le_bytes(bytes)).collect();
         if let Some(position) = values.iter().position(|value| !value.is_finite()) {
             let found = format!("{} at {:?}", values[position], index_of(position, shape));
-            return Err(refused("finite values".to_owned(), found, "draw the noise again"));
+            return Err(refused("finite values".to_owned(), found, hints.infinite));
         }
         latents.parts.insert(part, Tensor::from_vec(values, shape.as_slice(), &Device::Cpu)?);
     }
-    let known: Vec<String> = shapes.keys().map(|part| tensor_name("noise", part)).collect();
+    let known: Vec<String> = shapes.keys().map(|part| tensor_name(prefix, part)).collect();
     if let Some(name) = file.names().into_iter().filter(|name| !known.iter().any(|known| known == name)).min() {
         return Err(Error::input(thing, format!("tensors {names} alone"), format!("also `{name}`"), "remove it"));
     }
@@ -111,26 +137,92 @@ fn index_of(mut position: usize, shape: &[usize]) -> Vec<usize> {
     index
 }
 
-/// Final latents as the bytes of a safetensors file; the metadata entry `stir` says, as JSON, which model and seed made them. Equal latents are
-/// equal bytes.
+/// Final latents as the bytes of a safetensors file; the metadata entry `stir` is the record, as JSON. Equal latents are equal bytes.
 ///
 /// # Errors
 /// A failed tensor operation.
-pub fn to_bytes(latents: &Latents, model: &str, seed: u64) -> Result<Vec<u8>> {
+pub fn to_bytes(latents: &Latents, record: &LatentRecord) -> Result<Vec<u8>> {
     let tensors: Vec<(String, Tensor)> = latents
         .parts
         .iter()
         .map(|(part, tensor)| Ok((tensor_name("latents", part), tensor.to_dtype(DType::F32)?)))
         .collect::<Result<_>>()?;
     // One entry, because a map of several is written in an order that changes from run to run.
-    let metadata = HashMap::from([("stir".to_owned(), format!("{{\"model\":\"{model}\",\"seed\":{seed}}}"))]);
+    let metadata = HashMap::from([(RECORD.to_owned(), record.to_json())]);
     safetensors::serialize(tensors.iter().map(|(name, tensor)| (name, tensor)), Some(metadata))
         .map_err(|error| Error::run("the final latents", "tensors to write", error.to_string(), "report it"))
+}
+
+/// A file of final latents, of this program or of another one; its tensors are not read yet.
+#[derive(Debug)]
+pub struct LatentFile {
+    thing: String,
+    file: MappedFile,
+    record: Option<LatentRecord>,
+}
+
+impl LatentFile {
+    /// Opens the file at `path` and reads its record.
+    ///
+    /// # Errors
+    /// A file that cannot be read, that is no complete safetensors file, or whose record is damaged.
+    pub fn open(path: &Path) -> Result<Self> {
+        let thing = format!("latents {}", path.display());
+        let refused = |found: String, hint: &str| Error::input(&thing, "a readable safetensors file", found, hint);
+        let kind = path.metadata().map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound => refused("no such file".to_owned(), "check the path"),
+            _ => refused(error.to_string(), "check the path"),
+        })?;
+        if kind.is_dir() {
+            return Err(refused("a folder".to_owned(), "name a file in it"));
+        }
+        let file = MappedFile::open(path)?;
+        parsed(file.bytes(), &thing, &LATENTS)?;
+        let unreadable = |error: safetensors::SafeTensorError| refused(error.to_string(), LATENTS.incomplete);
+        let (_, header) = SafeTensors::read_metadata(file.bytes()).map_err(unreadable)?;
+        let text = header.metadata().as_ref().and_then(|metadata| metadata.get(RECORD));
+        let record = text.map(|text| LatentRecord::parse(text, &thing)).transpose()?;
+        Ok(Self { record, file, thing })
+    }
+
+    /// What messages call it.
+    pub fn thing(&self) -> &str {
+        &self.thing
+    }
+
+    /// What the run that wrote it says of it; `None` for a file of another program.
+    pub fn record(&self) -> Option<&LatentRecord> {
+        self.record.as_ref()
+    }
+
+    /// The shape of the tensor `latents`.
+    ///
+    /// # Errors
+    /// No such tensor.
+    pub fn shape(&self) -> Result<Vec<usize>> {
+        let file = parsed(self.file.bytes(), &self.thing, &LATENTS)?;
+        let view = file
+            .tensor("latents")
+            .map_err(|_| Error::input(&self.thing, "a tensor `latents`", "none of that name", LATENTS.incomplete))?;
+        Ok(view.shape().to_vec())
+    }
+
+    /// Latents of exactly these shapes.
+    ///
+    /// # Errors
+    /// A missing or further tensor, another shape, another type than float32, a value that is not finite.
+    pub fn read(&self, shapes: &Shapes) -> Result<Latents> {
+        parts(&parsed(self.file.bytes(), &self.thing, &LATENTS)?, "latents", shapes, (&self.thing, &LATENTS))
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::framing::Fit;
+    use crate::models::{DecodeSettings, ModelRequest};
+    use crate::picture::Color;
+    use crate::units::{Clip, Fps, PixelFrames};
 
     fn example() -> Latents {
         let mut latents = Latents::default();
@@ -139,17 +231,38 @@ mod tests {
         latents
     }
 
+    fn record() -> LatentRecord {
+        let clip = Clip { width: 64, height: 64, frames: PixelFrames(1), fps: Fps(25.0) };
+        LatentRecord {
+            family: "sway".to_owned(),
+            model: ModelRequest::named("sway"),
+            seed: 42,
+            written: clip,
+            pass: clip,
+            fit: Fit::Cover,
+            background: Color::WHITE,
+            shown: (64, 64),
+            generated: (64, 64),
+            settings: DecodeSettings::default(),
+            picture: None,
+        }
+    }
+
     #[test]
     fn latents_are_named_by_part() {
         let folder = std::env::temp_dir().join(format!("stir-latent-file-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         let path = folder.join("latents.safetensors");
-        std::fs::write(&path, to_bytes(&example(), "sway", 42).unwrap()).unwrap();
+        std::fs::write(&path, to_bytes(&example(), &record()).unwrap()).unwrap();
         let tensors = candle_core::safetensors::load(&path, &Device::Cpu).unwrap();
         assert_eq!(tensors["latents"].to_vec2::<f32>().unwrap(), [[1.0, 2.0]]);
         assert_eq!(tensors["latents.control"].to_vec1::<f32>().unwrap(), [3.0]);
 
         let shapes = [("latents", vec![1, 2]), ("control", vec![1])].into();
+        let file = LatentFile::open(&path).unwrap();
+        assert_eq!(file.record(), Some(&record()));
+        assert_eq!(file.shape().unwrap(), [1, 2]);
+        assert_eq!(file.read(&shapes).unwrap().parts["control"].to_vec1::<f32>().unwrap(), [3.0]);
         let error = read_noise(&path, &shapes).unwrap_err();
         assert!(error.to_string().contains("no tensor `noise"), "{error}");
         std::fs::remove_dir_all(&folder).unwrap();

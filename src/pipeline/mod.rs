@@ -1,32 +1,28 @@
 //! The whole run: picture -> conditioning -> denoise -> decode -> clip.
 
+pub mod decode;
 pub mod denoise;
+mod finish;
+mod kept_latents;
 pub mod latent_file;
+pub mod latent_record;
 pub mod observer;
+mod prepare;
 mod preview;
 pub mod request;
+mod run;
 #[cfg(test)]
 mod tests;
 
-use crate::diffusion::noise::{self, Purpose};
-use crate::diffusion::renoise::renoise;
-use crate::diffusion::tone_map::tone_map;
 use crate::error::{Error, Result};
-use crate::latents::{Latents, Shapes};
-use crate::media::degrade::{Degradation, degrade, for_motion};
-use crate::media::framing::Framing;
-use crate::media::watermark::PreparedWatermark;
-use crate::media::{self, ClipWriter, WrittenClip};
-use crate::models::{
-    self, Conditioning, DecodeInputs, DecodeSettings, Decoder, Denoiser, Family, MotionPrompt, Pass, Recipe,
-};
+use crate::media::degrade::Degradation;
+use crate::media::{self, WrittenClip};
+use crate::models::{self, Family};
 use crate::picture::Picture;
 use crate::units::Clip;
-use crate::words;
-use denoise::Denoising;
 use observer::{Level, Observer, Stage};
-use preview::Preview;
 use request::Request;
+use run::Run;
 
 /// A clip that a run made.
 #[derive(Debug, Clone)]
@@ -93,239 +89,8 @@ fn run(request: &Request, picture: Picture, family: Box<dyn Family>, observer: &
         if index + 1 == request.count {
             denoiser = None;
         }
-        if let Some(path) = &request.save_latents {
-            let bytes = latent_file::to_bytes(&latents, run.family.name(), seed)?;
-            media::write_atomically(&request.path(path, index), &bytes, request.output.replace)?;
-        }
-        if decoder.is_none() {
-            decoder = Some(run.family.decoder()?);
-        }
-        let decode = decoder.as_deref().expect("it has just been built");
-        let written = run.decode(decode, index, &latents, observer)?;
+        let written = run.finish(&mut decoder, index, &latents, observer)?;
         observer.finished(&Outcome { written, clip: run.clip, seed });
     }
     Ok(())
-}
-
-/// What every stage reads.
-struct Run<'a> {
-    request: &'a Request,
-    family: Box<dyn Family>,
-    framing: Framing,
-    recipe: Recipe,
-    /// What each pass of the recipe sees.
-    scenes: Vec<Scene>,
-    /// The clip as it is written.
-    clip: Clip,
-    watermark: Option<PreparedWatermark>,
-    noise: Option<Latents>,
-}
-
-/// What a pass sees.
-struct Scene {
-    /// The picture as the model gets it.
-    picture: Picture,
-    conditioning: Conditioning,
-}
-
-impl<'a> Run<'a> {
-    /// All that comes before noise, and is the same for every clip. `original`: the picture as it was read.
-    fn prepare(
-        request: &'a Request,
-        original: Picture,
-        family: Box<dyn Family>,
-        observer: &mut dyn Observer,
-    ) -> Result<Self> {
-        family.check_prompt(&request.prompt)?;
-        let clip = request.clip(&original)?;
-        let framing = request.framing(&original, &clip, family.grid());
-        let generated = request::generated(&clip, &framing, family.grid());
-        let level = if generated == clip { Level::Detail } else { Level::Note };
-        observer.say(level, &request::describe(&clip, &generated));
-        let recipe = family.recipe(&request.sampling, &generated)?;
-        let hints = request.hints(&original, &framing)?;
-        let shapes = family.latent_shapes(&recipe.passes[0].clip);
-        let noise = request.noise.as_deref().map(|path| latent_file::read_noise(path, &shapes)).transpose()?;
-        let watermark = request.watermark(&clip)?;
-        check_warnings(request, observer)?;
-
-        observer.begin(Stage::Text, 1);
-        let unconditional = recipe.passes.iter().any(Pass::needs_unconditional);
-        let prompt = spoken(&request.prompt, family.as_ref());
-        if family.reads_only_text() {
-            observer.say(Level::Note, &format!("the text encoder reads: \"{}\"", prompt.words));
-        }
-        let text = family.text_encoder()?.encode(&prompt, unconditional)?;
-        text.notes.iter().for_each(|note| observer.say(Level::Note, note));
-        observer.begin(Stage::Encode, 1);
-        let degradation = degradation(request, &recipe, observer);
-        let encoder = family.image_encoder()?;
-        let mut scenes = Vec::new();
-        for pass in &recipe.passes {
-            let picture = framing.prepare_at(&original, (pass.clip.width, pass.clip.height));
-            let picture = degrade(picture, degradation)?;
-            let conditioning = Conditioning { image: encoder.encode(&picture, &hints)?, text: text.clone() };
-            scenes.push(Scene { picture, conditioning });
-        }
-        family.notes(&scenes[0].conditioning)?.iter().for_each(|note| observer.say(Level::Note, note));
-        Ok(Self { request, family, framing, recipe, scenes, clip, watermark, noise })
-    }
-
-    /// Previews of what `scene` shows, where they are asked for.
-    fn preview<'b>(
-        &self,
-        index: usize,
-        pass: &Pass,
-        scene: &'b Scene,
-        decoder: Option<&'b dyn Decoder>,
-    ) -> Option<Preview<'b>> {
-        let target = self.request.preview_target(index)?;
-        let settings = DecodeSettings { noise: 0.0, ..self.recipe.decode };
-        Some(Preview::new(target, decoder?, &scene.picture, (&pass.clip, settings)))
-    }
-
-    /// The final latents of clip `index`, pass by pass.
-    fn denoise(
-        &self,
-        denoiser: &dyn Denoiser,
-        index: usize,
-        decoder: Option<&dyn Decoder>,
-        observer: &mut dyn Observer,
-    ) -> Result<Latents> {
-        let steps: usize = self.recipe.passes.iter().map(Pass::steps).sum();
-        observer.begin(Stage::Denoise, steps);
-        let mut before = 0;
-        let mut latents: Option<Latents> = None;
-        for (pass, scene) in self.recipe.passes.iter().zip(&self.scenes) {
-            let shapes = self.family.latent_shapes(&pass.clip);
-            let noise = self.noise_of_pass(index, latents.is_none(), &shapes)?;
-            let start = match latents.take() {
-                None => noise,
-                Some(small) => renoised(&self.family.upsampler()?.upsample(&small)?, &noise, pass.sigmas[0])?,
-            };
-            let constraints = self.family.constraints(&scene.conditioning, &pass.clip)?;
-            let constraints = constraints
-                .iter()
-                .map(|constraint| constraint.weakened(self.recipe.strength, &start.parts[constraint.part]))
-                .collect::<Result<Vec<_>>>()?;
-            let preview = self.preview(index, pass, scene, decoder);
-            let denoising = Denoising {
-                denoiser,
-                pass,
-                conditioning: &scene.conditioning,
-                constraints: &constraints,
-                image_noise: self.recipe.image_noise,
-                shapes: &shapes,
-                seed: self.request.seed(index),
-                first_step: before,
-            };
-            let result = denoising.run(start, |expected, step| {
-                let done = before + step + 1;
-                observer.advance(done);
-                match preview.as_ref().filter(|_| done == steps / 2) {
-                    Some(preview) => preview.write(&expected.latents()?, &scene.conditioning, observer),
-                    None => Ok(()),
-                }
-            })?;
-            before += pass.steps();
-            if let Some(preview) = preview.as_ref().filter(|_| before == steps) {
-                preview.write(&result, &scene.conditioning, observer)?;
-            }
-            latents = Some(result);
-        }
-        let mut latents = latents.expect("a recipe has a pass");
-        if self.recipe.tone_map_compression > 0.0 {
-            for part in latents.parts.values_mut() {
-                *part = tone_map(part, self.recipe.tone_map_compression)?;
-            }
-        }
-        Ok(latents)
-    }
-
-    /// The noise that a pass begins with.
-    fn noise_of_pass(&self, index: usize, first: bool, shapes: &Shapes) -> Result<Latents> {
-        let seed = self.request.seed(index);
-        match &self.noise {
-            Some(noise) if first => Ok(noise.clone()),
-            _ if first => noise::initial(seed, shapes),
-            _ => noise::of_step(seed, Purpose::SecondPass, 0, shapes),
-        }
-    }
-
-    /// Frames go from the decoder into the file one by one; they are never all in memory.
-    fn decode(
-        &self,
-        decoder: &dyn Decoder,
-        index: usize,
-        latents: &Latents,
-        observer: &mut dyn Observer,
-    ) -> Result<WrittenClip> {
-        let count = self.clip.frames.0;
-        observer.begin(Stage::Decode, count);
-        let (pass, scene) = (self.recipe.passes.last(), self.scenes.last());
-        let (pass, scene) = pass.zip(scene).expect("a recipe has a pass");
-        let request = self.request;
-        let mut frames = decoder.start(&DecodeInputs {
-            latents,
-            conditioning: &scene.conditioning,
-            picture: &scene.picture,
-            clip: &pass.clip,
-            settings: self.recipe.decode,
-            seed: request.seed(index),
-        })?;
-        frames.note().into_iter().for_each(|note| observer.say(Level::Note, note));
-        let mut clip_writer = media::create(&request.target(index), &self.clip)?;
-        let mut frame_writer: Option<Box<dyn ClipWriter>> =
-            request.frames_target(index).map(|target| media::create(&target, &self.clip)).transpose()?;
-        // The tail that only fills the model's grid is not asked for.
-        for done in 1..=count {
-            let Some(frame) = frames.next()? else { break };
-            let mut frame = self.framing.finish(frame);
-            if let Some(watermark) = &self.watermark {
-                watermark.draw(&mut frame);
-            }
-            clip_writer.write(&frame)?;
-            if let Some(writer) = &mut frame_writer {
-                writer.write(&frame)?;
-            }
-            observer.advance(done);
-        }
-        if let Some(writer) = frame_writer {
-            writer.finish()?;
-        }
-        clip_writer.finish()
-    }
-}
-
-/// What is done to the picture. What only the recipe wants is left out where this program cannot do it, and said so.
-fn degradation(request: &Request, recipe: &Recipe, observer: &mut dyn Observer) -> Degradation {
-    if let Some(asked) = request.degradation {
-        return asked;
-    }
-    let own = if recipe.degrades_picture { for_motion(request.prompt.intensity) } else { Degradation::Off };
-    match own.check() {
-        Ok(()) => own,
-        Err(error) => {
-            observer.say(Level::Warning, &format!("{error}; the picture stays as it is, which may freeze the clip"));
-            Degradation::Off
-        }
-    }
-}
-
-/// The prompt as the family reads it: with all that is asked for in words, where it reads nothing else.
-fn spoken(prompt: &MotionPrompt, family: &dyn Family) -> MotionPrompt {
-    if !family.reads_only_text() {
-        return prompt.clone();
-    }
-    let words = words::in_words(&prompt.words, &prompt.camera, prompt.intensity);
-    MotionPrompt { words, camera: Vec::new(), intensity: 1.0, negative: prompt.negative.clone() }
-}
-
-/// Clean latents brought back to the noise level `sigma`.
-fn renoised(clean: &Latents, noise: &Latents, sigma: f64) -> Result<Latents> {
-    let mut renoised = Latents::default();
-    for (name, part) in &clean.parts {
-        renoised.parts.insert(name, renoise(part, &noise.parts[name], sigma)?);
-    }
-    Ok(renoised)
 }

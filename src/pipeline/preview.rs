@@ -37,7 +37,7 @@ impl<'a> Preview<'a> {
     /// # Errors
     /// A failed tensor operation, encoder or file operation.
     pub fn write(&self, latents: &Latents, conditioning: &Conditioning, observer: &mut dyn Observer) -> Result<()> {
-        let (picture, clip) = (&self.picture, &self.clip);
+        let (picture, clip) = (Some(&self.picture), &self.clip);
         let inputs = DecodeInputs { latents, conditioning, picture, clip, settings: self.settings, seed: 0 };
         let mut frames = self.decoder.start_preview(&inputs)?;
         let mut writer = media::create(&self.target, &self.clip)?;

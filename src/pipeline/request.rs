@@ -18,6 +18,10 @@ use crate::units::{Clip, Fps, Grid, PixelFrames, Seconds};
 
 /// Shortest and longest side of a clip in pixels.
 pub const SIDES: std::ops::RangeInclusive<usize> = 32..=4096;
+/// Most frames of a clip: 600 seconds at 25 frames a second.
+pub const MOST_FRAMES: usize = 15_000;
+/// Frame rates that a clip may have; slower ones cannot be written down by the formats.
+pub const RATES: std::ops::RangeInclusive<f64> = 0.001..=240.0;
 /// Fewest and most characters of a prompt.
 pub const PROMPT_CHARACTERS: std::ops::RangeInclusive<usize> = 2..=2000;
 
@@ -170,10 +174,7 @@ impl Request {
 
     /// The files that the run reads, so that no output replaces them.
     fn inputs(&self) -> Vec<&Path> {
-        let mark = match &self.watermark {
-            Some(Watermark::Picture(path)) => Some(path.as_path()),
-            Some(Watermark::Text(_)) | None => None,
-        };
+        let mark = self.watermark.as_ref().and_then(Watermark::path);
         [self.image.path(), self.noise.as_deref(), mark].into_iter().flatten().collect()
     }
 
@@ -219,21 +220,29 @@ impl Request {
     /// # Errors
     /// A box that does not lie within the part of the picture that the clip shows.
     pub fn hints(&self, picture: &Picture, framing: &Framing) -> Result<PictureHints> {
-        let (frame_width, frame_height) = framing.generated();
-        let place = |eye: &PixelBox| {
-            let placed = framing.place(picture, *eye);
-            // A box that ends exactly at the border may seem to lie beyond it by a rounding error.
-            let within = |start: f64, size: f64, side: usize| start >= -1e-6 && start + size <= side as f64 + 1e-6;
-            if within(placed.left, placed.width, frame_width) && within(placed.top, placed.height, frame_height) {
-                return Ok(placed);
-            }
-            let found = format!("{},{},{},{}", eye.left, eye.top, eye.width, eye.height);
-            let [left, top, width, height] = framing.shown_part(picture);
-            let wanted = format!("a box within {left},{top},{width},{height}, which the clip shows");
-            Err(Error::input("--eyes", wanted, found, "measure in the picture's own pixels from its upper left corner"))
-        };
-        Ok(PictureHints { eyes: self.eyes.iter().map(place).collect::<Result<_>>()? })
+        hints(&self.eyes, picture, framing)
     }
+}
+
+/// These boxes around the eyes of `picture`, in pixels of the frames that the model makes.
+///
+/// # Errors
+/// A box that does not lie within the part of the picture that the clip shows.
+pub fn hints(eyes: &[PixelBox], picture: &Picture, framing: &Framing) -> Result<PictureHints> {
+    let (frame_width, frame_height) = framing.generated();
+    let place = |eye: &PixelBox| {
+        let placed = framing.place(picture, *eye);
+        // A box that ends exactly at the border may seem to lie beyond it by a rounding error.
+        let within = |start: f64, size: f64, side: usize| start >= -1e-6 && start + size <= side as f64 + 1e-6;
+        if within(placed.left, placed.width, frame_width) && within(placed.top, placed.height, frame_height) {
+            return Ok(placed);
+        }
+        let found = format!("{},{},{},{}", eye.left, eye.top, eye.width, eye.height);
+        let [left, top, width, height] = framing.shown_part(picture);
+        let wanted = format!("a box within {left},{top},{width},{height}, which the clip shows");
+        Err(Error::input("--eyes", wanted, found, "measure in the picture's own pixels from its upper left corner"))
+    };
+    Ok(PictureHints { eyes: eyes.iter().map(place).collect::<Result<_>>()? })
 }
 
 /// The clip that a model makes so that `written` can be cut out of it.

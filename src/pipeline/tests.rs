@@ -35,8 +35,16 @@ impl Family for Coarse {
         Ok(Recipe::plain(clip, schedule::linear(2), 1.0))
     }
 
+    fn decodes_onto_picture(&self) -> bool {
+        false
+    }
+
     fn reads_only_text(&self) -> bool {
         false
+    }
+
+    fn check_hints(&self, _hints: &PictureHints) -> Result<()> {
+        Ok(())
     }
 
     fn check_prompt(&self, _prompt: &MotionPrompt) -> Result<()> {
@@ -103,13 +111,14 @@ impl Denoiser for Coarse {
 impl Decoder for Coarse {
     fn start(&self, inputs: &DecodeInputs) -> Result<Box<dyn DecodeState>> {
         let DecodeInputs { picture, clip, .. } = *inputs;
+        let picture = picture.unwrap();
         assert_on_grid(clip);
         assert_eq!((picture.width(), picture.height()), (clip.width, clip.height));
         self.start_preview(inputs)
     }
 
     fn start_preview(&self, inputs: &DecodeInputs) -> Result<Box<dyn DecodeState>> {
-        Ok(Box::new(Frames { picture: inputs.picture.clone(), next: 0, count: inputs.clip.frames.0 }))
+        Ok(Box::new(Frames { picture: inputs.picture.unwrap().clone(), next: 0, count: inputs.clip.frames.0 }))
     }
 }
 
@@ -232,6 +241,7 @@ fn what_a_coarse_grid_makes_is_cut_to_what_was_asked() {
     super::run(&request(folder.0.join("frames")), picture(), Box::new(Coarse), &mut heard).unwrap();
 
     let line = "the clip is 80x60, 10 frames at 25 fps; it is cut out of what the model makes, 96x64, 17 frames";
+    heard.lines.retain(|(level, _)| *level != Level::Detail);
     assert_eq!(heard.lines, [(Level::Note, line.to_owned())]);
     assert_eq!(std::fs::read_dir(folder.0.join("frames")).unwrap().count(), 10);
     for index in 0..10 {
@@ -266,6 +276,23 @@ fn several_clips_are_named_by_their_seeds() {
         wanted.into_iter().chain([7, 8, 9].map(|seed| format!("clip-{seed}.preview.gif"))).collect();
     wanted.sort();
     assert_eq!(names, wanted);
+}
+
+/// The folder has gone since it was checked; the clip's is still there.
+#[test]
+fn latents_that_cannot_be_saved_are_kept_beside_the_clip() {
+    let folder = Folder::new("unsaved");
+    let save_latents = Some(folder.0.join("gone/latents.safetensors"));
+    let unsaved = Request { save_latents, ..request(folder.0.join("clip.y4m")) };
+    let error = super::run(&unsaved, picture(), Box::new(Coarse), &mut Heard::default()).unwrap_err();
+    let kept = folder.0.join("clip.latents.safetensors");
+    assert!(error.to_string().contains("gone"), "{error}");
+    assert!(error.hint().contains(&format!("stir decode {} -o ", kept.display())), "{}", error.hint());
+    let record = super::latent_file::LatentFile::open(&kept).unwrap().record().unwrap().clone();
+    let made = Clip { width: 96, height: 64, frames: PixelFrames(17), fps: Fps(25.0) };
+    assert_eq!((record.seed, record.pass), (7, made));
+    assert_eq!(record.framing(GRID, "latents").unwrap().generated(), (96, 64));
+    assert_eq!(std::fs::read_dir(&folder.0).unwrap().count(), 1);
 }
 
 #[test]

@@ -11,7 +11,7 @@ fn printed_schema() -> Value {
 }
 
 /// The events of a run, each checked against the schema.
-fn events(stdout: &str) -> Vec<Value> {
+pub fn events(stdout: &str) -> Vec<Value> {
     let described = printed_schema();
     assert!(stdout.ends_with('\n'), "the last line does not end");
     let event = |line: &str| {
@@ -23,7 +23,7 @@ fn events(stdout: &str) -> Vec<Value> {
 }
 
 /// The names of events, without repetitions.
-fn kinds(events: &[Value]) -> Vec<&str> {
+pub fn kinds(events: &[Value]) -> Vec<&str> {
     let mut kinds: Vec<&str> = events.iter().map(|event| event["event"].as_str().unwrap()).collect();
     kinds.dedup();
     kinds

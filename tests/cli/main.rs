@@ -1,6 +1,7 @@
 //! The command line as a user meets it: help, refusals, exit codes, what is printed, and whole runs at a small size.
 
 mod config;
+mod decode;
 mod events;
 #[path = "../support/fixture.rs"]
 mod fixture;
@@ -8,6 +9,8 @@ mod fixture;
 #[path = "../support/hub_server.rs"]
 mod hub_server;
 mod ltx;
+mod ltx_named;
+mod ltx_options;
 mod ltx_two_pass;
 mod models;
 mod refusals;

@@ -10,6 +10,7 @@ fn help_is_what_the_documentation_says() {
     for (name, arguments) in [
         ("help", ["--help"].as_slice()),
         ("generate-help", &["generate", "--help"]),
+        ("decode-help", &["decode", "--help"]),
         ("models-help", &["models", "--help"]),
         ("models-inspect-help", &["models", "inspect", "--help"]),
         ("models-pull-help", &["models", "pull", "--help"]),

@@ -267,6 +267,8 @@ fn answers_that_make_no_sense_are_refused() {
     assert!(said.ends_with("wanted a size in the header x-linked-size, found many"), "{said}");
     let said = look_up(|answer| answer.with("X-Repo-Commit", "../../elsewhere"));
     assert!(said.ends_with("wanted a commit in the header x-repo-commit, found ../../elsewhere"), "{said}");
+    let said = look_up(|answer| answer.with("X-Repo-Commit", ""));
+    assert!(said.ends_with("wanted a commit in the header x-repo-commit, found "), "{said}");
     let said = look_up(|answer| Answer { headers: Vec::new(), ..answer });
     assert!(said.ends_with("found 302 Found"), "{said}");
     let said = look_up(|answer| answer.with("Location", "/owner/name/resolve/main/again"));

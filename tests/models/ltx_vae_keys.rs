@@ -394,5 +394,8 @@ fn values_that_are_not_implemented_are_refused_by_field_and_value() {
     assert!(Config::parse(older, "config.json").unwrap_err().to_string().contains("`timestep_conditioning`"));
     let noisy = r#"{"decoder_inject_noise": [true, false, false, false, false]}"#;
     assert!(Config::parse(noisy, "config.json").unwrap_err().to_string().contains("`decoder_inject_noise`"));
-    assert!(Config::parse(r#"{"a_field_of_tomorrow": 1}"#, "config.json").is_ok(), "an unknown field is a warning");
+    let newer = r#"{"latent_channels": 128, "a_field_of_tomorrow": 1}"#;
+    assert!(Config::parse(newer, "config.json").is_ok(), "an unknown field is a warning");
+    let other = Config::parse(r#"{"model_type": "t5", "d_model": 4096}"#, "config.json").unwrap_err().to_string();
+    assert!(other.contains("wanted the configuration of an LTX-Video autoencoder, found fields of none"), "{other}");
 }

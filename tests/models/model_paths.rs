@@ -162,15 +162,16 @@ fn paths_that_lead_to_no_model_are_refused() {
     let missing = model.path("missing");
     contains(
         &refusal(models::check(&models::ModelRequest::named(missing.to_str().unwrap())).unwrap_err()),
-        &["manifest.toml", "found no such folder"],
+        &["manifest.toml", "model_index.json", "found no such file or folder"],
     );
-    let weights = model.path("encoder.safetensors");
+    let text = model.path("notes.txt");
+    fs::write(&text, "no checkpoint").unwrap();
     contains(
-        &refusal(models::check(&models::ModelRequest::named(weights.to_str().unwrap())).unwrap_err()),
-        &["found a file", "name the folder"],
+        &refusal(models::check(&models::ModelRequest::named(text.to_str().unwrap())).unwrap_err()),
+        &["found a file of another kind", ".safetensors or .gguf"],
     );
     fs::remove_file(model.path("manifest.toml")).unwrap();
-    contains(&model.refused_at_once(), &[model.name(), "found a folder without manifest.toml", "scripts/sway/train"]);
+    contains(&model.refused_at_once(), &[model.name(), "found a folder with neither", "stir models inspect"]);
 }
 
 #[test]
@@ -178,7 +179,7 @@ fn a_manifest_that_cannot_be_used_is_refused() {
     let model = Model::copy("manifest");
     let manifest = model.path("manifest.toml");
     model.edit_manifest("family = \"sway\"", "family = \"ltx\"");
-    contains(&model.refused_at_once(), &[manifest.to_str().unwrap(), "runs: sway", "found \"ltx\""]);
+    contains(&model.refused_at_once(), &[manifest.to_str().unwrap(), "`family` sway", "found \"ltx\""]);
     model.edit_manifest("family = \"ltx\"", "family = ");
     contains(&model.refused_at_once(), &["the TOML of a model's manifest", "(line 4)", "scripts.sway.manifest"]);
     fs::write(&manifest, b"family = \"\xff\"").unwrap();
@@ -255,5 +256,5 @@ fn a_path_may_be_relative() {
     models::check(&models::ModelRequest::named("models/sway")).unwrap();
     models::check(&models::ModelRequest::named("models/sway/")).unwrap();
     let name = models::check(&models::ModelRequest::named("models")).unwrap_err().to_string();
-    contains(&name, &["--model models:", "found a folder without manifest.toml"]);
+    contains(&name, &["--model models:", "found a folder with neither"]);
 }

@@ -53,7 +53,7 @@ fn make_with(eyes: &[PixelBox], clip: &Clip, words: &str, camera: &[CameraComman
     let inputs = DecodeInputs {
         latents: &latents,
         conditioning: &conditioning,
-        picture: &picture,
+        picture: Some(&picture),
         clip,
         settings: DecodeSettings::default(),
         seed,

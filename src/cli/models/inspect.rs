@@ -12,7 +12,7 @@ use crate::models::inspect::{self, Inspection, Kind, Part};
 /// Nothing at `path`, a damaged file, and what no family runs.
 pub(super) fn inspect(path: &Path) -> Result<()> {
     let inspection = inspect::inspect(path)?;
-    stdout::write_line(&format!("{}: {} of {}", path.display(), kind(inspection.kind), inspection.family));
+    stdout::write_line(&format!("{}: {}, family {}", path.display(), kind(inspection.kind), inspection.family));
     rows(&inspection).iter().for_each(|row| stdout::write_line(row));
     stdout::check()
 }
@@ -45,19 +45,19 @@ fn rows(inspection: &Inspection) -> Vec<String> {
 fn there(part: &Part) -> String {
     let mut text = part.place.display().to_string();
     for (index, count) in part.types.iter().enumerate() {
-        let separator = if index == 0 { ": " } else { ", " };
+        let separator = if index == 0 { ": " } else { "; " };
         let tensors = if count.tensors == 1 { "tensor" } else { "tensors" };
-        text += &format!("{separator}{} {} in {} {tensors}", values(count.parameters), count.dtype, count.tensors);
+        text +=
+            &format!("{separator}{}, {} values in {} {tensors}", count.dtype, rounded(count.parameters), count.tensors);
     }
     text
 }
 
-/// A number of values, rounded.
-fn values(count: usize) -> String {
+fn rounded(count: usize) -> String {
     match count {
         0..10_000 => count.to_string(),
         10_000..1_000_000 => format!("{:.0} thousand", count as f64 / 1e3),
-        1_000_000..1_000_000_000 => format!("{:.0} million", count as f64 / 1e6),
+        1_000_000..1_000_000_000 => format!("{:.1} million", count as f64 / 1e6),
         _ => format!("{:.2} billion", count as f64 / 1e9),
     }
 }

@@ -11,7 +11,7 @@ use super::vae::stream::Stream;
 use super::vae::tiling::Tiling;
 use crate::device::available_memory;
 use crate::diffusion::noise::{self, Purpose};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::models::{self, DecodeInputs, DecodeState, VaeTiling};
 use crate::picture::Picture;
 use crate::weights::store::Placement;
@@ -49,14 +49,14 @@ impl models::Decoder for FrameDecoder {
         let map_noise = self.decoder.draw_noise(inputs.seed, size)?;
         let latents = self.placed(&latents)?;
         let map_noise = map_noise.iter().map(|map| self.placed(map)).collect::<Result<Vec<_>>>()?;
-        if self.needs_tiles(size) {
+        if let Some(reason) = self.reason_for_tiles(size) {
             let given = (inputs.settings.timestep, map_noise.as_slice());
             let clip = self.decoder.decode_tiled(&latents, given, Tiling::DEFAULT)?;
-            let note = "frames are decoded in tiles: whole ones would not fit into memory".to_owned();
+            let note = format!("frames are decoded in tiles: {reason}");
             return Ok(Box::new(Decoded { clip, next: 0, note }));
         }
         let stream = self.decoder.prepare(inputs.settings.timestep, &map_noise)?.stream(&latents)?;
-        Ok(Box::new(Streamed(stream)))
+        Ok(Box::new(Streamed { stream, read: 0 }))
     }
 
     /// A decode of latents that are averaged over squares, brought back to the spread that the decoder knows.
@@ -64,24 +64,36 @@ impl models::Decoder for FrameDecoder {
         let latents = part(inputs.latents)?;
         let size = LatentSize::of(latents)?;
         let side = (size.height.min(size.width) / PREVIEW_SIDE).max(1);
-        let (_, channels, frames, _, _) = latents.dims5()?;
-        let rows = latents.squeeze(0)?.transpose(0, 1)?.contiguous()?.avg_pool2d(side)?;
-        let (_, _, height, width) = rows.dims4()?;
-        let pooled = rows.transpose(0, 1)?.contiguous()?;
-        let flat = pooled.reshape((channels, frames * height * width))?;
-        let mean = flat.mean_keepdim(1)?;
-        let spread = |x: &Tensor| -> Result<Tensor> { Ok((x.var_keepdim(1)? + 1e-12)?.sqrt()?) };
-        let full = latents.reshape((channels, ()))?;
-        let flat =
-            flat.broadcast_sub(&mean)?.broadcast_mul(&(spread(&full)? / spread(&flat)?)?)?.broadcast_add(&mean)?;
-        let pooled = flat.reshape((1, channels, frames, height, width))?;
+        let frames = latents.dim(2)?;
+        // What is not averaged keeps its spread, and a single position has none.
+        let pooled = if side == 1 { latents.clone() } else { averaged(latents, side)? };
+        let (_, _, _, height, width) = pooled.dims5()?;
         let latents = self.placed(&self.statistics.denormalise(&pooled)?)?;
         let map_noise = self.decoder.draw_noise(inputs.seed, LatentSize { height, width })?;
         let map_noise = map_noise.iter().map(|map| self.placed(map)).collect::<Result<Vec<_>>>()?;
         let stream = self.decoder.prepare(inputs.settings.timestep, &map_noise)?.stream(&latents)?;
         let decoded = self.config.temporal_ratio() * (frames - 1) + 1;
-        Ok(Box::new(EveryFew { frames: Streamed(stream), decoded, wanted: inputs.clip.frames.0, read: 0, given: 0 }))
+        Ok(Box::new(EveryFew {
+            frames: Streamed { stream, read: 0 },
+            decoded,
+            wanted: inputs.clip.frames.0,
+            read: 0,
+            given: 0,
+        }))
     }
+}
+
+/// Latents averaged over squares of this side, with the spread in each channel that they had before.
+fn averaged(latents: &Tensor, side: usize) -> Result<Tensor> {
+    let (_, channels, frames, _, _) = latents.dims5()?;
+    let rows = latents.squeeze(0)?.transpose(0, 1)?.contiguous()?.avg_pool2d(side)?;
+    let (_, _, height, width) = rows.dims4()?;
+    let flat = rows.transpose(0, 1)?.contiguous()?.reshape((channels, frames * height * width))?;
+    let mean = flat.mean_keepdim(1)?;
+    let spread = |x: &Tensor| -> Result<Tensor> { Ok((x.var_keepdim(1)? + 1e-12)?.sqrt()?) };
+    let full = latents.reshape((channels, ()))?;
+    let flat = flat.broadcast_sub(&mean)?.broadcast_mul(&(spread(&full)? / spread(&flat)?)?)?.broadcast_add(&mean)?;
+    Ok(flat.reshape((1, channels, frames, height, width))?)
 }
 
 impl FrameDecoder {
@@ -89,24 +101,34 @@ impl FrameDecoder {
         Ok(tensor.to_device(&self.placement.device)?.to_dtype(self.placement.dtype)?)
     }
 
-    fn needs_tiles(&self, size: LatentSize) -> bool {
+    /// Why a decode of latent frames of this size is one of tiles, if it is; frames no larger than a tile have nothing to cut.
+    fn reason_for_tiles(&self, size: LatentSize) -> Option<&'static str> {
+        if size.height.max(size.width) <= Tiling::DEFAULT.side {
+            return None;
+        }
         match self.tiling {
-            VaeTiling::On => true,
-            VaeTiling::Off => false,
+            VaeTiling::On => Some("--vae-tiling is on"),
+            VaeTiling::Off => None,
             VaeTiling::Auto => {
                 let needed = DecodeMemory::of(&self.config, size, self.placement.dtype.size_in_bytes()).peak();
-                available_memory(&self.placement.device).is_some_and(|available| needed as u64 > available)
+                let available = available_memory(&self.placement.device)?;
+                (needed as u64 > available).then_some("whole ones would not fit into memory")
             }
         }
     }
 }
 
 /// A decode without tiles.
-struct Streamed(Stream);
+struct Streamed {
+    stream: Stream,
+    read: usize,
+}
 
 impl DecodeState for Streamed {
     fn next(&mut self) -> Result<Option<Picture>> {
-        self.0.next()?.map(|pixels| picture(&pixels)).transpose()
+        let Some(pixels) = self.stream.next()? else { return Ok(None) };
+        self.read += 1;
+        picture(&pixels, self.read).map(Some)
     }
 }
 
@@ -124,7 +146,7 @@ impl DecodeState for Decoded {
             return Ok(None);
         }
         self.next += 1;
-        picture(&self.clip.i((0, .., self.next - 1))?).map(Some)
+        picture(&self.clip.i((0, .., self.next - 1))?, self.next).map(Some)
     }
 
     fn note(&self) -> Option<&str> {
@@ -158,11 +180,16 @@ impl DecodeState for EveryFew {
     }
 }
 
-/// `[3, H, W]`, about -1 to 1, as a frame.
-fn picture(pixels: &Tensor) -> Result<Picture> {
+/// `[3, H, W]`, about -1 to 1, as a frame; `number` counts the frames that the decoder gives, from 1.
+fn picture(pixels: &Tensor, number: usize) -> Result<Picture> {
     let pixels = pixels.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
     let (_, height, width) = pixels.dims3()?;
     let values = pixels.permute((1, 2, 0))?.flatten_all()?.to_vec1::<f32>()?;
+    // A frame of them would be black.
+    if values.iter().any(|value| !value.is_finite()) {
+        let hint = "try --dtype f32 or another --vae, and report it with the exact command";
+        return Err(Error::run(format!("decoded frame {number}"), "finite values", "NaN or infinity", hint));
+    }
     let bytes = values.iter().map(|value| ((value / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0).round_ties_even() as u8);
     Ok(Picture::new(width, height, bytes.collect()))
 }

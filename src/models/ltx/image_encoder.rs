@@ -4,7 +4,7 @@ use candle_core::{Device, Tensor};
 
 use super::vae::encoder::Encoder;
 use super::vae::statistics::Statistics;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::models::{self, ImageCondition, PictureHints};
 use crate::picture::Picture;
 use crate::weights::store::Placement;
@@ -23,11 +23,7 @@ pub struct ImageEncoder {
 }
 
 impl models::ImageEncoder for ImageEncoder {
-    fn encode(&self, picture: &Picture, hints: &PictureHints) -> Result<ImageCondition> {
-        if !hints.eyes.is_empty() {
-            let hint = "leave --eyes out: this model looks at the whole picture";
-            return Err(Error::input("--eyes", "none with this model", "a box", hint));
-        }
+    fn encode(&self, picture: &Picture, _hints: &PictureHints) -> Result<ImageCondition> {
         let Placement { dtype, device } = &self.placement;
         let pixels = pixels(picture)?.to_device(device)?.to_dtype(*dtype)?;
         let latents = self.statistics.normalise(&self.encoder.encode(&pixels)?.mean)?;

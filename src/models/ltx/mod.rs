@@ -34,7 +34,8 @@ use crate::error::{Error, Result};
 use crate::latents::{Constraint, Latents, Shapes};
 use crate::models::catalog::{self, Role};
 use crate::models::{
-    self, Conditioning, Family, Location, ModelRequest, MotionPrompt, Recipe, SamplingOptions, VaeTiling, Variant,
+    self, Conditioning, Family, Location, ModelRequest, MotionPrompt, PictureHints, Recipe, SamplingOptions, VaeTiling,
+    Variant,
 };
 use crate::units::{Clip, Grid};
 use crate::weights::store::Placement;
@@ -135,7 +136,7 @@ fn files(location: &Location, request: &ModelRequest) -> Result<(Files, Option<S
                 let hint = "leave --variant out: it is for models given by their path";
                 return Err(Error::input("--variant", "it left out with a model's name", "a value", hint));
             }
-            let local = catalog::local(entry)?;
+            let local = catalog::local(entry, &request.given())?;
             let path = |role| local.path(role).map(Path::to_owned);
             let files = given(path(Role::Model).unwrap_or_default());
             let files = Files {
@@ -178,12 +179,26 @@ impl Family for Ltx {
         self.rules.recipe(options, clip)
     }
 
+    fn decodes_onto_picture(&self) -> bool {
+        false
+    }
+
     fn reads_only_text(&self) -> bool {
         true
     }
 
     fn check_prompt(&self, prompt: &MotionPrompt) -> Result<()> {
-        camera::check_together(&prompt.camera)
+        camera::check_together(&prompt.camera)?;
+        // A tokenizer is read in a moment, and one that cannot be is not to be found out later.
+        self.checkpoint.tokenizer().map(drop)
+    }
+
+    fn check_hints(&self, hints: &PictureHints) -> Result<()> {
+        if hints.eyes.is_empty() {
+            return Ok(());
+        }
+        let hint = "leave --eyes out: this model looks at the whole picture";
+        Err(Error::input("--eyes", "none with this model", "a box", hint))
     }
 
     fn grid(&self) -> Grid {

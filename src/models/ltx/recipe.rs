@@ -152,6 +152,12 @@ impl Rules {
     pub fn recipe(&self, options: &SamplingOptions, clip: &Clip) -> Result<Recipe> {
         let passes = if options.two_pass {
             let small = scaled(clip, FIRST_PASS_SCALE);
+            // Between the passes the spread of values is kept, and a single one has none.
+            if grid(&small).tokens() < 2 {
+                let found = format!("one latent, of {}x{} pixels and 1 frame", small.width, small.height);
+                let hint = "choose a larger size or more frames, or leave --two-pass out";
+                return Err(Error::input("--two-pass", "a first pass of two latents or more", found, hint));
+            }
             let large = Clip { width: 2 * small.width, height: 2 * small.height, ..small };
             // Levels that are given are the first pass's, and a list is not to be stretched.
             let steps = options.steps.filter(|_| matches!(self.second.levels, Levels::Scheduled { .. }));
@@ -162,11 +168,10 @@ impl Rules {
         };
         let decode = match self.decode {
             None => {
-                let known = SamplingOptions { decode_timestep: None, decode_noise: None, ..options.clone() };
-                if known != *options {
-                    let wanted = "neither: this model's decoder is not told how noisy latents are";
-                    let hint = "leave both out";
-                    return Err(Error::input("--decode-timestep and --decode-noise", wanted, "a value", hint));
+                let given = [("--decode-timestep", options.decode_timestep), ("--decode-noise", options.decode_noise)];
+                if let Some((option, Some(value))) = given.into_iter().find(|(_, value)| value.is_some()) {
+                    let wanted = "it left out: this model's decoder is not told how noisy latents are";
+                    return Err(Error::input(option, wanted, value.to_string(), format!("leave {option} out")));
                 }
                 DecodeSettings::default()
             }

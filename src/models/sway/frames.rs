@@ -8,7 +8,7 @@ use super::given_eyes;
 use super::motion::{ControlFrame, MotionFrame};
 use super::named::named;
 use super::parts::{PROBABILITIES, Parts};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::models::{DecodeInputs, DecodeState, Decoder};
 use crate::picture::Picture;
 
@@ -18,6 +18,14 @@ pub struct MotionDecoder;
 impl Decoder for MotionDecoder {
     fn start(&self, inputs: &DecodeInputs) -> Result<Box<dyn DecodeState>> {
         let DecodeInputs { latents, conditioning, picture, clip, .. } = *inputs;
+        let picture = picture.ok_or_else(|| {
+            Error::run(
+                "the decoder of sway",
+                "the picture that it draws on",
+                "none",
+                "report it with the exact command",
+            )
+        })?;
         let probabilities = ClassMap::from_tensor(named(&conditioning.image.tensors, PROBABILITIES)?)?;
         let motion: Vec<MotionFrame> = Motion::decode(latents, clip)?.frames().collect();
         let control: Vec<ControlFrame> = motion.iter().map(|frame| frame.control).collect();

@@ -27,7 +27,8 @@ use crate::diffusion::schedule;
 use crate::error::{Error, Result};
 use crate::latents::{Constraint, Shapes};
 use crate::models::{
-    self, Conditioning, Defaults, Family, Location, ModelRequest, MotionPrompt, Recipe, SamplingOptions, VaeTiling,
+    self, Conditioning, Defaults, Family, Location, ModelRequest, MotionPrompt, PictureHints, Recipe, SamplingOptions,
+    VaeTiling,
 };
 use crate::units::{Clip, Grid};
 use class_map::class;
@@ -123,6 +124,10 @@ impl Family for Sway {
         Ok(Recipe::plain(clip, sigmas, options.guidance_scale.unwrap_or(guidance_scale)))
     }
 
+    fn decodes_onto_picture(&self) -> bool {
+        true
+    }
+
     fn reads_only_text(&self) -> bool {
         false
     }
@@ -133,6 +138,10 @@ impl Family for Sway {
             return Err(Error::input("--negative-prompt", "none: sway keeps still what is not named", "one", hint));
         }
         text::MotionLexicon::new()?.interpret(prompt).map(drop)
+    }
+
+    fn check_hints(&self, _hints: &PictureHints) -> Result<()> {
+        Ok(())
     }
 
     fn grid(&self) -> Grid {

@@ -105,8 +105,8 @@ impl Hub {
         };
         // It becomes the name of a folder.
         let commit = header("x-repo-commit");
-        let Some(commit) = commit.clone().filter(|commit| commit.bytes().all(|byte| byte.is_ascii_alphanumeric()))
-        else {
+        let is_name = |commit: &String| !commit.is_empty() && commit.bytes().all(|byte| byte.is_ascii_alphanumeric());
+        let Some(commit) = commit.clone().filter(is_name) else {
             return Err(broken("a commit in the header x-repo-commit", commit));
         };
         if let Some(known) = file.sha256.as_ref().filter(|known| !known.eq_ignore_ascii_case(&sha256)) {

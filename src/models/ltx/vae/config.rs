@@ -205,11 +205,13 @@ impl Config {
         {
             return Err(Error::input(thing, "`_class_name` AutoencoderKLLTXVideo", class.to_string(), hint));
         }
+        let known = |name: &&String| Fields::NAMES.contains(&name.as_str()) || DESCRIPTIVE.contains(&name.as_str());
+        if !object.is_empty() && !object.keys().any(|name| known(&name)) {
+            let wanted = "the configuration of an LTX-Video autoencoder";
+            return Err(Error::input(thing, wanted, "fields of none", hint));
+        }
         let fields: Fields = serde_json::from_value(Value::Object(object.clone())).map_err(no_config)?;
-        let known = Fields::NAMES;
-        for name in
-            object.keys().filter(|name| !known.contains(&name.as_str()) && !DESCRIPTIVE.contains(&name.as_str()))
-        {
+        for name in object.keys().filter(|name| !known(name)) {
             tracing::warn!("{thing}: stir does not know the field `{name}` and goes on without it");
         }
         fields.check().map_err(|Refusal { field, wanted, found }| {
