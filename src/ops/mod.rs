@@ -1,6 +1,9 @@
 //! Operations: each file holds an operation's contract, its definition in plain terms, and the dispatch to what makes it fast.
 
+pub mod attention;
+mod contents;
 pub mod conv2d;
 pub mod gelu;
+pub mod gemm;
 pub mod resize;
 pub mod warp;

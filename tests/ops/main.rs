@@ -1,3 +1,5 @@
 //! Operations against their definitions.
 
+mod attention;
+mod gemm;
 mod warp;

@@ -1,0 +1,295 @@
+//! Attention on the CPU: two products on the micro-kernels of [`gemm`](super::gemm), with the softmax between them.
+//!
+//! Everything is transposed, so that a vector holds queries: scores are `K Q^T` with keys as strips and queries as a panel, and since sums have the
+//! layout of a panel, their exponentials are at once the panel of the second product, `V^T P^T`. No score is ever moved, and no maximum is sought
+//! within a vector. Keys come in blocks, in order, so a query's result does not depend on other queries or on threads.
+
+use std::cell::RefCell;
+
+use rayon::prelude::*;
+
+use super::gemm::{
+    ColumnState, Kernels, Lanes, Product, ScoreBlock, SharedOutput, TileOperands, Values, ValuesMut, widen,
+};
+
+/// `softmax(scale q k^T) v` for each head.
+pub struct Attention<'a> {
+    /// `[batch, queries, heads, width]`.
+    pub q: Values<'a>,
+    /// `[batch, keys, heads, width]`, of `q`'s type.
+    pub k: Values<'a>,
+    /// As `k`.
+    pub v: Values<'a>,
+    /// The dimensions.
+    pub shape: AttentionShape,
+    /// Positive.
+    pub scale: f32,
+}
+
+/// The dimensions of [`Attention`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AttentionShape {
+    /// Independent sequences.
+    pub batch: usize,
+    /// Queries of a sequence.
+    pub queries: usize,
+    /// Keys and values of a sequence: at least one.
+    pub keys: usize,
+    /// Heads.
+    pub heads: usize,
+    /// Features of a head.
+    pub width: usize,
+}
+
+/// Keys of a block: their scores for a panel of queries take 36 KiB. A multiple of every micro-kernel's rows, and of 2.
+const BLOCK: usize = 192;
+
+/// Panels of queries that a task takes through a block of keys before the next block.
+const PANELS: usize = 2;
+
+/// Lanes of keys and values that are packed at a time: 16 MiB.
+const PACKED_LANES: usize = 4 << 20;
+
+thread_local! {
+    /// Kept by each thread, because the system takes long to hand out memory.
+    static PACKED: RefCell<Packed> = RefCell::default();
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// Keys and values of some heads, as strips.
+#[derive(Default)]
+struct Packed {
+    keys: Lanes,
+    values: Lanes,
+}
+
+/// What a task needs.
+#[derive(Default)]
+struct Scratch {
+    queries: Lanes,
+    scores: Vec<f32>,
+    pairs: Lanes,
+    sums: Vec<f32>,
+}
+
+/// Writes the result into `y: [batch, queries, heads, width]`.
+///
+/// # Panics
+/// If a length does not fit or there are no keys.
+pub fn attend(attention: &Attention<'_>, kernels: &'static Kernels, y: ValuesMut<'_>) {
+    let AttentionShape { batch, queries, keys, heads, width } = attention.shape;
+    let count = |tokens: usize| [batch, tokens, heads, width].iter().try_fold(1_usize, |a, &b| a.checked_mul(b));
+    assert_eq!(Some(attention.q.len()), count(queries), "values of q");
+    assert_eq!(Some(attention.k.len()), count(keys), "values of k");
+    assert_eq!(Some(attention.v.len()), count(keys), "values of v");
+    assert_eq!(y.len(), attention.q.len(), "values of y");
+    assert!(keys > 0, "attention to no keys");
+    if y.is_empty() {
+        return;
+    }
+    let run = Run::new(attention, kernels, y);
+    let tiles = queries.div_ceil(PANELS * kernels.columns());
+    // Taken out of its place, because this thread may come here again while it waits for others.
+    let mut packed = PACKED.take();
+    for first in (0..batch * heads).step_by(run.heads_at_once()) {
+        let count = run.heads_at_once().min(batch * heads - first);
+        run.pack(&mut packed, first, count);
+        (0..count * tiles).into_par_iter().with_max_len(1).for_each(|task| {
+            let (head, tile) = (task / tiles, task % tiles);
+            let keys = &packed.keys[head * run.lanes_of_keys()..][..run.lanes_of_keys()];
+            let values = &packed.values[head * run.lanes_of_values()..][..run.lanes_of_values()];
+            SCRATCH.with_borrow_mut(|scratch| run.task(scratch, [keys, values], [first + head, tile]));
+        });
+    }
+    PACKED.set(packed);
+}
+
+/// Attention under way.
+struct Run<'a> {
+    attention: &'a Attention<'a>,
+    kernels: &'static Kernels,
+    /// Pairs of bfloat16 where there is a micro-kernel for them, float32 elsewhere.
+    product: Product,
+    y: SharedOutput<'a>,
+}
+
+impl<'a> Run<'a> {
+    fn new(attention: &'a Attention<'a>, kernels: &'static Kernels, y: ValuesMut<'a>) -> Self {
+        let pairs = matches!(attention.q, Values::Bfloat16(_)) && kernels.has(Product::Bfloat16);
+        let product = if pairs { Product::Bfloat16 } else { Product::Float32 };
+        Self { attention, kernels, product, y: SharedOutput::new(y) }
+    }
+
+    /// Lanes that `count` values along K take.
+    fn steps(&self, count: usize) -> usize {
+        if self.product == Product::Bfloat16 { count.div_ceil(2) } else { count }
+    }
+
+    /// `[ceil(keys / rows), steps(width), rows]`.
+    fn lanes_of_keys(&self) -> usize {
+        self.attention.shape.keys.next_multiple_of(self.kernels.rows()) * self.steps(self.attention.shape.width)
+    }
+
+    /// `[ceil(width / rows), steps(keys), rows]`.
+    fn lanes_of_values(&self) -> usize {
+        self.attention.shape.width.next_multiple_of(self.kernels.rows()) * self.steps(self.attention.shape.keys)
+    }
+
+    fn heads_at_once(&self) -> usize {
+        (PACKED_LANES / (self.lanes_of_keys() + self.lanes_of_values()).max(1)).max(1)
+    }
+
+    /// Where the features of a token of a head lie; `head` counts through the batch.
+    fn place(&self, head: usize, token: usize, tokens: usize) -> std::ops::Range<usize> {
+        let AttentionShape { heads, width, .. } = self.attention.shape;
+        let start = (((head / heads) * tokens + token) * heads + head % heads) * width;
+        start..start + width
+    }
+
+    fn pack(&self, packed: &mut Packed, first: usize, count: usize) {
+        packed.keys.resize(count * self.lanes_of_keys());
+        packed.values.resize(count * self.lanes_of_values());
+        let keys = packed.keys.par_chunks_exact_mut(self.lanes_of_keys());
+        let values = packed.values.par_chunks_exact_mut(self.lanes_of_values());
+        keys.zip(values).enumerate().for_each(|(index, (keys, values))| {
+            self.pack_keys(first + index, keys);
+            self.pack_values(first + index, values);
+        });
+    }
+
+    fn pack_keys(&self, head: usize, lanes: &mut [u32]) {
+        let AttentionShape { keys, width, .. } = self.attention.shape;
+        let rows = self.kernels.rows();
+        for (strip, lanes) in lanes.chunks_exact_mut(rows * self.steps(width)).enumerate() {
+            let tokens = strip * rows..((strip + 1) * rows).min(keys);
+            let places = tokens.map(|token| self.place(head, token, keys));
+            self.interleave(self.attention.k, lanes, rows, places);
+        }
+    }
+
+    /// Packs features of tokens as the rows of a strip or the columns of a panel, `width` lanes a step.
+    fn interleave(
+        &self,
+        values: Values<'_>,
+        lanes: &mut [u32],
+        width: usize,
+        places: impl Iterator<Item = std::ops::Range<usize>> + Clone,
+    ) {
+        lanes.fill(0);
+        match values {
+            Values::Float32(values) => {
+                super::gemm::spread(lanes, width, places.map(|place| &values[place]), |value| value.to_bits());
+            }
+            Values::Bfloat16(values) if self.product == Product::Bfloat16 => {
+                super::gemm::pair(lanes, width, places.map(|place| &values[place]));
+            }
+            Values::Bfloat16(values) => {
+                let lane = |&bits: &u16| widen(bits).to_bits();
+                super::gemm::spread(lanes, width, places.map(|place| &values[place]), lane);
+            }
+        }
+    }
+
+    fn pack_values(&self, head: usize, lanes: &mut [u32]) {
+        let AttentionShape { keys, width, .. } = self.attention.shape;
+        let (rows, steps) = (self.kernels.rows(), self.steps(keys));
+        if width % rows > 0 {
+            lanes.fill(0);
+        }
+        for step in 0..steps {
+            for (strip, first) in (0..width).step_by(rows).enumerate() {
+                let count = rows.min(width - first);
+                let lanes = &mut lanes[(strip * steps + step) * rows..][..count];
+                let part = |token: usize| {
+                    let start = self.place(head, token, keys).start + first;
+                    start..start + count
+                };
+                match self.attention.v {
+                    Values::Float32(values) => {
+                        let values = &values[part(step)];
+                        lanes.iter_mut().zip(values).for_each(|(lane, value)| *lane = value.to_bits());
+                    }
+                    Values::Bfloat16(values) if self.product == Product::Float32 => {
+                        let values = &values[part(step)];
+                        lanes.iter_mut().zip(values).for_each(|(lane, &value)| *lane = widen(value).to_bits());
+                    }
+                    Values::Bfloat16(values) => {
+                        let first = &values[part(2 * step)];
+                        lanes.iter_mut().zip(first).for_each(|(lane, &value)| *lane = u32::from(value));
+                        if 2 * step + 1 < keys {
+                            let second = &values[part(2 * step + 1)];
+                            lanes.iter_mut().zip(second).for_each(|(lane, &value)| *lane |= u32::from(value) << 16);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// The queries of tile `tile` of a head, against that head's packed keys and values.
+    fn task(&self, scratch: &mut Scratch, [keys, values]: [&[u32]; 2], [head, tile]: [usize; 2]) {
+        let shape = self.attention.shape;
+        let (rows, columns) = (self.kernels.rows(), self.kernels.columns());
+        let (size, steps) = (rows * columns, self.steps(shape.width));
+        let tile = tile * PANELS * columns..((tile + 1) * PANELS * columns).min(shape.queries);
+        let panels = tile.len().div_ceil(columns);
+        scratch.queries.resize(panels * steps * columns);
+        for (panel, lanes) in scratch.queries.chunks_exact_mut(steps * columns).enumerate() {
+            let first = tile.start + panel * columns;
+            let tokens = first..(first + columns).min(tile.end);
+            let places = tokens.map(|token| self.place(head, token, shape.queries));
+            self.interleave(self.attention.q, lanes, columns, places);
+        }
+        let sums_each = shape.width.next_multiple_of(rows) * columns;
+        scratch.sums.clear();
+        scratch.sums.resize(panels * sums_each, 0.0);
+        scratch.scores.resize(BLOCK.next_multiple_of(rows) * columns, 0.0);
+        scratch.pairs.resize(BLOCK / 2 * columns);
+        let mut states: [ColumnState; PANELS] = std::array::from_fn(|_| ColumnState::default());
+        for first in (0..shape.keys).step_by(BLOCK) {
+            let block = first..(first + BLOCK).min(shape.keys);
+            for panel in 0..panels {
+                let queries = &scratch.queries[panel * steps * columns..][..steps * columns];
+                let strips = block.len().div_ceil(rows);
+                let strip_lanes = keys[first * steps..].chunks_exact(rows * steps);
+                for (strip, sums) in strip_lanes.zip(scratch.scores.chunks_exact_mut(size).take(strips)) {
+                    let operands = TileOperands { strip, panel: queries, sums, carry_on: false };
+                    self.kernels.multiply(self.product, operands);
+                }
+                let scores = &mut scratch.scores[..block.len() * columns];
+                let sums = &mut scratch.sums[panel * sums_each..][..sums_each];
+                let used = self.steps(block.len());
+                let with_pairs = self.product == Product::Bfloat16;
+                let pairs = with_pairs.then(|| &mut scratch.pairs[..used * columns]);
+                let scale = self.attention.scale;
+                self.kernels.softmax(ScoreBlock { scores, pairs, scale, columns: &mut states[panel], sums });
+                let panel = if with_pairs {
+                    &scratch.pairs[..used * columns]
+                } else {
+                    super::gemm::as_lanes(&scratch.scores[..used * columns])
+                };
+                let all = self.steps(shape.keys);
+                let begin = self.steps(first);
+                for (strip, sums) in sums.chunks_exact_mut(size).enumerate() {
+                    let strip = &values[(strip * all + begin) * rows..][..used * rows];
+                    self.kernels.multiply(self.product, TileOperands { strip, panel, sums, carry_on: true });
+                }
+            }
+        }
+        for (panel, (sums, state)) in scratch.sums.chunks_exact(sums_each).zip(&states).enumerate() {
+            let first = tile.start + panel * columns;
+            for (column, query) in (first..(first + columns).min(tile.end)).enumerate() {
+                let factor = 1.0 / state.totals[column];
+                let results = sums.chunks_exact(columns).map(|row| row[column] * factor);
+                // SAFETY: a query of a head belongs to one task.
+                #[allow(unsafe_code)]
+                match unsafe { self.y.part(self.place(head, query, shape.queries)) } {
+                    ValuesMut::Float32(y) => y.iter_mut().zip(results).for_each(|(y, result)| *y = result),
+                    ValuesMut::Bfloat16(y) => {
+                        y.iter_mut().zip(results).for_each(|(y, result)| *y = super::gemm::round(result));
+                    }
+                }
+            }
+        }
+    }
+}

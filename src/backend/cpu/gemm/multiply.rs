@@ -1,0 +1,262 @@
+//! The product of two matrices: tasks, and the loops around the micro-kernel.
+#![allow(unsafe_code)]
+
+use std::cell::RefCell;
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::finish::{FinishRow, FinishStep};
+use super::kernels::{Kernels, Product, TileOperands};
+use super::output::SharedOutput;
+use super::packing::{Lanes, PackedPanels, RowSource, pack_rows};
+use super::{Values, ValuesMut};
+
+/// `epilogue(x weight^T + bias)`.
+pub struct Multiplication<'a> {
+    /// `[M, K]`.
+    pub x: Values<'a>,
+    /// M.
+    pub rows: usize,
+    /// `[N, K]`.
+    pub weight: &'a PackedPanels,
+    /// `[N]`.
+    pub bias: Option<&'a [f32]>,
+    /// What is done before rounding.
+    pub epilogue: Epilogue<'a>,
+}
+
+/// What is done to the sums.
+#[derive(Clone, Copy)]
+pub enum Epilogue<'a> {
+    /// Nothing.
+    None,
+    /// GELU in its tanh form.
+    Gelu,
+    /// `y / (1 + exp(-y))`.
+    Silu,
+    /// `residual + gate * y`.
+    Residual {
+        /// `[M, N]`.
+        residual: Values<'a>,
+        /// The factors.
+        gate: Gate<'a>,
+    },
+}
+
+/// Rows of factors: row `g` is for the rows of `y` from `starts[g]` to `starts[g + 1]`.
+#[derive(Clone, Copy)]
+pub struct Gate<'a> {
+    /// `[G, N]`.
+    pub values: &'a [f32],
+    /// `[G]`, ascending, the first 0.
+    pub starts: &'a [usize],
+}
+
+/// Lanes of rows that are packed at a time: 16 MiB, which the third cache holds.
+const PACKED_LANES: usize = 4 << 20;
+
+/// Lanes of a panel that are gone through before the next strip: 192 KiB, a part of the second cache.
+const CHUNK_LANES: usize = 48 << 10;
+
+thread_local! {
+    /// Kept by each thread, because the system takes long to hand out memory.
+    static STRIPS: RefCell<Lanes> = RefCell::default();
+    static SUMS: RefCell<Vec<f32>> = RefCell::default();
+}
+
+/// Writes the product into `y: [M, N]`.
+///
+/// # Panics
+/// If a length does not fit.
+pub fn multiply(multiplication: &Multiplication<'_>, y: ValuesMut<'_>) {
+    check(multiplication, y.len());
+    if y.is_empty() {
+        return;
+    }
+    let Multiplication { x, rows, weight, .. } = *multiplication;
+    let run = Run::new(multiplication, y);
+    // Taken out of its place, because this thread may come here again while it waits for others.
+    let mut strips = STRIPS.take();
+    for start in (0..rows).step_by(run.rows_at_once()) {
+        let rows = start..(start + run.rows_at_once()).min(rows);
+        let tasks = Tasks::new(rows.len().div_ceil(run.kernels.rows), weight.outputs.div_ceil(run.kernels.columns));
+        strips.resize(tasks.strips * run.lanes_of_strip());
+        pack_rows(&mut strips, RowSource { x, rows, product: run.product }, weight);
+        (0..tasks.count()).into_par_iter().with_max_len(1).for_each(|index| {
+            SUMS.with_borrow_mut(|sums| run.task(&strips, &tasks.get(index, start), sums));
+        });
+    }
+    STRIPS.set(strips);
+}
+
+fn check(multiplication: &Multiplication<'_>, length: usize) {
+    let Multiplication { x, rows, weight, bias, epilogue } = multiplication;
+    let outputs = weight.outputs;
+    assert_eq!(Some(x.len()), rows.checked_mul(weight.inputs), "values of x");
+    assert_eq!(Some(length), rows.checked_mul(outputs), "values of y");
+    assert!(bias.is_none_or(|bias| bias.len() == outputs), "values of the bias");
+    if let Epilogue::Residual { residual, gate } = epilogue {
+        assert_eq!(residual.len(), length, "values of the residual");
+        assert_eq!(Some(gate.values.len()), gate.starts.len().checked_mul(outputs), "values of the gate");
+        assert!(gate.starts.first() == Some(&0) && gate.starts.is_sorted(), "starts of the gate's rows");
+    }
+}
+
+/// How the strips and panels of some rows are divided among threads. The results do not depend on it.
+#[derive(Debug)]
+struct Tasks {
+    strips: usize,
+    panels: usize,
+    panels_each: usize,
+}
+
+/// A task's part.
+#[derive(Debug, PartialEq, Eq)]
+struct Task {
+    /// The row of `x` in which the packed strips begin.
+    start: usize,
+    strips: Range<usize>,
+    panels: Range<usize>,
+}
+
+impl Tasks {
+    /// Strips of a task: as many rows as use a panel often while it is in the second cache.
+    const STRIPS_EACH: usize = 16;
+    /// Panels of a task at most: as many as use its rows often while they are in the second cache.
+    const MOST_PANELS: usize = 8;
+    /// Tasks that there should be, so that many threads end at about the same time.
+    const ENOUGH: usize = 128;
+
+    fn new(strips: usize, panels: usize) -> Self {
+        let groups = Self::ENOUGH.div_ceil(strips.div_ceil(Self::STRIPS_EACH));
+        Self { strips, panels, panels_each: (panels / groups).clamp(1, Self::MOST_PANELS) }
+    }
+
+    fn count(&self) -> usize {
+        self.strips.div_ceil(Self::STRIPS_EACH) * self.panels.div_ceil(self.panels_each)
+    }
+
+    /// Tasks that share panels follow each other.
+    fn get(&self, index: usize, start: usize) -> Task {
+        let part = |index: usize, size: usize, end: usize| index * size..((index + 1) * size).min(end);
+        let blocks = self.strips.div_ceil(Self::STRIPS_EACH);
+        Task {
+            start,
+            strips: part(index % blocks, Self::STRIPS_EACH, self.strips),
+            panels: part(index / blocks, self.panels_each, self.panels),
+        }
+    }
+}
+
+/// A multiplication under way.
+struct Run<'a> {
+    multiplication: &'a Multiplication<'a>,
+    kernels: &'static Kernels,
+    product: Product,
+    steps: usize,
+    y: SharedOutput<'a>,
+}
+
+impl<'a> Run<'a> {
+    fn new(multiplication: &'a Multiplication<'a>, y: ValuesMut<'a>) -> Self {
+        let weight = multiplication.weight;
+        let product = weight.format.product(weight.kernels, &multiplication.x);
+        Self { multiplication, kernels: weight.kernels, product, steps: weight.steps(), y: SharedOutput::new(y) }
+    }
+
+    fn lanes_of_strip(&self) -> usize {
+        self.steps * self.product.parts() * self.kernels.rows
+    }
+
+    fn rows_at_once(&self) -> usize {
+        let strips = PACKED_LANES / self.lanes_of_strip().max(1);
+        strips.max(1).next_multiple_of(Tasks::STRIPS_EACH) * self.kernels.rows
+    }
+
+    fn task(&self, strips: &[u32], task: &Task, sums: &mut Vec<f32>) {
+        let Kernels { rows, columns, .. } = *self.kernels;
+        let (size, step) = (rows * columns, self.product.parts() * rows);
+        let steps_each = CHUNK_LANES / columns;
+        let chunks = self.steps.div_ceil(steps_each).max(1);
+        // Sums of all tiles wait for the next chunk; without one, a panel's tiles may take the place of those of the panel before.
+        let waiting = if chunks > 1 { task.panels.len() } else { 1 };
+        sums.resize(waiting * task.strips.len() * size, 0.0);
+        for chunk in 0..chunks {
+            let steps = chunk * steps_each..((chunk + 1) * steps_each).min(self.steps);
+            for (index, panel) in task.panels.clone().enumerate() {
+                let lanes = &self.multiplication.weight.panel(panel)[steps.start * columns..steps.end * columns];
+                let sums = sums.chunks_exact_mut(size).skip(index % waiting * task.strips.len());
+                for (strip, sums) in task.strips.clone().zip(sums) {
+                    let start = strip * self.lanes_of_strip();
+                    let operands = TileOperands {
+                        strip: &strips[start + steps.start * step..start + steps.end * step],
+                        panel: lanes,
+                        sums: &mut *sums,
+                        carry_on: chunk > 0,
+                    };
+                    self.kernels.multiply(self.product, operands);
+                    if chunk + 1 == chunks {
+                        self.finish([task.start + strip * rows, panel * columns], sums);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Takes the sums of a tile into `y`; `first` is its first row and column.
+    fn finish(&self, first: [usize; 2], sums: &mut [f32]) {
+        let Multiplication { rows, weight, bias, epilogue, .. } = self.multiplication;
+        let outputs = weight.outputs;
+        let columns = first[1]..(first[1] + self.kernels.columns).min(outputs);
+        for (row, sums) in (first[0]..*rows).zip(sums.chunks_exact_mut(self.kernels.columns)) {
+            let part = row * outputs + columns.start..row * outputs + columns.end;
+            let step = match epilogue {
+                Epilogue::None => FinishStep::None,
+                Epilogue::Gelu => FinishStep::Gelu,
+                Epilogue::Silu => FinishStep::Silu,
+                Epilogue::Residual { residual, gate } => {
+                    let group = gate.starts.partition_point(|&start| start <= row) - 1;
+                    let gate = &gate.values[group * outputs + columns.start..group * outputs + columns.end];
+                    FinishStep::Residual { residual: residual.part(part.clone()), gate }
+                }
+            };
+            self.kernels.finish(FinishRow {
+                sums: &mut sums[..columns.len()],
+                bias: bias.map(|bias| &bias[columns.clone()]),
+                step,
+                // SAFETY: a row of a tile belongs to one tile, and that to one task.
+                output: unsafe { self.y.part(part) },
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tasks_cover_each_tile_once() {
+        for (strips, panels) in [(1, 1), (1, 43), (17, 3), (256, 43), (40, 171)] {
+            let tasks = Tasks::new(strips, panels);
+            let mut seen = vec![0; strips * panels];
+            for index in 0..tasks.count() {
+                let task = tasks.get(index, 0);
+                for strip in task.strips {
+                    for panel in task.panels.clone() {
+                        seen[strip * panels + panel] += 1;
+                    }
+                }
+            }
+            assert!(seen.iter().all(|&count| count == 1), "{strips} strips, {panels} panels");
+        }
+    }
+
+    #[test]
+    fn few_rows_are_divided_by_panels_and_many_keep_panels_together() {
+        assert_eq!(Tasks::new(1, 43).panels_each, 1);
+        assert_eq!(Tasks::new(128, 43).panels_each, 2);
+        assert_eq!(Tasks::new(512, 43).panels_each, 8);
+    }
+}

@@ -1,0 +1,94 @@
+//! NEON micro-kernels: 8 rows by 12 columns, 24 of the 32 registers for sums.
+//!
+//! Checked by the compiler only: they have never run. Every aarch64 processor has the instructions. float16 weights are widened when they are packed.
+#![allow(unsafe_code)]
+
+use std::arch::aarch64::*;
+
+use super::finish::{FinishRow, finish};
+use super::kernels::Kernels;
+use super::softmax::{ScoreBlock, softmax};
+use super::tile::{Float32, TilePointers, Vectors, WidenedBfloat16, peak, tile};
+
+const ROWS: usize = 8;
+const VECTORS: usize = 3;
+
+/// The micro-kernels.
+pub static KERNELS: Kernels = Kernels {
+    name: "neon",
+    supported: || std::arch::is_aarch64_feature_detected!("neon"),
+    rows: ROWS,
+    columns: VECTORS * 4,
+    float32,
+    widened_bfloat16,
+    widened_float16: None,
+    bfloat16: None,
+    peak_float32,
+    peak_bfloat16: None,
+    finish: finish_row,
+    softmax: softmax_block,
+};
+
+struct Neon;
+
+// SAFETY: NEON instructions that read and write 4 values.
+unsafe impl Vectors for Neon {
+    type Vector = float32x4_t;
+    const WIDTH: usize = 4;
+
+    #[inline(always)]
+    unsafe fn zero() -> float32x4_t {
+        unsafe { vdupq_n_f32(0.0) }
+    }
+    #[inline(always)]
+    unsafe fn load(values: *const f32) -> float32x4_t {
+        unsafe { vld1q_f32(values) }
+    }
+    #[inline(always)]
+    unsafe fn store(values: *mut f32, vector: float32x4_t) {
+        unsafe { vst1q_f32(values, vector) }
+    }
+    #[inline(always)]
+    unsafe fn splat(value: *const f32) -> float32x4_t {
+        unsafe { vld1q_dup_f32(value) }
+    }
+    #[inline(always)]
+    unsafe fn first_of_pairs(pairs: *const u32) -> float32x4_t {
+        unsafe { vreinterpretq_f32_u32(vshlq_n_u32::<16>(vld1q_u32(pairs))) }
+    }
+    #[inline(always)]
+    unsafe fn second_of_pairs(pairs: *const u32) -> float32x4_t {
+        unsafe { vreinterpretq_f32_u32(vandq_u32(vld1q_u32(pairs), vdupq_n_u32(0xffff_0000))) }
+    }
+    #[inline(always)]
+    unsafe fn multiply_add(left: float32x4_t, right: float32x4_t, sums: float32x4_t) -> float32x4_t {
+        unsafe { vfmaq_f32(sums, left, right) }
+    }
+}
+
+// SAFETY, of all that follow: the instruction set is enabled here, the pointers are the caller's.
+
+#[target_feature(enable = "neon")]
+unsafe fn float32(pointers: TilePointers) {
+    unsafe { tile::<Neon, Float32, ROWS, VECTORS>(pointers) }
+}
+
+#[target_feature(enable = "neon")]
+unsafe fn widened_bfloat16(pointers: TilePointers) {
+    unsafe { tile::<Neon, WidenedBfloat16, ROWS, VECTORS>(pointers) }
+}
+
+#[target_feature(enable = "neon")]
+unsafe fn peak_float32(steps: usize) -> f64 {
+    unsafe { peak::<Neon, Float32, ROWS, VECTORS>(steps) }
+}
+
+#[target_feature(enable = "neon")]
+unsafe fn finish_row(row: FinishRow<'_>) {
+    finish(row);
+}
+
+#[target_feature(enable = "neon")]
+unsafe fn softmax_block(block: ScoreBlock<'_>) {
+    softmax::<{ VECTORS * 4 }>(block);
+}

@@ -1,0 +1,263 @@
+//! Packing: rows and weights in the order in which micro-kernels read them.
+#![allow(unsafe_code)]
+
+use std::ops::{Deref, DerefMut};
+
+use memmap2::MmapMut;
+use rayon::prelude::*;
+
+use super::Values;
+use super::finish::widen;
+use super::kernels::{Kernels, Product};
+
+/// Lanes of 4 bytes that begin at a cache line.
+///
+/// Mapped memory rather than a vector: it comes zeroed, and in huge pages where the system has them, which halves the time that packing takes.
+#[derive(Default)]
+pub struct Lanes {
+    map: Option<MmapMut>,
+    count: usize,
+}
+
+impl Lanes {
+    /// `count` zeros.
+    ///
+    /// # Panics
+    /// If the system has no memory left.
+    pub fn zeros(count: usize) -> Self {
+        if count == 0 {
+            return Self::default();
+        }
+        let size = count.checked_mul(size_of::<u32>()).expect("a size in bytes");
+        let map = MmapMut::map_anon(size).expect("memory for packed values");
+        // Only advice: without huge pages it is slower.
+        #[cfg(target_os = "linux")]
+        let _ = map.advise(memmap2::Advice::HugePage);
+        Self { map: Some(map), count }
+    }
+
+    /// Makes `count` lanes of it, with unspecified values.
+    ///
+    /// # Panics
+    /// If the system has no memory left.
+    pub fn resize(&mut self, count: usize) {
+        if self.map.as_ref().map_or(0, |map| map.len()) < count * size_of::<u32>() {
+            *self = Self::zeros(count);
+        }
+        self.count = count;
+    }
+}
+
+impl Deref for Lanes {
+    type Target = [u32];
+
+    fn deref(&self) -> &[u32] {
+        let Some(map) = &self.map else { return &[] };
+        // SAFETY: the map begins at a page, holds at least `count` lanes, and any bytes are lanes.
+        unsafe { std::slice::from_raw_parts(map.as_ptr().cast(), self.count) }
+    }
+}
+
+impl DerefMut for Lanes {
+    fn deref_mut(&mut self) -> &mut [u32] {
+        let Some(map) = &mut self.map else { return &mut [] };
+        // SAFETY: as above.
+        unsafe { std::slice::from_raw_parts_mut(map.as_mut_ptr().cast(), self.count) }
+    }
+}
+
+/// What weights are read from: `[N, K]`, the two-byte types as their bits.
+#[derive(Debug, Clone, Copy)]
+pub enum WeightValues<'a> {
+    /// float32.
+    Float32(&'a [f32]),
+    /// bfloat16.
+    Bfloat16(&'a [u16]),
+    /// float16.
+    Float16(&'a [u16]),
+}
+
+impl WeightValues<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Self::Float32(values) => values.len(),
+            Self::Bfloat16(values) | Self::Float16(values) => values.len(),
+        }
+    }
+}
+
+/// A weight `[N, K]` in panels: `[ceil(N / columns), steps, columns]` lanes, with zeros beyond `N` and `K`.
+pub struct PackedPanels {
+    pub(super) kernels: &'static Kernels,
+    pub(super) format: PanelFormat,
+    /// N.
+    pub(super) outputs: usize,
+    /// K.
+    pub(super) inputs: usize,
+    pub(super) lanes: Lanes,
+}
+
+/// The type of the values in a panel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PanelFormat {
+    Float32,
+    Bfloat16,
+    Float16,
+}
+
+impl PanelFormat {
+    /// Lanes of a column.
+    fn steps(self, inputs: usize) -> usize {
+        match self {
+            Self::Float32 => inputs,
+            Self::Bfloat16 | Self::Float16 => inputs.div_ceil(2),
+        }
+    }
+
+    /// The micro-kernel for rows of this type; bfloat16 rows are widened where there is none for them.
+    pub(super) fn product(self, kernels: &Kernels, rows: &Values<'_>) -> Product {
+        match (self, rows) {
+            (Self::Bfloat16, Values::Bfloat16(_)) if kernels.has(Product::Bfloat16) => Product::Bfloat16,
+            (Self::Bfloat16, _) => Product::WidenedBfloat16,
+            (Self::Float16, _) => Product::WidenedFloat16,
+            (Self::Float32, _) => Product::Float32,
+        }
+    }
+}
+
+impl PackedPanels {
+    /// Packs `values: [outputs, inputs]` for `kernels`. No value changes: float16 is kept where a micro-kernel reads it, and widened elsewhere.
+    ///
+    /// # Panics
+    /// If there are not `outputs * inputs` values.
+    pub fn new(kernels: &'static Kernels, values: WeightValues<'_>, [outputs, inputs]: [usize; 2]) -> Self {
+        assert_eq!(Some(values.len()), outputs.checked_mul(inputs), "values of the weight");
+        let format = match values {
+            WeightValues::Float32(_) => PanelFormat::Float32,
+            WeightValues::Bfloat16(_) => PanelFormat::Bfloat16,
+            WeightValues::Float16(_) if kernels.has(Product::WidenedFloat16) => PanelFormat::Float16,
+            WeightValues::Float16(_) => PanelFormat::Float32,
+        };
+        let (columns, panels) = (kernels.columns, outputs.div_ceil(kernels.columns));
+        let mut packed =
+            Self { kernels, format, outputs, inputs, lanes: Lanes::zeros(panels * columns * format.steps(inputs)) };
+        if inputs == 0 {
+            return packed;
+        }
+        packed.lanes.par_chunks_mut(columns * format.steps(inputs)).enumerate().for_each(|(panel, lanes)| {
+            let first = panel * columns;
+            let part = first * inputs..(first + columns).min(outputs) * inputs;
+            match values {
+                WeightValues::Float32(values) => spread(lanes, columns, values[part].chunks_exact(inputs), f32_lane),
+                WeightValues::Bfloat16(values) => pair(lanes, columns, values[part].chunks_exact(inputs)),
+                WeightValues::Float16(values) if format == PanelFormat::Float32 => {
+                    let widen = |&bits: &u16| half::f16::from_bits(bits).to_f32().to_bits();
+                    spread(lanes, columns, values[part].chunks_exact(inputs), widen);
+                }
+                WeightValues::Float16(values) => stack(lanes, columns, values[part].chunks_exact(inputs)),
+            }
+        });
+        packed
+    }
+
+    /// Lanes of a column.
+    pub(super) fn steps(&self) -> usize {
+        self.format.steps(self.inputs)
+    }
+
+    /// The panels' lanes, panel after panel.
+    pub(super) fn panel(&self, index: usize) -> &[u32] {
+        let size = self.steps() * self.kernels.columns;
+        &self.lanes[index * size..(index + 1) * size]
+    }
+}
+
+/// Packs `rows` rows of `inputs` values, the first being row `first` of `x`, into strips: `[strips, steps, parts, strip rows]` lanes, which all
+/// are written.
+pub(super) fn pack_rows(strips: &mut [u32], source: RowSource<'_>, weight: &PackedPanels) {
+    let RowSource { x, rows, product } = source;
+    let (height, inputs) = (weight.kernels.rows, weight.inputs);
+    let size = height * weight.steps() * product.parts();
+    if size == 0 {
+        return;
+    }
+    strips.par_chunks_exact_mut(size).enumerate().for_each(|(index, strip)| {
+        let first = rows.start + index * height;
+        let last = (first + height).min(rows.end);
+        if last - first < height || inputs % 2 == 1 {
+            strip.fill(0);
+        }
+        let part = first * inputs..last * inputs;
+        match x {
+            Values::Float32(x) => spread(strip, height, x[part].chunks_exact(inputs), f32_lane),
+            Values::Bfloat16(x) if product == Product::Bfloat16 => pair(strip, height, x[part].chunks_exact(inputs)),
+            Values::Bfloat16(x) => {
+                spread(strip, height, x[part].chunks_exact(inputs), |&bits| widen(bits).to_bits());
+            }
+        }
+    });
+}
+
+/// Rows of `x: [M, K]` and the product they are for.
+pub(super) struct RowSource<'a> {
+    pub x: Values<'a>,
+    pub rows: std::ops::Range<usize>,
+    pub product: Product,
+}
+
+/// Lanes of a line that are written one after the other before the next line is read: what they touch stays in the first cache.
+const RUN: usize = 16;
+
+fn f32_lane(value: &f32) -> u32 {
+    value.to_bits()
+}
+
+/// Writes line `index` into places `index`, `index + width`, ...: one value a lane.
+pub fn spread<'a, T: Copy + 'a>(
+    lanes: &mut [u32],
+    width: usize,
+    lines: impl Iterator<Item = &'a [T]> + Clone,
+    lane: impl Fn(&T) -> u32,
+) {
+    for (run, lanes) in lanes.chunks_mut(RUN * width).enumerate() {
+        for (index, line) in lines.clone().enumerate() {
+            let values = &line[(run * RUN).min(line.len())..(run * RUN + RUN).min(line.len())];
+            for (lanes, value) in lanes.chunks_exact_mut(width).zip(values) {
+                lanes[index] = lane(value);
+            }
+        }
+    }
+}
+
+/// The same with two values a lane, the first in its low half.
+pub fn pair<'a>(lanes: &mut [u32], width: usize, lines: impl Iterator<Item = &'a [u16]> + Clone) {
+    for (run, lanes) in lanes.chunks_mut(RUN * width).enumerate() {
+        for (index, line) in lines.clone().enumerate() {
+            let values = &line[(2 * run * RUN).min(line.len())..(2 * (run * RUN + RUN)).min(line.len())];
+            let pairs = values.chunks_exact(2);
+            let rest = pairs.remainder();
+            for (lanes, pair) in lanes.chunks_exact_mut(width).zip(pairs) {
+                lanes[index] = u32::from(pair[0]) | u32::from(pair[1]) << 16;
+            }
+            if let [last] = rest {
+                lanes[(values.len() / 2) * width + index] = u32::from(*last);
+            }
+        }
+    }
+}
+
+/// Two values of each line a step, as two rows of `width` two-byte values in `width` lanes, which have to be zero.
+fn stack<'a>(lanes: &mut [u32], width: usize, lines: impl Iterator<Item = &'a [u16]>) {
+    for (index, line) in lines.enumerate() {
+        for (position, &bits) in line.iter().enumerate() {
+            let place = position * width + index;
+            lanes[place / 2] |= u32::from(bits) << (16 * (place % 2));
+        }
+    }
+}
+
+/// The bits of float32 values.
+pub fn as_lanes(values: &[f32]) -> &[u32] {
+    // SAFETY: both types take 4 bytes, and any bits are lanes.
+    unsafe { std::slice::from_raw_parts(values.as_ptr().cast(), values.len()) }
+}

@@ -1,0 +1,87 @@
+//! Micro-kernels in plain Rust, for processors that have none of the others: 4 rows by 8 columns.
+//!
+//! Products are rounded before they are added, as no fused multiply-add can be counted on.
+#![allow(unsafe_code)]
+
+use super::finish::{FinishRow, finish};
+use super::kernels::Kernels;
+use super::softmax::{ScoreBlock, softmax};
+use super::tile::{Float32, TilePointers, Vectors, WidenedBfloat16, peak, tile};
+
+const ROWS: usize = 4;
+const VECTORS: usize = 2;
+
+/// The micro-kernels.
+pub static KERNELS: Kernels = Kernels {
+    name: "portable",
+    supported: || true,
+    rows: ROWS,
+    columns: VECTORS * 4,
+    float32,
+    widened_bfloat16,
+    widened_float16: None,
+    bfloat16: None,
+    peak_float32,
+    peak_bfloat16: None,
+    finish: finish_row,
+    softmax: softmax_block,
+};
+
+struct Portable;
+
+// SAFETY: reads and writes 4 values.
+unsafe impl Vectors for Portable {
+    type Vector = [f32; 4];
+    const WIDTH: usize = 4;
+
+    #[inline(always)]
+    unsafe fn zero() -> [f32; 4] {
+        [0.0; 4]
+    }
+    #[inline(always)]
+    unsafe fn load(values: *const f32) -> [f32; 4] {
+        unsafe { values.cast::<[f32; 4]>().read_unaligned() }
+    }
+    #[inline(always)]
+    unsafe fn store(values: *mut f32, vector: [f32; 4]) {
+        unsafe { values.cast::<[f32; 4]>().write_unaligned(vector) }
+    }
+    #[inline(always)]
+    unsafe fn splat(value: *const f32) -> [f32; 4] {
+        unsafe { [*value; 4] }
+    }
+    #[inline(always)]
+    unsafe fn first_of_pairs(pairs: *const u32) -> [f32; 4] {
+        unsafe { pairs.cast::<[u32; 4]>().read_unaligned().map(|pair| f32::from_bits(pair << 16)) }
+    }
+    #[inline(always)]
+    unsafe fn second_of_pairs(pairs: *const u32) -> [f32; 4] {
+        unsafe { pairs.cast::<[u32; 4]>().read_unaligned().map(|pair| f32::from_bits(pair & 0xffff_0000)) }
+    }
+    #[inline(always)]
+    unsafe fn multiply_add(left: [f32; 4], right: [f32; 4], sums: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|column| sums[column] + left[column] * right[column])
+    }
+}
+
+// SAFETY, of all that follow: nothing beyond the target's own instructions is used, the pointers are the caller's.
+
+unsafe fn float32(pointers: TilePointers) {
+    unsafe { tile::<Portable, Float32, ROWS, VECTORS>(pointers) }
+}
+
+unsafe fn widened_bfloat16(pointers: TilePointers) {
+    unsafe { tile::<Portable, WidenedBfloat16, ROWS, VECTORS>(pointers) }
+}
+
+unsafe fn peak_float32(steps: usize) -> f64 {
+    unsafe { peak::<Portable, Float32, ROWS, VECTORS>(steps) }
+}
+
+unsafe fn finish_row(row: FinishRow<'_>) {
+    finish(row);
+}
+
+unsafe fn softmax_block(block: ScoreBlock<'_>) {
+    softmax::<{ VECTORS * 4 }>(block);
+}

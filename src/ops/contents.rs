@@ -1,0 +1,63 @@
+//! The values of tensors, for operations with code of their own.
+
+use std::ops::Range;
+
+use candle_core::{CpuStorage, Storage, StorageRef, Tensor};
+use half::slice::HalfFloatSliceExt;
+
+use crate::backend::cpu::gemm::{Values, WeightValues};
+use crate::error::{Error, Result};
+
+/// The values of a contiguous tensor on the CPU.
+pub struct Contents<'a> {
+    storage: StorageRef<'a>,
+    range: Range<usize>,
+}
+
+impl<'a> Contents<'a> {
+    /// Borrows the values.
+    ///
+    /// # Errors
+    /// Values that do not follow each other.
+    pub fn of(tensor: &'a Tensor) -> Result<Self> {
+        let (storage, layout) = tensor.storage_and_layout();
+        let (start, end) = layout
+            .contiguous_offsets()
+            .ok_or_else(|| misused("a tensor", "contiguous values", format!("strides {:?}", layout.stride())))?;
+        Ok(Self { storage, range: start..end })
+    }
+
+    /// The values where they have to be float32 or bfloat16; `name` is the tensor's, for the message.
+    ///
+    /// # Errors
+    /// Another type or device.
+    pub fn values(&self, name: &str) -> Result<Values<'_>> {
+        match self.weight_values(name)? {
+            WeightValues::Float32(values) => Ok(Values::Float32(values)),
+            WeightValues::Bfloat16(values) => Ok(Values::Bfloat16(values)),
+            WeightValues::Float16(_) => Err(misused(name, "type F32 or BF16", "F16".to_owned())),
+        }
+    }
+
+    /// The values where they may also be float16.
+    ///
+    /// # Errors
+    /// Another type or device.
+    pub fn weight_values(&self, name: &str) -> Result<WeightValues<'_>> {
+        let range = self.range.clone();
+        match &*self.storage {
+            Storage::Cpu(CpuStorage::F32(values)) => Ok(WeightValues::Float32(&values[range])),
+            Storage::Cpu(CpuStorage::BF16(values)) => Ok(WeightValues::Bfloat16(values[range].reinterpret_cast())),
+            Storage::Cpu(CpuStorage::F16(values)) => Ok(WeightValues::Float16(values[range].reinterpret_cast())),
+            other => {
+                let found = format!("{:?} on {:?}", other.dtype(), other.device().location());
+                Err(misused(name, "type F32, BF16 or F16 on the CPU", found))
+            }
+        }
+    }
+}
+
+/// What only a defect in the caller brings about.
+fn misused(name: &str, wanted: &str, found: String) -> Error {
+    Error::run(format!("tensor `{name}`"), wanted, found, "please report this: it is a defect of stir")
+}
