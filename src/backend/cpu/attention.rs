@@ -5,11 +5,13 @@
 //! within a vector. Keys come in blocks, in order, so a query's result does not depend on other queries or on threads.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use rayon::prelude::*;
 
 use super::gemm::{
-    ColumnState, Kernels, Lanes, Product, ScoreBlock, SharedOutput, TileOperands, Values, ValuesMut, widen,
+    ColumnState, Kernels, Lanes, Product, ScoreBlock, SharedOutput, TileOperands, Values, ValuesMut, as_lanes, pair,
+    round, spread, widen,
 };
 
 /// `softmax(scale q k^T) v` for each head.
@@ -140,7 +142,7 @@ impl<'a> Run<'a> {
     }
 
     /// Where the features of a token of a head lie; `head` counts through the batch.
-    fn place(&self, head: usize, token: usize, tokens: usize) -> std::ops::Range<usize> {
+    fn place(&self, head: usize, token: usize, tokens: usize) -> Range<usize> {
         let AttentionShape { heads, width, .. } = self.attention.shape;
         let start = (((head / heads) * tokens + token) * heads + head % heads) * width;
         start..start + width
@@ -173,19 +175,19 @@ impl<'a> Run<'a> {
         values: Values<'_>,
         lanes: &mut [u32],
         width: usize,
-        places: impl Iterator<Item = std::ops::Range<usize>> + Clone,
+        places: impl Iterator<Item = Range<usize>> + Clone,
     ) {
         lanes.fill(0);
         match values {
             Values::Float32(values) => {
-                super::gemm::spread(lanes, width, places.map(|place| &values[place]), |value| value.to_bits());
+                spread(lanes, width, places.map(|place| &values[place]), |value| value.to_bits());
             }
             Values::Bfloat16(values) if self.product == Product::Bfloat16 => {
-                super::gemm::pair(lanes, width, places.map(|place| &values[place]));
+                pair(lanes, width, places.map(|place| &values[place]));
             }
             Values::Bfloat16(values) => {
                 let lane = |&bits: &u16| widen(bits).to_bits();
-                super::gemm::spread(lanes, width, places.map(|place| &values[place]), lane);
+                spread(lanes, width, places.map(|place| &values[place]), lane);
             }
         }
     }
@@ -230,66 +232,97 @@ impl<'a> Run<'a> {
     fn task(&self, scratch: &mut Scratch, [keys, values]: [&[u32]; 2], [head, tile]: [usize; 2]) {
         let shape = self.attention.shape;
         let (rows, columns) = (self.kernels.rows(), self.kernels.columns());
-        let (size, steps) = (rows * columns, self.steps(shape.width));
         let tile = tile * PANELS * columns..((tile + 1) * PANELS * columns).min(shape.queries);
         let panels = tile.len().div_ceil(columns);
-        scratch.queries.resize(panels * steps * columns);
-        for (panel, lanes) in scratch.queries.chunks_exact_mut(steps * columns).enumerate() {
-            let first = tile.start + panel * columns;
-            let tokens = first..(first + columns).min(tile.end);
-            let places = tokens.map(|token| self.place(head, token, shape.queries));
-            self.interleave(self.attention.q, lanes, columns, places);
-        }
+        self.pack_queries(&mut scratch.queries, head, tile.clone());
         let sums_each = shape.width.next_multiple_of(rows) * columns;
         scratch.sums.clear();
         scratch.sums.resize(panels * sums_each, 0.0);
-        scratch.scores.resize(BLOCK.next_multiple_of(rows) * columns, 0.0);
+        scratch.scores.resize(BLOCK * columns, 0.0);
         scratch.pairs.resize(BLOCK / 2 * columns);
-        let mut states: [ColumnState; PANELS] = std::array::from_fn(|_| ColumnState::default());
+        let Scratch { queries, scores, pairs, sums } = scratch;
+        let queries = queries.chunks_exact(self.steps(shape.width) * columns);
+        let mut panels: Vec<QueryPanel<'_>> = queries
+            .zip(sums.chunks_exact_mut(sums_each))
+            .map(|(queries, sums)| QueryPanel { queries, sums, state: ColumnState::default() })
+            .collect();
         for first in (0..shape.keys).step_by(BLOCK) {
             let block = first..(first + BLOCK).min(shape.keys);
-            for panel in 0..panels {
-                let queries = &scratch.queries[panel * steps * columns..][..steps * columns];
-                let strips = block.len().div_ceil(rows);
-                let strip_lanes = keys[first * steps..].chunks_exact(rows * steps);
-                for (strip, sums) in strip_lanes.zip(scratch.scores.chunks_exact_mut(size).take(strips)) {
-                    let operands = TileOperands { strip, panel: queries, sums, carry_on: false };
-                    self.kernels.multiply(self.product, operands);
-                }
-                let scores = &mut scratch.scores[..block.len() * columns];
-                let sums = &mut scratch.sums[panel * sums_each..][..sums_each];
-                let used = self.steps(block.len());
+            for panel in &mut panels {
+                self.score(panel.queries, &keys[block.start * self.steps(shape.width)..], &mut scores[..], block.len());
+                let scores = &mut scores[..block.len() * columns];
+                let steps = self.steps(block.len());
                 let with_pairs = self.product == Product::Bfloat16;
-                let pairs = with_pairs.then(|| &mut scratch.pairs[..used * columns]);
-                let scale = self.attention.scale;
-                self.kernels.softmax(ScoreBlock { scores, pairs, scale, columns: &mut states[panel], sums });
-                let panel = if with_pairs {
-                    &scratch.pairs[..used * columns]
-                } else {
-                    super::gemm::as_lanes(&scratch.scores[..used * columns])
-                };
-                let all = self.steps(shape.keys);
-                let begin = self.steps(first);
-                for (strip, sums) in sums.chunks_exact_mut(size).enumerate() {
-                    let strip = &values[(strip * all + begin) * rows..][..used * rows];
-                    self.kernels.multiply(self.product, TileOperands { strip, panel, sums, carry_on: true });
-                }
+                self.kernels.softmax(ScoreBlock {
+                    scores: &mut *scores,
+                    pairs: with_pairs.then(|| &mut pairs[..steps * columns]),
+                    scale: self.attention.scale,
+                    columns: &mut panel.state,
+                    sums: &mut *panel.sums,
+                });
+                let shares = if with_pairs { &pairs[..steps * columns] } else { as_lanes(scores) };
+                self.add_values(shares, values, panel.sums, self.steps(block.start));
             }
         }
-        for (panel, (sums, state)) in scratch.sums.chunks_exact(sums_each).zip(&states).enumerate() {
+        for (index, panel) in panels.iter().enumerate() {
+            let first = tile.start + index * columns;
+            self.write(panel, head, first..(first + columns).min(tile.end));
+        }
+    }
+
+    fn pack_queries(&self, lanes: &mut Lanes, head: usize, tile: Range<usize>) {
+        let columns = self.kernels.columns();
+        let size = self.steps(self.attention.shape.width) * columns;
+        lanes.resize(tile.len().div_ceil(columns) * size);
+        for (panel, lanes) in lanes.chunks_exact_mut(size).enumerate() {
             let first = tile.start + panel * columns;
-            for (column, query) in (first..(first + columns).min(tile.end)).enumerate() {
-                let factor = 1.0 / state.totals[column];
-                let results = sums.chunks_exact(columns).map(|row| row[column] * factor);
-                // SAFETY: a query of a head belongs to one task.
-                #[allow(unsafe_code)]
-                match unsafe { self.y.part(self.place(head, query, shape.queries)) } {
-                    ValuesMut::Float32(y) => y.iter_mut().zip(results).for_each(|(y, result)| *y = result),
-                    ValuesMut::Bfloat16(y) => {
-                        y.iter_mut().zip(results).for_each(|(y, result)| *y = super::gemm::round(result));
-                    }
-                }
+            let tokens = first..(first + columns).min(tile.end);
+            let places = tokens.map(|token| self.place(head, token, self.attention.shape.queries));
+            self.interleave(self.attention.q, lanes, columns, places);
+        }
+    }
+
+    /// Scores of a panel of queries for the first `count` of some packed keys: `[count, columns]`, and beyond them up to a whole strip.
+    fn score(&self, queries: &[u32], keys: &[u32], scores: &mut [f32], count: usize) {
+        let (rows, columns) = (self.kernels.rows(), self.kernels.columns());
+        let strips = keys.chunks_exact(rows * self.steps(self.attention.shape.width));
+        let tiles = scores.chunks_exact_mut(rows * columns).take(count.div_ceil(rows));
+        for (strip, sums) in strips.zip(tiles) {
+            self.kernels.multiply(self.product, TileOperands { strip, panel: queries, sums, carry_on: false });
+        }
+    }
+
+    /// Adds what the shares of a block's keys take of their values, which begin at step `first`.
+    fn add_values(&self, shares: &[u32], values: &[u32], sums: &mut [f32], first: usize) {
+        let (rows, columns) = (self.kernels.rows(), self.kernels.columns());
+        let part = first * rows..first * rows + shares.len() / columns * rows;
+        let strips = values.chunks_exact(self.steps(self.attention.shape.keys) * rows);
+        for (strip, sums) in strips.zip(sums.chunks_exact_mut(rows * columns)) {
+            let operands = TileOperands { strip: &strip[part.clone()], panel: shares, sums, carry_on: true };
+            self.kernels.multiply(self.product, operands);
+        }
+    }
+
+    /// Divides by the total of the shares.
+    fn write(&self, panel: &QueryPanel<'_>, head: usize, queries: Range<usize>) {
+        for (column, query) in queries.enumerate() {
+            let factor = 1.0 / panel.state.totals[column];
+            let results = panel.sums.chunks_exact(self.kernels.columns()).map(|row| row[column] * factor);
+            // SAFETY: a query of a head belongs to one task.
+            #[allow(unsafe_code)]
+            match unsafe { self.y.part(self.place(head, query, self.attention.shape.queries)) } {
+                ValuesMut::Float32(y) => y.iter_mut().zip(results).for_each(|(y, result)| *y = result),
+                ValuesMut::Bfloat16(y) => y.iter_mut().zip(results).for_each(|(y, result)| *y = round(result)),
             }
         }
     }
+}
+
+/// A panel of queries on its way through the keys.
+struct QueryPanel<'a> {
+    /// Packed: `[steps, columns]`.
+    queries: &'a [u32],
+    /// `[width, columns]`, and more rows up to a whole strip.
+    sums: &'a mut [f32],
+    state: ColumnState,
 }

@@ -109,7 +109,8 @@ unsafe impl Arithmetic<Avx512> for Bfloat16 {
     #[inline(always)]
     unsafe fn multiply_add(row: __m512, panel: __m512, sums: __m512) -> __m512 {
         // SAFETY: both types are 512 bits without any invalid value.
-        unsafe { _mm512_dpbf16_ps(sums, std::mem::transmute(row), std::mem::transmute(panel)) }
+        let pairs = |vector: __m512| unsafe { std::mem::transmute::<__m512, __m512bh>(vector) };
+        unsafe { _mm512_dpbf16_ps(sums, pairs(row), pairs(panel)) }
     }
 }
 

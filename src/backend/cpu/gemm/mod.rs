@@ -6,10 +6,10 @@
 //!
 //! # Other operations on the same micro-kernels
 //! [`Kernels::multiply`] knows nothing of matrices in memory. An operation packs its own operands and takes the sums as they are:
-//! * attention packs the queries of a tile as strips and the keys of a block as panels (columns are keys, K is the head's width); its second
-//!   product has the probabilities as strips and the values as panels (columns are the head's width, K are keys);
-//! * convolution packs the weight of each tap as panels (columns are output channels, K are input channels), takes pixels in a row as strips and goes
-//!   over the taps with `carry_on`.
+//! * [`attention`](super::attention) has keys as strips and queries as panels (K is the head's width). The sums of a panel's strips, one after the
+//!   other, are a float32 panel again: that of the second product, which has the values' features as strips (K are keys);
+//! * a convolution may pack the weight of each tap as panels (columns are output channels, K are input channels), take the pixels of a row as strips
+//!   and go over the taps with `carry_on`.
 
 mod finish;
 mod kernels;
