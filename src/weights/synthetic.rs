@@ -6,7 +6,8 @@
 
 use std::collections::BTreeMap;
 
-use candle_core::{CpuStorage, DType, Device, Tensor, WithDType};
+use candle_core::{DType, Device, Tensor, WithDType};
+use half::{bf16, f16};
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
@@ -99,14 +100,13 @@ impl SyntheticTensor {
     pub fn dense(&self, dtype: DType) -> candle_core::Result<Tensor> {
         // Without a copy in float32: fresh pages of memory take longer than the values in them.
         match dtype {
-            DType::BF16 => self.filled(CpuStorage::BF16),
-            DType::F16 => self.filled(CpuStorage::F16),
-            _ => self.filled(CpuStorage::F32)?.to_dtype(dtype),
+            DType::BF16 => self.filled::<bf16>(),
+            DType::F16 => self.filled::<f16>(),
+            _ => self.filled::<f32>()?.to_dtype(dtype),
         }
     }
 
-    /// `_type` says which: candle's constructors know types that it does not export.
-    fn filled<T: WithDType>(&self, _type: fn(Vec<T>) -> CpuStorage) -> candle_core::Result<Tensor> {
+    fn filled<T: WithDType>(&self) -> candle_core::Result<Tensor> {
         let count = self.shape.iter().product();
         let values: Vec<T> =
             (0..count).into_par_iter().with_min_len(PIECE).map(|index| T::from_f64(self.value(index))).collect();

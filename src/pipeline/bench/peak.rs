@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, Tensor};
 
 use crate::error::Result;
+use crate::ops::gemm::{Epilogue, PackedWeight, gemm};
 use crate::weights::synthetic::Synthetic;
 
 /// Sides of the square matrices: large enough that a device is busy, small enough that one product takes a second at most.
@@ -14,7 +15,8 @@ const SIDES_ELSEWHERE: [usize; 2] = [4096, 8192];
 const LONG_ENOUGH: Duration = Duration::from_millis(300);
 const FEWEST: usize = 3;
 
-/// Operations a second of the best matrix product of several sizes, in `dtype` and in float32, which a CPU may be faster in.
+/// Operations a second of the best matrix product of several sizes, ours (on the CPU) or candle's, in `dtype` and in float32, which a CPU may be
+/// faster in.
 ///
 /// # Errors
 /// A failed tensor operation.
@@ -33,7 +35,18 @@ fn of_size(device: &Device, dtype: DType, side: usize) -> Result<f64> {
     let made_up = Synthetic::new("matrices", 1, &[]);
     let matrix = |name| made_up.tensor(name, &[side, side]).dense(dtype)?.to_device(device);
     let (left, right) = (matrix("left.weight")?, matrix("right.weight")?);
-    left.matmul(&right)?;
+    let candles = best_rate(device, side, || Ok(left.matmul(&right)?))?;
+    if !device.is_cpu() {
+        return Ok(candles);
+    }
+    let packed = PackedWeight::new(&right, None)?;
+    let output = if dtype == DType::BF16 { dtype } else { DType::F32 };
+    Ok(candles.max(best_rate(device, side, || gemm(&left, &packed, Epilogue::None, output))?))
+}
+
+/// Operations a second of the fastest of several products of square matrices; the first is not counted.
+fn best_rate(device: &Device, side: usize, product: impl Fn() -> Result<Tensor>) -> Result<f64> {
+    product()?;
     device.synchronize()?;
     let operations = 2.0 * (side as f64).powi(3);
     let (began, mut best) = (Instant::now(), 0f64);
@@ -42,7 +55,7 @@ fn of_size(device: &Device, dtype: DType, side: usize) -> Result<f64> {
             break;
         }
         let start = Instant::now();
-        left.matmul(&right)?;
+        product()?;
         device.synchronize()?;
         best = best.max(operations / start.elapsed().as_secs_f64());
     }
