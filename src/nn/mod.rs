@@ -2,7 +2,6 @@
 //!
 //! Most are loaders of candle's own layers: they check names and shapes, which candle's builders do not all do.
 
-pub mod attention;
 pub mod convolution;
 pub mod linear;
 pub mod norm;

@@ -1,4 +1,4 @@
-//! Attention on the CPU without the matrix of scores: any width of heads, any numbers of queries and keys.
+//! Attention; on the CPU, in float32 and bfloat16, without the matrix of scores: any width of heads, any numbers of queries and keys.
 //!
 //! `softmax(scale q k^T) v` for each head. Scores, softmax and sums are float32; the exponentials are rounded to bfloat16 for the second product where
 //! the inputs are bfloat16 and the processor multiplies pairs of them. A query's result depends on nothing but its head's keys and values: not on
@@ -8,11 +8,12 @@ use candle_core::{DType, Device, Tensor};
 use half::vec::HalfBitsVecExt;
 
 use super::contents::Contents;
+use super::sliced_attention::sliced_attention;
 use crate::backend::cpu::attention::{Attention, AttentionShape, attend};
 use crate::backend::cpu::gemm::{Kernels, ValuesMut};
 use crate::error::{Error, Result};
 
-/// Queries, keys and values, all of float32 or all of bfloat16: tokens before heads, as projections write them.
+/// Queries, keys and values, all of one type: tokens before heads, as projections write them.
 #[derive(Clone, Copy)]
 pub struct Inputs<'a> {
     /// `[B, L, heads, D]`.
@@ -25,19 +26,29 @@ pub struct Inputs<'a> {
 
 /// `softmax(scale query key^T) value: [B, L, heads, D]`, of the inputs' type; `scale` is positive.
 ///
+/// On other devices and in float16 candle's operations compute it: see [`sliced_attention`].
+///
 /// # Errors
-/// Other types or shapes, or tensors that are not on the CPU.
+/// Shapes or types that do not fit each other, or a failed tensor operation.
 ///
 /// # Source
 /// Dao et al., "FlashAttention" (2022), algorithm 1, with queries outside of keys.
 pub fn attention(inputs: &Inputs<'_>, scale: f64) -> Result<Tensor> {
-    attention_with(inputs, scale, Kernels::fastest())
+    let Inputs { query, key, value } = inputs;
+    if query.device().is_cpu() && matches!(query.dtype(), DType::F32 | DType::BF16) {
+        return attention_with(inputs, scale, Kernels::fastest());
+    }
+    let heads_first = |tensor: &Tensor| tensor.transpose(1, 2);
+    // It divides by the root of the width itself.
+    let query = (*query * (scale * (query.dim(3)? as f64).sqrt()))?;
+    let gathered = sliced_attention(&heads_first(&query)?, &heads_first(key)?, &heads_first(value)?)?;
+    Ok(gathered.transpose(1, 2)?.contiguous()?)
 }
 
-/// The same with one of the [instruction sets](Kernels::available) of this machine.
+/// The same on the CPU, in float32 or bfloat16, with one of the [instruction sets](Kernels::available) of this machine.
 ///
 /// # Errors
-/// As for [`attention`].
+/// Other types or shapes, or tensors that are not on the CPU.
 pub fn attention_with(inputs: &Inputs<'_>, scale: f64, kernels: &'static Kernels) -> Result<Tensor> {
     let Inputs { query, key, value } = inputs;
     let (batch, queries, heads, width) = query.dims4()?;

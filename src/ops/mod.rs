@@ -6,4 +6,5 @@ pub mod conv2d;
 pub mod gelu;
 pub mod gemm;
 pub mod resize;
+pub mod sliced_attention;
 pub mod warp;

@@ -6,8 +6,8 @@ use super::config::TransformerConfig;
 use super::rope::Rope;
 use super::timestep::MODULATIONS;
 use crate::error::Result;
-use crate::nn::attention::attention;
 use crate::nn::projection::Projection;
+use crate::ops::attention::{Inputs, attention};
 use crate::ops::gelu::gelu;
 use crate::weights::store::Scope;
 
@@ -127,8 +127,9 @@ impl Attention {
         let query = self.split(&placed(self.query.forward(x)?, &self.query_norm)?)?;
         let key = self.split(&placed(self.key.forward(source)?, &self.key_norm)?)?;
         let value = self.split(&self.value.forward(source)?)?;
-        let gathered = attention(&query, &key, &value)?;
-        self.output.forward(&gathered.transpose(1, 2)?.flatten_from(2)?)
+        let scale = 1.0 / (query.dim(D::Minus1)? as f64).sqrt();
+        let gathered = attention(&Inputs { query: &query, key: &key, value: &value }, scale)?;
+        self.output.forward(&gathered.flatten_from(2)?)
     }
 
     /// Attention in which every token looks only at itself. `x: [B, N, D]` to the same.
@@ -136,10 +137,10 @@ impl Attention {
         self.output.forward(&self.value.forward(x)?)
     }
 
-    /// `[B, N, D]` -> `[B, heads, N, D / heads]`.
+    /// `[B, N, D]` -> `[B, N, heads, D / heads]`.
     fn split(&self, x: &Tensor) -> Result<Tensor> {
         let (batch, tokens, width) = x.dims3()?;
-        Ok(x.reshape((batch, tokens, self.heads, width / self.heads))?.transpose(1, 2)?)
+        Ok(x.reshape((batch, tokens, self.heads, width / self.heads))?)
     }
 }
 

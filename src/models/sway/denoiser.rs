@@ -15,10 +15,10 @@ use super::{CELLS, CONTROL_CHANNELS, FEATURE_CHANNELS, FEATURES, GRID, KEYS, LAT
 use crate::error::{Error, Result};
 use crate::latents::Latents;
 use crate::models::{self, Branch, Prediction};
-use crate::nn::attention::attention;
 use crate::nn::linear::{Linear, linear};
 use crate::nn::norm::Modulation;
 use crate::ops::gelu::gelu;
+use crate::ops::sliced_attention::sliced_attention;
 use crate::shape;
 use crate::weights::store::Scope;
 
@@ -227,7 +227,7 @@ impl SelfAttention {
         let (count, length, width) = x.dims3()?;
         let heads = self.query_key_value.forward(x)?.reshape((count, length, 3, HEADS, width / HEADS))?;
         let heads = heads.permute((2, 0, 3, 1, 4))?;
-        let attended = attention(&heads.i(0)?, &heads.i(1)?, &heads.i(2)?)?;
+        let attended = sliced_attention(&heads.i(0)?, &heads.i(1)?, &heads.i(2)?)?;
         Ok(self.output.forward(&attended.transpose(1, 2)?.reshape((count, length, width))?)?)
     }
 }

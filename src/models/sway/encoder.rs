@@ -7,9 +7,9 @@ use candle_core::{IndexOp, Module, Tensor};
 
 use super::class_map::class;
 use crate::error::{Error, Result};
-use crate::nn::attention::attention;
 use crate::nn::convolution::{Conv2d, Convolution, convolution};
 use crate::nn::norm::{GroupNorm, group_norm};
+use crate::ops::sliced_attention::sliced_attention;
 use crate::weights::store::Scope;
 
 const WIDTHS: [usize; 4] = [24, 48, 96, 160];
@@ -158,7 +158,7 @@ impl SelfAttention {
         let (batch, channels, height, width) = x.dims4()?;
         let heads = self.query_key_value.forward(&self.norm.forward(x)?)?;
         let heads = heads.reshape((batch, 3, HEADS, channels / HEADS, height * width))?.transpose(3, 4)?;
-        let attended = attention(&heads.i((.., 0))?, &heads.i((.., 1))?, &heads.i((.., 2))?)?;
+        let attended = sliced_attention(&heads.i((.., 0))?, &heads.i((.., 1))?, &heads.i((.., 2))?)?;
         let attended = attended.transpose(2, 3)?.reshape((batch, channels, height, width))?;
         Ok((x + self.projection.forward(&attended)?)?)
     }

@@ -1,4 +1,5 @@
-//! Multi-head attention with the weights written out, for a bounded number of queries at a time.
+//! Multi-head attention with the weights written out, for a bounded number of queries at a time: by candle's operations, on any device and in any
+//! type. [`attention`](super::attention) is the faster one where it runs.
 
 use candle_core::{D, DType, Tensor};
 
@@ -16,7 +17,7 @@ const WEIGHTS: usize = 1 << 27;
 ///
 /// # Source
 /// Vaswani et al., "Attention Is All You Need" (2017), equation 1.
-pub fn attention(query: &Tensor, key: &Tensor, value: &Tensor) -> Result<Tensor> {
+pub fn sliced_attention(query: &Tensor, key: &Tensor, value: &Tensor) -> Result<Tensor> {
     let (count, heads, queries, _) = query.dims4()?;
     in_parts(query, key, value, (WEIGHTS / (count * heads * key.dim(2)?)).clamp(1, queries))
 }
@@ -52,7 +53,7 @@ mod tests {
     #[test]
     fn two_keys_by_hand() {
         let tensor = |values: &[f32]| Tensor::from_slice(values, (1, 1, values.len(), 1), &Device::Cpu).unwrap();
-        let result = attention(&tensor(&[1.0]), &tensor(&[0.0, 3f32.ln()]), &tensor(&[4.0, 8.0])).unwrap();
+        let result = sliced_attention(&tensor(&[1.0]), &tensor(&[0.0, 3f32.ln()]), &tensor(&[4.0, 8.0])).unwrap();
         let value = result.flatten_all().unwrap().to_vec1::<f32>().unwrap();
         assert!((value[0] - 7.0).abs() < 1e-5, "{value:?}");
     }
