@@ -39,9 +39,7 @@ pub fn attention(inputs: &Inputs<'_>, scale: f64) -> Result<Tensor> {
         return attention_with(inputs, scale, Kernels::fastest());
     }
     let heads_first = |tensor: &Tensor| tensor.transpose(1, 2);
-    // It divides by the root of the width itself.
-    let query = (*query * (scale * (query.dim(3)? as f64).sqrt()))?;
-    let gathered = sliced_attention(&heads_first(&query)?, &heads_first(key)?, &heads_first(value)?)?;
+    let gathered = sliced_attention(&heads_first(query)?, &heads_first(key)?, &heads_first(value)?, scale)?;
     Ok(gathered.transpose(1, 2)?.contiguous()?)
 }
 

@@ -227,7 +227,8 @@ impl SelfAttention {
         let (count, length, width) = x.dims3()?;
         let heads = self.query_key_value.forward(x)?.reshape((count, length, 3, HEADS, width / HEADS))?;
         let heads = heads.permute((2, 0, 3, 1, 4))?;
-        let attended = sliced_attention(&heads.i(0)?, &heads.i(1)?, &heads.i(2)?)?;
+        let scale = 1.0 / ((width / HEADS) as f64).sqrt();
+        let attended = sliced_attention(&heads.i(0)?, &heads.i(1)?, &heads.i(2)?, scale)?;
         Ok(self.output.forward(&attended.transpose(1, 2)?.reshape((count, length, width))?)?)
     }
 }

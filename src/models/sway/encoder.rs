@@ -158,7 +158,8 @@ impl SelfAttention {
         let (batch, channels, height, width) = x.dims4()?;
         let heads = self.query_key_value.forward(&self.norm.forward(x)?)?;
         let heads = heads.reshape((batch, 3, HEADS, channels / HEADS, height * width))?.transpose(3, 4)?;
-        let attended = sliced_attention(&heads.i((.., 0))?, &heads.i((.., 1))?, &heads.i((.., 2))?)?;
+        let scale = 1.0 / ((channels / HEADS) as f64).sqrt();
+        let attended = sliced_attention(&heads.i((.., 0))?, &heads.i((.., 1))?, &heads.i((.., 2))?, scale)?;
         let attended = attended.transpose(2, 3)?.reshape((batch, channels, height, width))?;
         Ok((x + self.projection.forward(&attended)?)?)
     }
