@@ -9,7 +9,7 @@ use clap::{Args, ValueHint};
 use super::report::{Console, Report, stdout};
 use super::settings::Settings;
 use super::shared_options::{DeviceOptions, FormatOptions, PartOptions, Parts, TalkOptions};
-use super::signals::EndingSignal;
+use super::signals::while_heeding_signals;
 use super::values::{self, Names};
 use crate::error::Result;
 use crate::media::image::ImageSource;
@@ -85,10 +85,7 @@ impl DecodeOptions {
     /// Whatever stopped it.
     pub(super) fn run(&self, console: Arc<Console>) -> Result<()> {
         let hint = "the unfinished clip is removed, the latents are kept; the same command makes the same clip";
-        let ending = EndingSignal::watch(console.clone(), hint)?;
-        let outcome = self.make(console);
-        ending.wait_for_end();
-        outcome
+        while_heeding_signals(console.clone(), hint, || self.make(console))
     }
 
     fn make(&self, console: Arc<Console>) -> Result<()> {
@@ -103,8 +100,8 @@ impl DecodeOptions {
 
     fn request(&self) -> Result<DecodeRequest> {
         self.talk.check()?;
-        let path = |option, value: &Option<_>| value.as_deref().map(|value| values::path(option, value)).transpose();
-        let share = |option, value: &Option<_>| value.as_deref().map(|value| values::share(option, value)).transpose();
+        let path = |option, value| values::optional(option, value, values::path);
+        let share = |option, value| values::optional(option, value, values::share);
         let latents = values::path("LATENTS", &self.latents)?;
         let Parts { vae, text_encoder, tokenizer } = self.parts.parts()?;
         let model = self.model.as_deref().map(|model| values::text("--model", model)).transpose()?;

@@ -6,7 +6,7 @@ use super::dry_run;
 use super::options::Options;
 use super::report::{Console, Report, stdout};
 use super::settings::Settings;
-use super::signals::EndingSignal;
+use super::signals::while_heeding_signals;
 use crate::error::Result;
 use crate::pipeline;
 
@@ -22,10 +22,7 @@ impl Options {
     /// Whatever stopped it.
     pub(super) fn run(&self, console: Arc<Console>) -> Result<()> {
         let hint = "unfinished files are removed, finished ones are kept; the same command makes the same clip";
-        let ending = EndingSignal::watch(console.clone(), hint)?;
-        let outcome = self.make(console);
-        ending.wait_for_end();
-        outcome
+        while_heeding_signals(console.clone(), hint, || self.make(console))
     }
 
     fn make(&self, console: Arc<Console>) -> Result<()> {

@@ -18,51 +18,45 @@ const ENDING: [i32; 3] = [SIGINT, SIGTERM, signal_hook::consts::SIGHUP];
 #[cfg(not(unix))]
 const ENDING: [i32; 2] = [SIGINT, SIGTERM];
 
-/// Knows whether the program was asked to end.
-#[derive(Debug, Clone)]
-pub(super) struct EndingSignal {
-    arrived: Arc<AtomicBool>,
+/// Does `action`. While it lasts, and from then on, a signal removes unfinished output and ends the program with exit code 128 and the signal's
+/// number: 130 for SIGINT, 143 for SIGTERM. `hint`: what the user may do then.
+///
+/// # Errors
+/// What `action` returns, unless a signal came: the program is about to end, and that something failed because its files are gone is no news. And a
+/// system that does not let signals be handled.
+pub(super) fn while_heeding_signals(
+    console: Arc<Console>,
+    hint: &'static str,
+    action: impl FnOnce() -> Result<()>,
+) -> Result<()> {
+    let arrived = watch(console, hint)?;
+    let outcome = action();
+    while arrived.load(Ordering::SeqCst) {
+        std::thread::park();
+    }
+    outcome
 }
 
-impl EndingSignal {
-    /// From now on, a signal removes unfinished output and ends the program with exit code 128 and the signal's number: 130 for SIGINT, 143 for
-    /// SIGTERM. `hint`: what the user may do then.
-    ///
-    /// # Errors
-    /// The system does not let signals be handled.
-    pub fn watch(console: Arc<Console>, hint: &'static str) -> Result<Self> {
-        let refused = |error: std::io::Error| {
-            Error::run(
-                "signals",
-                "to hear of SIGINT and SIGTERM",
-                error.to_string(),
-                "report it with the exact command",
-            )
-        };
-        let arrived = Arc::new(AtomicBool::new(false));
-        for signal in ENDING {
-            flag::register(signal, Arc::clone(&arrived)).map_err(refused)?;
-        }
-        // A file that becomes larger than `ulimit -f` allows is an error of its own, with a message, and no reason to be killed.
-        #[cfg(unix)]
-        flag::register(signal_hook::consts::SIGXFSZ, Arc::default()).map_err(refused)?;
-        let mut signals = Signals::new(ENDING).map_err(refused)?;
-        std::thread::spawn(move || {
-            if let Some(signal) = signals.forever().next() {
-                media::abandon_unfinished();
-                let code = 128 + signal;
-                console.interrupted(signal_name(signal).unwrap_or("a signal"), code as u8, hint);
-                std::process::exit(code);
-            }
-        });
-        Ok(Self { arrived })
+/// Whether a signal has come.
+fn watch(console: Arc<Console>, hint: &'static str) -> Result<Arc<AtomicBool>> {
+    let refused = |error: std::io::Error| {
+        Error::run("signals", "to hear of SIGINT and SIGTERM", error.to_string(), "report it with the exact command")
+    };
+    let arrived = Arc::new(AtomicBool::new(false));
+    for signal in ENDING {
+        flag::register(signal, Arc::clone(&arrived)).map_err(refused)?;
     }
-
-    /// Returns at once where no signal came, and otherwise never: the program is about to end, and that something failed because its files are gone is
-    /// no news.
-    pub fn wait_for_end(&self) {
-        while self.arrived.load(Ordering::SeqCst) {
-            std::thread::park();
+    // A file that becomes larger than `ulimit -f` allows is an error of its own, with a message, and no reason to be killed.
+    #[cfg(unix)]
+    flag::register(signal_hook::consts::SIGXFSZ, Arc::default()).map_err(refused)?;
+    let mut signals = Signals::new(ENDING).map_err(refused)?;
+    std::thread::spawn(move || {
+        if let Some(signal) = signals.forever().next() {
+            media::abandon_unfinished();
+            let code = 128 + signal;
+            console.interrupted(signal_name(signal).unwrap_or("a signal"), code as u8, hint);
+            std::process::exit(code);
         }
-    }
+    });
+    Ok(arrived)
 }

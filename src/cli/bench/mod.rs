@@ -12,7 +12,7 @@ use clap::{Args, Subcommand, ValueHint};
 use super::options::Options;
 use super::report::{Console, stdout};
 use super::shared_options::{DeviceOptions, PartOptions};
-use super::signals::EndingSignal;
+use super::signals::while_heeding_signals;
 use super::values::{self, Names};
 use crate::error::Result;
 use crate::media;
@@ -106,10 +106,8 @@ impl Bench {
         match &self.action {
             Some(Action::Compare(files)) => files.run(),
             None => {
-                let ending = EndingSignal::watch(console.clone(), "nothing is kept of a benchmark that did not end")?;
-                let outcome = self.measure(console, arguments);
-                ending.wait_for_end();
-                outcome
+                let hint = "nothing is kept of a benchmark that did not end";
+                while_heeding_signals(console.clone(), hint, || self.measure(console, arguments))
             }
         }
     }

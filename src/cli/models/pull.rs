@@ -12,17 +12,14 @@ use crate::models::catalog::Entry;
 /// What stopped it; what has arrived is kept.
 #[cfg(feature = "hub")]
 pub(super) fn pull(entry: &Entry, console: &Arc<Console>) -> Result<()> {
-    use crate::cli::signals::EndingSignal;
+    use crate::cli::signals::while_heeding_signals;
 
     if entry.is_embedded() {
         console.line(&format!("{} ships with stir: there is nothing to fetch", entry.name));
         return Ok(());
     }
     let hint = "what has arrived is kept; the same command goes on where this one stopped";
-    let ending = EndingSignal::watch(console.clone(), hint)?;
-    let outcome = fetch::fetch(entry, console);
-    ending.wait_for_end();
-    outcome
+    while_heeding_signals(console.clone(), hint, || fetch::fetch(entry, console))
 }
 
 /// Refuses: this build has no network code.
