@@ -1,6 +1,6 @@
 //! Final latents to a clip on disk.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::decode::ClipDecode;
 use super::latent_record::LatentRecord;
@@ -12,8 +12,16 @@ use crate::latents::Latents;
 use crate::media::{self, WrittenClip};
 use crate::models::{DecodeInputs, Decoder, Pass};
 
+/// Latents that are on disk.
+struct Kept {
+    path: PathBuf,
+    /// Whether they go when the clip is complete.
+    until_done: bool,
+}
+
 impl Run<'_> {
-    /// Final latents to a clip on disk, after a last preview where one is asked for. Dear latents are on disk before the decode: whatever ends it, they are not lost.
+    /// Final latents to a clip on disk, after a last preview where one is asked for. Dear latents are on disk before the decode: whatever
+    /// ends it, they are not lost.
     pub(super) fn finish(
         &self,
         decoder: &mut Option<Box<dyn Decoder>>,
@@ -21,47 +29,52 @@ impl Run<'_> {
         latents: &Latents,
         observer: &mut dyn Observer,
     ) -> Result<WrittenClip> {
-        let request = self.request;
-        let cheap = self.family.decodes_onto_picture();
-        let clip = request.target(index).path;
-        let bytes = latent_file::to_bytes(latents, &self.record(index))?;
-        let explained = |error: Error, path: &Path| match cheap {
-            true => error,
-            false => kept_latents::explain(error, &kept_latents::command(request, index, path)),
-        };
-        let asked = request.save_latents.as_ref().map(|path| request.path(path, index));
-        if let Some(path) = &asked {
-            media::write_atomically(path, &bytes, request.output.replace).map_err(|error| {
-                if cheap {
-                    return error;
-                }
-                match kept_latents::keep(&bytes, &clip) {
-                    Ok(path) => explained(error, &path),
-                    Err(_) => error,
-                }
-            })?;
-        }
-        let until_done = if asked.is_none() && !cheap {
-            kept_latents::keep(&bytes, &clip).map(Some).unwrap_or_else(|error| {
-                observer.say(Level::Warning, &format!("{error}; the latents are lost if the decode fails"));
-                None
-            })
-        } else {
-            None
-        };
-        let made = self.decode(decoder, index, latents, observer);
-        match (made, asked.or(until_done.clone())) {
-            (Ok(written), _) => {
-                if let Some(path) = until_done {
-                    std::fs::remove_file(&path).map_err(|error| {
-                        Error::io("removing", &path, error, "the clip is complete; remove the file by hand")
-                    })?;
-                }
+        let kept = self.keep(index, latents, observer)?;
+        match (self.decode(decoder, index, latents, observer), kept) {
+            (Ok(written), Some(Kept { path, until_done: true })) => {
+                let hint = "the clip is complete; remove the file by hand";
+                std::fs::remove_file(&path).map_err(|error| Error::io("removing", &path, error, hint))?;
                 Ok(written)
             }
-            (Err(error), Some(path)) => Err(explained(error, &path)),
-            (Err(error), None) => Err(error),
+            (Err(error), Some(kept)) => Err(self.explained(error, index, &kept.path)),
+            (made, _) => made,
         }
+    }
+
+    /// Writes the latents where that was asked for, and else beside the clip, if making them again takes long.
+    fn keep(&self, index: usize, latents: &Latents, observer: &mut dyn Observer) -> Result<Option<Kept>> {
+        let (request, cheap) = (self.request, self.family.decodes_onto_picture());
+        let asked = request.save_latents.as_ref().map(|path| request.path(path, index));
+        if asked.is_none() && cheap {
+            return Ok(None);
+        }
+        let bytes = latent_file::to_bytes(latents, &self.record(index))?;
+        let beside_clip = || kept_latents::keep(&bytes, &request.target(index).path);
+        let Some(path) = asked else {
+            return Ok(match beside_clip() {
+                Ok(path) => Some(Kept { path, until_done: true }),
+                Err(error) => {
+                    observer.say(Level::Warning, &format!("{error}; the latents are lost if the decode fails"));
+                    None
+                }
+            });
+        };
+        match media::write_atomically(&path, &bytes, request.output.replace) {
+            Ok(()) => Ok(Some(Kept { path, until_done: false })),
+            Err(error) if cheap => Err(error),
+            Err(error) => Err(match beside_clip() {
+                Ok(path) => self.explained(error, index, &path),
+                Err(_) => error,
+            }),
+        }
+    }
+
+    /// The error, with the command that goes on from latents that are kept for their worth.
+    fn explained(&self, error: Error, index: usize, latents: &Path) -> Error {
+        if self.family.decodes_onto_picture() {
+            return error;
+        }
+        kept_latents::explain(error, &kept_latents::command(self.request, index, latents))
     }
 
     /// What a later decode of clip `index` has to know.
