@@ -42,7 +42,7 @@ impl Options {
             return Err(contradiction("--noise", "a single clip, because all would get the same noise", &found));
         }
         let fps = self.fps.as_deref().map_or(Ok(Fps(25.0)), values::fps)?;
-        let file = |option, value: &Option<_>| value.as_deref().map(|value| values::path(option, value)).transpose();
+        let file = |option, value| values::optional(option, value, values::path);
         Ok(Request {
             output,
             read: ReadOptions { background: self.background()?, any_image: self.allow_any_image },
@@ -158,7 +158,7 @@ impl Options {
     }
 
     pub(super) fn size(&self) -> Result<Size> {
-        let side = |option, value: &Option<_>| value.as_deref().map(|value| values::side(option, value)).transpose();
+        let side = |option, value| values::optional(option, value, values::side);
         Ok(match (side("--width", &self.width)?, side("--height", &self.height)?) {
             (Some(width), Some(height)) => Size::Exact { width, height },
             (Some(width), None) => Size::Width(width),
@@ -171,7 +171,7 @@ impl Options {
     }
 
     fn sampling(&self) -> Result<SamplingOptions> {
-        let share = |option, value: &Option<_>| value.as_deref().map(|value| values::share(option, value)).transpose();
+        let share = |option, value| values::optional(option, value, values::share);
         Ok(SamplingOptions {
             steps: self.steps.as_deref().map(values::steps).transpose()?,
             guidance_scale: self.guidance_scale.as_deref().map(values::guidance_scale).transpose()?,
@@ -192,7 +192,7 @@ impl Options {
             Some(model) => values::text("--model", model)?,
             None => models::DEFAULT_MODEL,
         };
-        let path = |option, value: &Option<_>| value.as_deref().map(|value| values::path(option, value)).transpose();
+        let path = |option, value| values::optional(option, value, values::path);
         let Parts { vae, text_encoder, tokenizer } = self.parts.parts()?;
         Ok(ModelRequest {
             model: model.to_owned(),

@@ -39,7 +39,7 @@ pub(super) struct Parts {
 
 impl PartOptions {
     pub fn parts(&self) -> Result<Parts> {
-        let path = |option, value: &Option<_>| value.as_deref().map(|value| values::path(option, value)).transpose();
+        let path = |option, value| values::optional(option, value, values::path);
         Ok(Parts {
             vae: path("--vae", &self.vae)?,
             text_encoder: path("--text-encoder", &self.text_encoder)?,

@@ -10,7 +10,7 @@ use clap::builder::{PossibleValue, TypedValueParser};
 use crate::diffusion;
 use crate::error::{Error, Result, quoted};
 use crate::media::QUALITY;
-use crate::models::{GUIDANCE_SCALES, STEPS, VaeTiling, Variant};
+use crate::models::{self, GUIDANCE_SCALES, STEPS, VaeTiling, Variant};
 use crate::pipeline::request::{MOST_FRAMES, PROMPT_CHARACTERS, RATES, SIDES, check_side};
 use crate::units::{Fps, PixelFrames, Seconds};
 
@@ -31,6 +31,15 @@ pub(super) fn text<'a>(option: &str, value: &'a OsStr) -> Result<&'a str> {
             "check the encoding of the terminal or of the program that calls stir",
         )
     })
+}
+
+/// The value of an option that may be left out, by what reads it.
+pub(super) fn optional<T>(
+    option: &str,
+    value: &Option<OsString>,
+    read: impl FnOnce(&str, &OsStr) -> Result<T>,
+) -> Result<Option<T>> {
+    value.as_deref().map(|value| read(option, value)).transpose()
 }
 
 /// The name of a file or a folder.
@@ -178,10 +187,9 @@ pub(super) fn sigmas(value: &OsStr) -> Result<Vec<f64>> {
 pub(super) fn dtype(value: &OsStr) -> Result<Option<DType>> {
     match text("--dtype", value)? {
         "auto" => Ok(None),
-        "bf16" => Ok(Some(DType::BF16)),
-        "f16" => Ok(Some(DType::F16)),
-        "f32" => Ok(Some(DType::F32)),
-        other => Err(Error::input("--dtype", "auto, bf16, f16 or f32", quoted(other), "auto is the default")),
+        other => models::dtype_named(other)
+            .map(Some)
+            .ok_or_else(|| Error::input("--dtype", "auto, bf16, f16 or f32", quoted(other), "auto is the default")),
     }
 }
 
@@ -196,12 +204,9 @@ pub(super) fn variant(value: &OsStr) -> Result<Variant> {
 
 /// `--vae-tiling`.
 pub(super) fn tiling(value: &OsStr) -> Result<VaeTiling> {
-    match text("--vae-tiling", value)? {
-        "auto" => Ok(VaeTiling::Auto),
-        "on" => Ok(VaeTiling::On),
-        "off" => Ok(VaeTiling::Off),
-        other => Err(Error::input("--vae-tiling", "auto, on or off", quoted(other), "auto is the default")),
-    }
+    let text = text("--vae-tiling", value)?;
+    VaeTiling::named(text)
+        .ok_or_else(|| Error::input("--vae-tiling", "auto, on or off", quoted(text), "auto is the default"))
 }
 
 /// `--quality`.

@@ -36,9 +36,7 @@ fn processor(cpuinfo: &str) -> Option<String> {
 }
 
 fn memory(meminfo: &str) -> Option<u64> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
-    let kibibytes: u64 = line.trim().trim_end_matches(" kB").trim().parse().ok()?;
-    Some(kibibytes * 1024)
+    super::kibibytes(meminfo, "MemTotal:")
 }
 
 fn system(release: &str, kernel: &str) -> String {

@@ -114,6 +114,16 @@ impl VaeTiling {
             Self::Off => "off",
         }
     }
+
+    /// The one of this name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Auto, Self::On, Self::Off].into_iter().find(|tiling| tiling.name() == name)
+    }
+}
+
+/// The type that networks may compute in, of this name: `bf16`, `f16` or `f32`.
+pub fn dtype_named(name: &str) -> Option<DType> {
+    [DType::BF16, DType::F16, DType::F32].into_iter().find(|dtype| dtype.as_str() == name)
 }
 
 /// Named tensors that condition the denoiser or the decoder; a family documents its own names.

@@ -2,14 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use candle_core::DType;
 use serde::{Deserialize, Serialize};
 
 use super::request::{MOST_FRAMES, RATES, SIDES, parse_eyes};
 use crate::error::{Error, Result, quoted};
 use crate::media::degrade::Degradation;
 use crate::media::framing::{Fit, Framing, FramingRequest};
-use crate::models::{DecodeSettings, ModelRequest, VaeTiling};
+use crate::models::{self, DecodeSettings, ModelRequest, VaeTiling};
 use crate::picture::{Color, Picture, PixelBox};
 use crate::units::{Clip, Fps, Grid, PixelFrames};
 use crate::weights::digest;
@@ -270,17 +269,10 @@ impl Entry {
         let name = |field: &str, text: &str| damaged(thing, &format!("`{field}`, one of its names"), quoted(text));
         let dtype = match self.model.dtype.as_str() {
             "auto" => None,
-            "bf16" => Some(DType::BF16),
-            "f16" => Some(DType::F16),
-            "f32" => Some(DType::F32),
-            other => return Err(name("dtype", other)),
+            other => Some(models::dtype_named(other).ok_or_else(|| name("dtype", other))?),
         };
-        let tiling = match self.model.vae_tiling.as_str() {
-            "auto" => VaeTiling::Auto,
-            "on" => VaeTiling::On,
-            "off" => VaeTiling::Off,
-            other => return Err(name("vae_tiling", other)),
-        };
+        let tiling = &self.model.vae_tiling;
+        let tiling = VaeTiling::named(tiling).ok_or_else(|| name("vae_tiling", tiling))?;
         let picture = self.picture.map(|picture| -> Result<PictureRecord> {
             Ok(PictureRecord {
                 fingerprint: picture.sha256,
@@ -316,6 +308,7 @@ impl Entry {
 
 #[cfg(test)]
 mod tests {
+    use candle_core::DType;
     use serde_json::{Value, json};
 
     use super::*;

@@ -243,15 +243,9 @@ impl Family for Ltx {
     }
 
     fn text_encoder(&self) -> Result<Box<dyn models::TextEncoder>> {
-        // Float16 is too narrow for it.
-        let dtype = match self.placement.dtype {
-            DType::F16 if self.placement.device.is_cpu() => DType::F32,
-            DType::F16 => DType::BF16,
-            other => other,
-        };
         Ok(Box::new(prompt::PromptEncoder {
             checkpoint: self.checkpoint.clone(),
-            placement: Placement { dtype, ..self.placement.clone() },
+            placement: self.placement.clone(),
             negative_prompt: self.rules.negative_prompt.clone(),
         }))
     }

@@ -17,8 +17,6 @@ const STEPS: usize = 40;
 const GUIDANCE_SCALE: f64 = 3.0;
 /// The levels that distilled models were trained for: eight linear-quadratic steps, rounded.
 const DISTILLED: [f64; 8] = [1.0, 0.9937, 0.9875, 0.9812, 0.975, 0.9094, 0.725, 0.4219];
-/// The first pass of two leaves out this many of them at the end, and the second takes as many less one again.
-const DISTILLED_SECOND: [f64; 3] = [0.9094, 0.725, 0.4219];
 /// Share of a schedule that the second pass of two leaves out at its beginning: what the makers of 13B-dev do.
 const SECOND_PASS_BEGINS: f64 = 17.0 / 30.0;
 /// The first pass of two makes sides of this share of the clip's.
@@ -83,7 +81,8 @@ impl Rules {
             }
             Variant::Distilled => {
                 let pass = |levels: &[f64]| PassRules { levels: Levels::Listed(levels.to_vec()), guidance: row(1.0) };
-                (pass(&DISTILLED), pass(&DISTILLED[..7]), pass(&DISTILLED_SECOND))
+                // The first of two passes leaves out the last level, the second begins two levels before the first one ended.
+                (pass(&DISTILLED), pass(&DISTILLED[..7]), pass(&DISTILLED[5..]))
             }
         };
         Self {

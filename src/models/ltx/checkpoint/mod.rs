@@ -216,12 +216,16 @@ impl Checkpoint {
     }
 
     /// Reads the text encoder layer by layer, runs it once over the tokens of all texts, and frees it: `[L]` to `[1, L, D]` each. A placement
-    /// in float16, in which T5 overflows, means float32 here.
+    /// in float16, in which T5 overflows, means float32 on the CPU and bfloat16 elsewhere.
     ///
     /// # Errors
     /// A text without tokens, a token that the encoder does not have, or a failed tensor operation.
     pub fn encode_text(&self, placement: &Placement, texts: &[&[u32]]) -> Result<Vec<Tensor>> {
-        let dtype = if placement.dtype == DType::F16 { DType::F32 } else { placement.dtype };
+        let dtype = match placement.dtype {
+            DType::F16 if placement.device.is_cpu() => DType::F32,
+            DType::F16 => DType::BF16,
+            other => other,
+        };
         let store = self.text_encoder.store(&Placement { dtype, device: placement.device.clone() })?;
         let encoder = t5::Encoder::load(&store, self.text_encoder.config, Residency::Layer)?;
         encoder.forward(texts)?.into_iter().map(|text| Ok(text.unsqueeze(0)?)).collect()
