@@ -3,6 +3,7 @@
 pub mod attention;
 mod contents;
 pub mod conv2d;
+pub mod conv3d;
 pub mod gelu;
 pub mod gemm;
 pub mod resize;

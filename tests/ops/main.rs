@@ -1,5 +1,6 @@
 //! Operations against their definitions.
 
 mod attention;
+mod conv;
 mod gemm;
 mod warp;

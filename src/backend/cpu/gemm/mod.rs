@@ -12,6 +12,7 @@
 //!   and go over the taps with `carry_on`.
 
 mod finish;
+mod gather;
 mod kernels;
 mod multiply;
 mod output;
@@ -27,7 +28,8 @@ mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 
-pub use finish::{round, widen};
+pub use finish::{FinishRow, FinishStep, round, widen};
+pub use gather::{Gather, GatherPointers};
 pub use kernels::{Kernels, Product, TileOperands};
 pub use multiply::{Epilogue, Gate, Multiplication, multiply};
 pub use output::SharedOutput;
@@ -57,7 +59,8 @@ impl<'a> Values<'a> {
         self.len() == 0
     }
 
-    fn part(&self, range: std::ops::Range<usize>) -> Values<'a> {
+    /// Some of them.
+    pub fn part(&self, range: std::ops::Range<usize>) -> Values<'a> {
         match self {
             Self::Float32(values) => Values::Float32(&values[range]),
             Self::Bfloat16(values) => Values::Bfloat16(&values[range]),
