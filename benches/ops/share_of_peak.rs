@@ -30,7 +30,10 @@ fn main() {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap();
     pool.install(|| {
         println!("time: {}", if processor_time().is_some() { "of the thread" } else { "elapsed" });
-        println!("{:12} {:6} {:10} {:>6} {:>6} {:>9} {:>9} {:>6}", "", "", "", "from", "to", "GFLOP/s", "peak", "share");
+        println!(
+            "{:12} {:6} {:10} {:>6} {:>6} {:>9} {:>9} {:>6}",
+            "", "", "", "from", "to", "GFLOP/s", "peak", "share"
+        );
         for kernels in Kernels::available() {
             for (operation, measure) in [("gemm", measure_gemm as fn(&'static Kernels)), ("conv3d", measure_conv3d)] {
                 if wanted.iter().all(|word| [kernels.name(), operation].contains(&word.as_str())) {

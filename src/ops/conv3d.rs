@@ -8,12 +8,11 @@
 //! other frames of a clip.
 
 use candle_core::{DType, Device, Tensor};
-use half::vec::HalfBitsVecExt;
 
-use super::contents::Contents;
+use super::contents::{Contents, written};
 pub use crate::backend::cpu::conv::KernelShape;
 use crate::backend::cpu::conv::{self as cpu, Convolution, Geometry};
-use crate::backend::cpu::gemm::{Kernels, Values, ValuesMut};
+use crate::backend::cpu::gemm::{Kernels, Values};
 use crate::error::{Error, Result};
 
 /// A weight in the order in which the processor reads it, with its bias.
@@ -47,7 +46,7 @@ impl PackedKernel {
         if let Some(bias) = bias.filter(|bias| bias.dims() != [shape.outputs]) {
             return Err(misused("bias", &format!("shape [{}]", shape.outputs), format!("{:?}", bias.dims())));
         }
-        let bias = bias.map(|bias| float32(bias)).transpose()?;
+        let bias = bias.map(float32).transpose()?;
         let weight = weight.contiguous()?;
         let kernel = cpu::PackedKernel::new(kernels, Contents::of(&weight)?.values("weight")?, shape);
         Ok(Self { kernel, shape, bias })
@@ -101,8 +100,10 @@ pub fn conv3d(
         frames.iter().map(|frame| frame.map(Tensor::contiguous).transpose()).collect::<Result<_, _>>()?;
     let frames: Vec<Option<Contents<'_>>> =
         frames.iter().map(|frame| frame.as_ref().map(Contents::of).transpose()).collect::<Result<_>>()?;
-    let values: Vec<Option<Values<'_>>> =
-        frames.iter().map(|frame| frame.as_ref().map(|frame| frame.values("frame")).transpose()).collect::<Result<_>>()?;
+    let values: Vec<Option<Values<'_>>> = frames
+        .iter()
+        .map(|frame| frame.as_ref().map(|frame| frame.values("frame")).transpose())
+        .collect::<Result<_>>()?;
     let residual = match epilogue.residual {
         Some(residual) if residual.dims() != shape || residual.dtype() != dtype => {
             let found = format!("{:?} {:?}", residual.dtype(), residual.dims());
@@ -113,9 +114,9 @@ pub fn conv3d(
     let residual = residual.as_ref().map(Contents::of).transpose()?;
     let noise = epilogue.noise.map(|noise| -> Result<_> { Ok((float32(noise.map)?, float32(noise.scale)?)) });
     let noise = noise.transpose()?;
-    if let Some((map, scale)) = noise.as_ref().filter(|(map, scale)| {
-        [map.len(), scale.len()] != [geometry.pixels(), outputs]
-    }) {
+    if let Some((map, scale)) =
+        noise.as_ref().filter(|(map, scale)| [map.len(), scale.len()] != [geometry.pixels(), outputs])
+    {
         let wanted = format!("{} places and {outputs} channels", geometry.pixels());
         return Err(misused("noise", &wanted, format!("{} and {}", map.len(), scale.len())));
     }
@@ -127,19 +128,7 @@ pub fn conv3d(
         noise: noise.as_ref().map(|(map, scale)| cpu::Noise { map, scale }),
         residual: residual.as_ref().map(|residual| residual.values("residual")).transpose()?,
     };
-    let size = geometry.pixels() * outputs;
-    match dtype {
-        DType::F32 => {
-            let mut y = vec![0_f32; size];
-            cpu::convolve(&convolution, ValuesMut::Float32(&mut y));
-            Ok(Tensor::from_vec(y, &shape, &Device::Cpu)?)
-        }
-        _ => {
-            let mut y = vec![0_u16; size];
-            cpu::convolve(&convolution, ValuesMut::Bfloat16(&mut y));
-            Ok(Tensor::from_vec(y.reinterpret_into::<half::bf16>(), &shape, &Device::Cpu)?)
-        }
-    }
+    written(&shape, dtype, |y| cpu::convolve(&convolution, y))
 }
 
 /// The weight as [`definition`] takes it: `[N, C, T, S, S]` to `[N, T C, S, S]`.

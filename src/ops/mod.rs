@@ -2,10 +2,11 @@
 
 pub mod attention;
 mod contents;
-pub mod conv2d;
 pub mod conv3d;
+pub mod fold;
 pub mod gelu;
 pub mod gemm;
+pub mod norm;
 pub mod resize;
 pub mod sliced_attention;
 pub mod warp;

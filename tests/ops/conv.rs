@@ -5,35 +5,12 @@ use proptest::prelude::*;
 use stir::backend::cpu::gemm::Kernels;
 use stir::ops::conv3d::{Epilogue, Noise, PackedKernel, conv3d, definition, planes};
 
-/// Normally distributed values; the type's rounding included, so that a float64 copy is exact.
-fn random(shape: &[usize], seed: u64, dtype: DType) -> Tensor {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut uniform = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 40) as f32 / (1_u64 << 24) as f32
-    };
-    let normal = (0..shape.iter().product()).map(|_| (0..4).map(|_| uniform() - 0.5).sum::<f32>() * 1.7);
-    let values: Vec<f32> = normal.collect();
-    Tensor::from_vec(values, shape, &Device::Cpu).unwrap().to_dtype(dtype).unwrap()
-}
-
-fn values(tensor: &Tensor) -> Vec<f64> {
-    tensor.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
-}
+use crate::samples::{largest_difference, random, values};
 
 /// Bits of the values.
 fn bits(tensor: &Tensor) -> Vec<u32> {
     let values: Vec<f32> = tensor.to_dtype(DType::F32).unwrap().flatten_all().unwrap().to_vec1().unwrap();
     values.into_iter().map(f32::to_bits).collect()
-}
-
-fn largest_difference(a: &Tensor, b: &[f64]) -> f64 {
-    let a = values(a);
-    assert_eq!(a.len(), b.len());
-    assert!(a.iter().all(|value| value.is_finite()));
-    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
 }
 
 /// A convolution with everything that can be chosen.
@@ -104,9 +81,8 @@ impl Case {
             there.then(|| random(&shape, self.seed + 10 + index as u64, self.frames))
         };
         let [_, height, width, outputs] = self.result_shape();
-        let noise = || {
-            [random(&[height, width], self.seed + 2, DType::F32), random(&[outputs], self.seed + 3, DType::F32)]
-        };
+        let noise =
+            || [random(&[height, width], self.seed + 2, DType::F32), random(&[outputs], self.seed + 3, DType::F32)];
         let weight = [outputs, self.inputs, self.depth, self.side, self.side];
         Operands {
             frames: (0..self.depth).map(frame).collect(),
@@ -129,10 +105,8 @@ impl Case {
         let bias = operands.bias.as_ref().map(convert);
         let noise = operands.noise.as_ref().map(|noise| noise.each_ref().map(convert));
         let residual = operands.residual.as_ref().map(convert);
-        let epilogue = Epilogue {
-            noise: noise.as_ref().map(|[map, scale]| Noise { map, scale }),
-            residual: residual.as_ref(),
-        };
+        let epilogue =
+            Epilogue { noise: noise.as_ref().map(|[map, scale]| Noise { map, scale }), residual: residual.as_ref() };
         definition(&frames, (&weight, bias.as_ref()), self.stride, epilogue).unwrap()
     }
 

@@ -2,5 +2,8 @@
 
 mod attention;
 mod conv;
+mod gelu;
 mod gemm;
+mod norm;
+mod samples;
 mod warp;

@@ -2,7 +2,10 @@
 
 pub mod attention;
 pub mod conv;
+mod element;
+pub mod fold;
 pub mod gelu;
 pub mod gemm;
+pub mod norm;
 pub mod threads;
 pub mod warp;

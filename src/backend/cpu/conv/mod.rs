@@ -15,9 +15,9 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use self::packing::Frame;
 pub use self::packing::{KernelShape, PackedKernel};
 pub use self::places::Geometry;
-use self::packing::Frame;
 use super::gemm::{FinishRow, FinishStep, GatherPointers, Product, SharedOutput, Values, ValuesMut};
 
 /// `kernel * frames + bias + noise + residual`, one frame.

@@ -9,7 +9,7 @@ use std::arch::x86_64::*;
 
 use super::finish::{FinishRow, finish};
 use super::gather::{Gather, GatherPointers, gather};
-use super::kernels::Kernels;
+use super::kernels::{Instructions, Kernels, Loops};
 use super::softmax::{ScoreBlock, softmax};
 use super::tile::{Float32, HalfVectors, TilePointers, Vectors, WidenedBfloat16, WidenedFloat16, peak, tile};
 
@@ -21,6 +21,7 @@ const GATHERED_VECTORS: usize = 2;
 /// The micro-kernels.
 pub static KERNELS: Kernels = Kernels {
     name: "avx2",
+    instructions: Instructions::Avx2,
     supported: || {
         is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")
     },
@@ -140,4 +141,9 @@ unsafe fn gather_float32(pointers: GatherPointers) {
 #[target_feature(enable = "avx2,fma")]
 unsafe fn gather_widened_bfloat16(pointers: GatherPointers) {
     unsafe { gather::<Avx2, WidenedBfloat16, GATHERED_ROWS, GATHERED_VECTORS>(pointers) }
+}
+
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn run<L: Loops>(loops: L) {
+    loops.run();
 }

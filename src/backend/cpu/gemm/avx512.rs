@@ -7,7 +7,7 @@ use std::arch::x86_64::*;
 
 use super::finish::{FinishRow, finish};
 use super::gather::{Gather, GatherPointers, gather};
-use super::kernels::Kernels;
+use super::kernels::{Instructions, Kernels, Loops};
 use super::softmax::{ScoreBlock, softmax};
 use super::tile::{
     Arithmetic, Float32, HalfVectors, TilePointers, Vectors, WidenedBfloat16, WidenedFloat16, peak, tile,
@@ -33,6 +33,7 @@ pub static FOUNDATION: Kernels = PLAIN;
 
 const PLAIN: Kernels = Kernels {
     name: "avx512",
+    instructions: Instructions::Avx512,
     supported: || is_x86_feature_detected!("avx512f"),
     rows: ROWS,
     columns: VECTORS * 16,
@@ -182,4 +183,9 @@ unsafe fn gather_widened_bfloat16(pointers: GatherPointers) {
 #[target_feature(enable = "avx512f,avx512bf16")]
 unsafe fn gather_bfloat16(pointers: GatherPointers) {
     unsafe { gather::<Avx512, Bfloat16, GATHERED_ROWS, GATHERED_VECTORS>(pointers) }
+}
+
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn run<L: Loops>(loops: L) {
+    loops.run();
 }

@@ -30,7 +30,7 @@ mod neon;
 
 pub use finish::{FinishRow, FinishStep, round, widen};
 pub use gather::{Gather, GatherPointers};
-pub use kernels::{Kernels, Product, TileOperands};
+pub use kernels::{Kernels, Loops, Product, TileOperands};
 pub use multiply::{Epilogue, Gate, Multiplication, multiply};
 pub use output::SharedOutput;
 pub use packing::{Lanes, PackedPanels, WeightValues, as_lanes, pair, spread};
@@ -59,7 +59,26 @@ impl<'a> Values<'a> {
         self.len() == 0
     }
 
-    /// Some of them.
+    /// Those that are float32.
+    pub fn float32(&self) -> Option<&'a [f32]> {
+        match self {
+            Self::Float32(values) => Some(values),
+            Self::Bfloat16(_) => None,
+        }
+    }
+
+    /// The bits of those that are bfloat16.
+    pub fn bfloat16(&self) -> Option<&'a [u16]> {
+        match self {
+            Self::Float32(_) => None,
+            Self::Bfloat16(values) => Some(values),
+        }
+    }
+
+    /// Those in `range`.
+    ///
+    /// # Panics
+    /// If there are not so many.
     pub fn part(&self, range: std::ops::Range<usize>) -> Values<'a> {
         match self {
             Self::Float32(values) => Values::Float32(&values[range]),

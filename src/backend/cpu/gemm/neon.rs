@@ -7,7 +7,7 @@ use std::arch::aarch64::*;
 
 use super::finish::{FinishRow, finish};
 use super::gather::{Gather, GatherPointers, gather};
-use super::kernels::Kernels;
+use super::kernels::{Instructions, Kernels, Loops};
 use super::softmax::{ScoreBlock, softmax};
 use super::tile::{Float32, TilePointers, Vectors, WidenedBfloat16, peak, tile};
 
@@ -19,6 +19,7 @@ const GATHERED_VECTORS: usize = 4;
 /// The micro-kernels.
 pub static KERNELS: Kernels = Kernels {
     name: "neon",
+    instructions: Instructions::Neon,
     supported: || std::arch::is_aarch64_feature_detected!("neon"),
     rows: ROWS,
     columns: VECTORS * 4,
@@ -113,4 +114,9 @@ unsafe fn gather_float32(pointers: GatherPointers) {
 #[target_feature(enable = "neon")]
 unsafe fn gather_widened_bfloat16(pointers: GatherPointers) {
     unsafe { gather::<Neon, WidenedBfloat16, GATHERED_ROWS, GATHERED_VECTORS>(pointers) }
+}
+
+#[target_feature(enable = "neon")]
+pub(super) unsafe fn run<L: Loops>(loops: L) {
+    loops.run();
 }

@@ -5,7 +5,7 @@
 
 use super::finish::{FinishRow, finish};
 use super::gather::{Gather, GatherPointers, gather};
-use super::kernels::Kernels;
+use super::kernels::{Instructions, Kernels};
 use super::softmax::{ScoreBlock, softmax};
 use super::tile::{Float32, TilePointers, Vectors, WidenedBfloat16, peak, tile};
 
@@ -17,6 +17,7 @@ const GATHERED_VECTORS: usize = 2;
 /// The micro-kernels.
 pub static KERNELS: Kernels = Kernels {
     name: "portable",
+    instructions: Instructions::Portable,
     supported: || true,
     rows: ROWS,
     columns: VECTORS * 4,
