@@ -7,6 +7,7 @@ pub mod fold;
 pub mod gelu;
 pub mod gemm;
 pub mod norm;
+mod packed_weight;
 pub mod resize;
 pub mod sliced_attention;
 pub mod warp;

@@ -235,9 +235,13 @@ fn blocks_are_multiplied_as_what_they_stand_for() {
     for kind in [GgmlDType::Q8_0, GgmlDType::Q4K, GgmlDType::Q5_1] {
         let blocks = QTensor::quantize(&weight, kind).unwrap();
         let wide = blocks.dequantize(&Device::Cpu).unwrap();
-        let product = |packed: PackedWeight| bits(&gemm(&x, &packed, Epilogue::None, DType::F32).unwrap());
-        let expected = product(PackedWeight::new(&wide, Some(&bias)).unwrap());
-        assert!(product(PackedWeight::from_blocks(&blocks, Some(&bias)).unwrap()) == expected, "{kind:?}");
+        for dtype in [DType::F32, DType::BF16] {
+            let (x, wide) = (x.to_dtype(dtype).unwrap(), wide.to_dtype(dtype).unwrap());
+            let product = |packed: PackedWeight| bits(&gemm(&x, &packed, Epilogue::None, DType::F32).unwrap());
+            let expected = product(PackedWeight::new(&wide, Some(&bias)).unwrap());
+            let packed = PackedWeight::from_blocks(&blocks, Some(&bias), dtype).unwrap();
+            assert!(product(packed) == expected, "{kind:?} {dtype:?}");
+        }
     }
 }
 
