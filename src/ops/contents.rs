@@ -36,7 +36,18 @@ impl<'a> Contents<'a> {
         match self.weight_values(name)? {
             WeightValues::Float32(values) => Ok(Values::Float32(values)),
             WeightValues::Bfloat16(values) => Ok(Values::Bfloat16(values)),
-            WeightValues::Float16(_) => Err(misused(name, "type F32 or BF16", "F16".to_owned())),
+            _ => Err(misused(name, "type F32 or BF16", self.type_name())),
+        }
+    }
+
+    /// The values where they have to be float32.
+    ///
+    /// # Errors
+    /// Another type or device.
+    pub fn float32(&self, name: &str) -> Result<&[f32]> {
+        match self.weight_values(name)? {
+            WeightValues::Float32(values) => Ok(values),
+            _ => Err(misused(name, "type F32", self.type_name())),
         }
     }
 
@@ -61,11 +72,12 @@ impl<'a> Contents<'a> {
             Storage::Cpu(CpuStorage::F32(values)) => Ok(WeightValues::Float32(&values[range])),
             Storage::Cpu(CpuStorage::BF16(values)) => Ok(WeightValues::Bfloat16(values[range].reinterpret_cast())),
             Storage::Cpu(CpuStorage::F16(values)) => Ok(WeightValues::Float16(values[range].reinterpret_cast())),
-            other => {
-                let found = format!("{:?} on {:?}", other.dtype(), other.device().location());
-                Err(misused(name, "type F32, BF16 or F16 on the CPU", found))
-            }
+            _ => Err(misused(name, "type F32, BF16 or F16 on the CPU", self.type_name())),
         }
+    }
+
+    fn type_name(&self) -> String {
+        format!("{:?} on {:?}", self.storage.dtype(), self.storage.device().location())
     }
 }
 
