@@ -12,6 +12,7 @@
 //!   and go over the taps with `carry_on`.
 
 mod finish;
+mod interleave;
 mod kernels;
 mod multiply;
 mod output;
@@ -28,10 +29,11 @@ mod avx512;
 mod neon;
 
 pub use finish::{round, widen};
+pub use interleave::{pair, spread};
 pub use kernels::{Kernels, Loops, Product, TileOperands};
 pub use multiply::{Epilogue, Gate, Multiplication, multiply};
 pub use output::SharedOutput;
-pub use packing::{Lanes, PackedPanels, WeightValues, as_lanes, pair, spread};
+pub use packing::{Lanes, PackedPanels, Panels, StoredPanels, WeightValues, as_lanes};
 pub use softmax::{ColumnState, ScoreBlock};
 
 /// Values of a matrix, row by row; bfloat16 as its bits.
