@@ -12,6 +12,7 @@
 //!   and go over the taps with `carry_on`.
 
 mod finish;
+mod gather;
 mod interleave;
 mod kernels;
 mod multiply;
@@ -19,6 +20,7 @@ mod output;
 mod packing;
 mod portable;
 mod softmax;
+mod stored;
 mod tile;
 
 #[cfg(target_arch = "x86_64")]
@@ -28,7 +30,8 @@ mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 
-pub use finish::{round, widen};
+pub use finish::{FinishRow, FinishStep, round, widen};
+pub use gather::{Gather, GatherPointers};
 pub use interleave::{pair, spread};
 pub use kernels::{Kernels, Loops, Product, TileOperands};
 pub use multiply::{Epilogue, Gate, Multiplication, multiply};
@@ -57,6 +60,22 @@ impl<'a> Values<'a> {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Those that are float32.
+    pub fn float32(&self) -> Option<&'a [f32]> {
+        match self {
+            Self::Float32(values) => Some(values),
+            Self::Bfloat16(_) => None,
+        }
+    }
+
+    /// The bits of those that are bfloat16.
+    pub fn bfloat16(&self) -> Option<&'a [u16]> {
+        match self {
+            Self::Float32(_) => None,
+            Self::Bfloat16(values) => Some(values),
+        }
     }
 
     /// Those in `range`.

@@ -10,6 +10,7 @@ use super::finish::{FinishRow, FinishStep};
 use super::kernels::{Kernels, Product, TileOperands};
 use super::output::SharedOutput;
 use super::packing::{Lanes, Panels, RowSource, pack_rows};
+use super::stored;
 use super::{Values, ValuesMut};
 
 /// `epilogue(x weight^T + bias)`.
@@ -83,7 +84,13 @@ pub fn multiply(multiplication: &Multiplication<'_>, y: ValuesMut<'_>) {
         return;
     }
     let Multiplication { x, rows, weight, .. } = *multiplication;
-    let run = Run::new(multiplication, y);
+    let mut run = Run::new(multiplication, y);
+    if let Panels::Stored(stored) = weight
+        && let Some(product) = stored::product(&stored, &x)
+    {
+        run.product = product;
+        return stored::multiply(&run, &stored);
+    }
     // Taken out of its place, because this thread may come here again while it waits for others.
     let mut strips = STRIPS.take();
     for start in (0..rows).step_by(run.rows_at_once()) {
@@ -170,10 +177,10 @@ impl Tasks {
 }
 
 /// A multiplication under way.
-struct Run<'a> {
-    multiplication: &'a Multiplication<'a>,
+pub(super) struct Run<'a> {
+    pub multiplication: &'a Multiplication<'a>,
     kernels: &'static Kernels,
-    product: Product,
+    pub product: Product,
     steps: usize,
     y: SharedOutput<'a>,
 }
@@ -218,19 +225,19 @@ impl<'a> Run<'a> {
                     };
                     self.kernels.multiply(self.product, operands);
                     if chunk + 1 == chunks {
-                        self.finish([task.start + strip * rows, panel * columns], sums);
+                        self.finish([task.start + strip * rows, panel * columns], columns, sums);
                     }
                 }
             }
         }
     }
 
-    /// Takes the sums of a tile into `y`; `first` is its first row and column.
-    fn finish(&self, first: [usize; 2], sums: &mut [f32]) {
+    /// Takes sums, `[rows, width]`, into `y`, as far as it goes; `first` is their first row and column.
+    pub fn finish(&self, first: [usize; 2], width: usize, sums: &mut [f32]) {
         let Multiplication { rows, weight, bias, epilogue, .. } = self.multiplication;
         let outputs = weight.outputs();
-        let columns = first[1]..(first[1] + self.kernels.columns).min(outputs);
-        for (row, sums) in (first[0]..*rows).zip(sums.chunks_exact_mut(self.kernels.columns)) {
+        let columns = first[1]..(first[1] + width).min(outputs);
+        for (row, sums) in (first[0]..*rows).zip(sums.chunks_exact_mut(width)) {
             let part = row * outputs + columns.start..row * outputs + columns.end;
             let step = match epilogue {
                 Epilogue::None => FinishStep::None,
@@ -246,7 +253,7 @@ impl<'a> Run<'a> {
                 sums: &mut sums[..columns.len()],
                 bias: bias.map(|bias| &bias[columns.clone()]),
                 step,
-                // SAFETY: a row of a tile belongs to one tile, and that to one task.
+                // SAFETY: these columns of a row belong to one task.
                 output: unsafe { self.y.part(part) },
             });
         }
