@@ -8,9 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::Arc;
 
-use candle_core::quantized::QTensor;
 use candle_core::{DType, Device, Tensor};
 use memmap2::Mmap;
 use safetensors::SafeTensors;
@@ -19,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::weights::files::WeightFiles;
 use crate::weights::keymap::Naming;
 use crate::weights::stored::Stored;
+pub use crate::weights::stored::{MappedValues, Weight};
 use crate::weights::synthetic::Synthetic;
 
 /// A checkpoint on disk, mapped into memory: pages are read when they are used and cost no memory of their own.
@@ -65,17 +64,6 @@ pub struct Store<'data> {
     taken: RefCell<BTreeSet<String>>,
     placement: Placement,
     reads: bool,
-}
-
-/// A weight as it is best kept until it is used.
-#[derive(Debug, Clone)]
-pub enum Weight {
-    /// In the store's type.
-    Dense(Tensor),
-    /// In float8 (e4m3), a quarter of float32's memory: to be converted whenever it is used.
-    Float8(Tensor),
-    /// In blocks of GGUF's types.
-    Quantized(Arc<QTensor>),
 }
 
 /// Where tensors go.
@@ -170,14 +158,15 @@ impl<'data> Store<'data> {
         if self.reads { Ok(tensor.permute(axes)?.reshape(to)?) } else { self.zeros(to) }
     }
 
-    /// As [`Store::take`], but what is stored in float8 or quantised stays so.
+    /// As [`Store::take`], but for who packs or converts it: no copy is made where that can be avoided, and two-byte and smaller types stay what they
+    /// are; see [`Weight`].
     ///
     /// # Errors
     /// As [`Store::take`].
-    pub fn take_weight(&self, name: &str, shape: &[usize]) -> Result<Weight> {
+    pub fn take_weight(&self, name: &str, shape: &[usize]) -> Result<Weight<'data>> {
         let (key, stored) = self.find(name, shape)?;
         if !self.reads {
-            return Ok(Weight::Dense(self.zeros(shape)?));
+            return Ok(Weight::Outline(self.zeros(shape)?));
         }
         let Placement { dtype, device } = &self.placement;
         stored.compact(*dtype, device).map_err(|found| self.refuse(&key, Stored::TYPES, found))
@@ -287,7 +276,7 @@ pub struct Scope<'store> {
     prefix: String,
 }
 
-impl Scope<'_> {
+impl<'store> Scope<'store> {
     /// The part `name` of this one.
     pub fn at(&self, name: impl std::fmt::Display) -> Self {
         Self { store: self.store, prefix: format!("{}{name}.", self.prefix) }
@@ -313,7 +302,7 @@ impl Scope<'_> {
     ///
     /// # Errors
     /// As [`Store::take`].
-    pub fn take_weight(&self, name: &str, shape: &[usize]) -> Result<Weight> {
+    pub fn take_weight(&self, name: &str, shape: &[usize]) -> Result<Weight<'store>> {
         self.store.take_weight(&format!("{}{name}", self.prefix), shape)
     }
 
