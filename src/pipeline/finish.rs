@@ -10,7 +10,7 @@ use super::{kept_latents, latent_file};
 use crate::error::{Error, Result};
 use crate::latents::Latents;
 use crate::media::{self, WrittenClip};
-use crate::models::{DecodeInputs, Decoder, Pass};
+use crate::models::{DecodeInputs, Decoder, ModelRequest, Pass};
 
 /// Latents that are on disk.
 struct Kept {
@@ -81,7 +81,8 @@ impl Run<'_> {
     fn record(&self, index: usize) -> LatentRecord {
         LatentRecord {
             family: self.family.name().to_owned(),
-            model: self.request.model.clone(),
+            // What is the device's own here may not be elsewhere.
+            model: ModelRequest { dtype: Some(self.family.dtype()), ..self.request.model.clone() },
             seed: self.request.seed(index),
             written: self.clip,
             pass: self.last_pass().clip,
