@@ -7,6 +7,7 @@
 //! `PART` is `transformer`, `vae-decode` or `t5`; `INPUTS` is a safetensors file, and so will be `OUTPUT`. Requests come as lines, and each is answered
 //! by the seconds that it took:
 //!
+//! * `ready` does nothing;
 //! * `load` reads the network as the program does, in place of the one before;
 //! * `run` computes once with the network that is loaded;
 //! * `whole` does both in the way of the program, which reads T5 layer by layer;
@@ -54,6 +55,10 @@ fn main() {
     while let Some(request) = requests.next() {
         let start = Instant::now();
         match (request.as_str(), part.as_str()) {
+            ("ready", _) => {
+                requests.answer(start, None);
+                Ok(())
+            }
             ("load", "transformer") => case.transformer(|run| requests.serve(start, run)),
             ("load", "vae-decode") => case.vae_decoder(|run| requests.serve(start, run)),
             ("load", "t5") => case.text_encoder(|run| requests.serve(start, run)),

@@ -59,6 +59,12 @@ class Engine:
     def __init__(self, command, environment):
         self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
+    def memory(self):
+        """The most that it has taken so far, in bytes, where the system tells."""
+        status = Path(f"/proc/{self.process.pid}/status")
+        lines = [line.split() for line in status.read_text().splitlines()] if status.exists() else []
+        return next((1024 * int(words[1]) for words in lines if words and words[0] == "VmHWM:"), None)
+
     def ask(self, request):
         """Seconds that the request took."""
         self.process.stdin.write(request + "\n")
@@ -128,7 +134,10 @@ class Bench:
         """Seconds of every request, in pairs, by engine; and the peak memory of each."""
         layout, layouts = self.layout(part, dtype)
         engines = {"stir": self.start("stir", part, dtype), "diffusers": self.start("diffusers", part, dtype, *layout)}
-        for engine in engines.values():
+        before = {}
+        for name, engine in engines.items():
+            engine.ask("ready")
+            before[name] = engine.memory()
             for request in ["load", "run", "write"]:
                 engine.ask(request)
         requests = ["load", "run"] + (["whole"] if part == "t5" else [])
@@ -138,7 +147,7 @@ class Bench:
                 for name, engine in engines.items():
                     seconds[request][name].append(engine.ask(request))
         peaks = {name: engine.end() for name, engine in engines.items()}
-        return {"part": part, "dtype": dtype, "seconds": seconds, "peak_bytes": peaks, "layouts_of_diffusers_seconds": layouts}
+        return {"part": part, "dtype": dtype, "seconds": seconds, "peak_bytes": peaks, "bytes_before_loading": before, "layouts_of_diffusers_seconds": layouts}
 
 
 def built_program():
@@ -216,6 +225,9 @@ def report(report):
         exact = result["difference_from_float32"]
         if exact["stir"] is not None:
             line += f"; from diffusers' float32 by {exact['stir']:.2e} (stir) and {exact['diffusers']:.2e} (diffusers)"
+        before = result["bytes_before_loading"]
+        if all(before.values()):
+            line += "; before loading " + ", ".join(f"{engine} had taken {before[engine] / 2**20:,.0f} MiB" for engine in ENGINES)
         layouts = result["layouts_of_diffusers_seconds"]
         if layouts:
             line += "; diffusers by layout: " + ", ".join(f"{name} {taken:.3f} s" for name, taken in layouts.items())
@@ -225,7 +237,7 @@ def report(report):
 def parsed():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("parts", nargs="*", metavar="PART", help=f"of {', '.join(PARTS)}; all when left out")
-    parser.add_argument("--dtype", nargs="+", choices=list(BOUNDS), default=list(BOUNDS), help="types to compute in (both; T5 runs in bf16 unless it is named)")
+    parser.add_argument("--dtype", nargs="+", choices=list(BOUNDS), default=list(BOUNDS), help="types to compute in (both)")
     parser.add_argument("--pairs", type=int, default=5, help="measured pairs, after one that warms up (5)")
     parser.add_argument("--threads", type=int, default=len(available_cores()), help="threads and cores of each engine (all)")
     parser.add_argument("--held-frame", action="store_true", help="transformer: the first frame is clean, as in image-to-video")

@@ -14,6 +14,7 @@ import torch
 from diffusers import AutoencoderKLLTXVideo, LTXVideoTransformer3DModel
 from safetensors.torch import load_file, save_file
 from transformers import T5EncoderModel
+from transformers.utils import logging
 
 from scripts.ltx.golden_transformer import coordinates
 
@@ -73,6 +74,9 @@ class Session:
         self.dtype = {"f32": torch.float32, "bf16": torch.bfloat16}[dtype]
         self.loaded = self.found = None
 
+    def ready(self):
+        pass
+
     def load(self):
         # The old network goes first.
         self.loaded = None
@@ -101,9 +105,10 @@ def timed(work):
 @torch.inference_mode()
 def main():
     part, model, inputs, output, dtype, threads, *layout = sys.argv[1:]
+    logging.disable_progress_bar()
     torch.set_num_threads(int(threads))
     session = Session(part, model, inputs, output, dtype, channels_last=layout == ["channels-last"])
-    requests = dict(load=session.load, run=session.run, whole=session.whole, write=session.write)
+    requests = dict(ready=session.ready, load=session.load, run=session.run, whole=session.whole, write=session.write)
     for line in sys.stdin:
         print(timed(requests[line.strip()]), flush=True)
 

@@ -15,6 +15,7 @@ import torch
 from diffusers import AutoencoderKLLTXVideo, FlowMatchEulerDiscreteScheduler, LTXVideoTransformer3DModel
 from safetensors.torch import save_file
 from transformers import T5Config, T5EncoderModel
+from transformers.utils import logging
 
 from scripts.ltx.golden_transformer import randomise
 from scripts.ltx.golden_vae import CONFIGS, fill
@@ -93,6 +94,7 @@ def inputs(part, sizes):
 
 
 def main():
+    logging.disable_progress_bar()
     folder, sizes, parts = Path(sys.argv[1]), json.loads(sys.argv[2]), sys.argv[3:]
     # Last, so that a folder which has it is whole.
     done = folder / "sizes.json"
