@@ -3,7 +3,7 @@
 //! A network takes its tensors by name and shape. What is missing or misshapen is an error at once; what nobody took is an error at
 //! [`Store::finish`], so a checkpoint of another version never loads half.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::Path;
@@ -63,6 +63,7 @@ pub struct Store<'data> {
     synthetic: Option<&'data Synthetic>,
     keys: Box<dyn Naming + 'data>,
     taken: RefCell<BTreeSet<String>>,
+    amount: Cell<Amount>,
     placement: Placement,
     reads: bool,
 }
@@ -76,6 +77,22 @@ pub enum Weight {
     Float8(Tensor),
     /// In blocks of GGUF's types.
     Quantized(Arc<QTensor>),
+}
+
+/// How much was taken.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Amount {
+    /// Values that are kept in the store's type.
+    pub values: u64,
+    /// Bytes of weights that stay as they are stored: in float8 and in blocks of GGUF's types.
+    pub stored_bytes: u64,
+}
+
+impl Amount {
+    /// Bytes that it takes in memory where the store's type is `dtype`.
+    pub fn bytes(self, dtype: DType) -> u64 {
+        self.values * dtype.size_in_bytes() as u64 + self.stored_bytes
+    }
 }
 
 /// Where tensors go.
@@ -132,8 +149,8 @@ impl<'data> Store<'data> {
         placement: &Placement,
     ) -> Self {
         let tensors = tensors.into_iter().map(|(name, stored)| (name, Rc::new(stored))).collect();
-        let taken = RefCell::default();
-        Self { name, tensors, synthetic: None, keys, taken, placement: placement.clone(), reads: true }
+        let (taken, amount) = (RefCell::default(), Cell::default());
+        Self { name, tensors, synthetic: None, keys, taken, amount, placement: placement.clone(), reads: true }
     }
 
     /// The top of the name hierarchy.
@@ -154,6 +171,7 @@ impl<'data> Store<'data> {
     /// The tensor is missing, has another shape, or is not a floating-point tensor.
     pub fn take(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let (key, stored) = self.find(name, shape)?;
+        self.count(&stored, false);
         if !self.reads {
             return self.zeros(shape);
         }
@@ -176,6 +194,7 @@ impl<'data> Store<'data> {
     /// As [`Store::take`].
     pub fn take_weight(&self, name: &str, shape: &[usize]) -> Result<Weight> {
         let (key, stored) = self.find(name, shape)?;
+        self.count(&stored, true);
         if !self.reads {
             return Ok(Weight::Dense(self.zeros(shape)?));
         }
@@ -229,6 +248,21 @@ impl<'data> Store<'data> {
     /// Where tensors go, and in which type.
     pub fn placement(&self) -> &Placement {
         &self.placement
+    }
+
+    /// How much was taken so far, apart from rows of matrices.
+    pub fn amount(&self) -> Amount {
+        self.amount.get()
+    }
+
+    /// `compact`: whether it may stay as it is stored.
+    fn count(&self, stored: &Stored, compact: bool) {
+        let mut amount = self.amount.get();
+        match stored.compact_bytes().filter(|_| compact) {
+            Some(bytes) => amount.stored_bytes += bytes as u64,
+            None => amount.values += stored.shape().iter().product::<usize>() as u64,
+        }
+        self.amount.set(amount);
     }
 
     /// The tensor, found, checked and accounted for.
@@ -378,6 +412,24 @@ mod tests {
             assert_eq!(bias.to_vec1::<f32>().unwrap(), [0.5, -0.25]);
             store.finish().unwrap();
         }
+    }
+
+    /// Rows are as many as a text has; everything else stays.
+    #[test]
+    fn what_is_taken_is_counted() {
+        let eighths = Tensor::zeros((4, 2), DType::F8E4M3, &Device::Cpu).unwrap();
+        let bytes = file(&[
+            ("a", two_halves()),
+            ("b", eighths),
+            ("c", Tensor::zeros((3, 2), DType::BF16, &Device::Cpu).unwrap()),
+        ]);
+        let store = store(&bytes);
+        store.take("a", &[2]).unwrap();
+        store.take_weight("b", &[4, 2]).unwrap();
+        store.take_rows("c", [3, 2], &[1]).unwrap();
+        assert_eq!(store.amount(), Amount { values: 2, stored_bytes: 8 });
+        store.take_weight("c", &[3, 2]).unwrap();
+        assert_eq!([DType::F32, DType::BF16].map(|dtype| store.amount().bytes(dtype)), [4 * 8 + 8, 2 * 8 + 8]);
     }
 
     #[test]

@@ -111,6 +111,17 @@ impl Stored<'_> {
         }
     }
 
+    /// The bytes of what [`compact`](Self::compact) leaves as it is stored; `None` where it converts.
+    pub fn compact_bytes(&self) -> Option<usize> {
+        match self {
+            Self::Plain(view) if view.dtype() == Dtype::F8_E4M3 => Some(view.data().len()),
+            Self::Gguf { info, .. } if info.ggml_dtype.block_size() > 1 => {
+                Some(info.shape.elem_count() / info.ggml_dtype.block_size() * info.ggml_dtype.type_size())
+            }
+            _ => None,
+        }
+    }
+
     /// Rows of a matrix in `dtype`, on the CPU. `rows` are there.
     pub fn rows(&self, rows: &[u32], dtype: DType) -> Found<Tensor> {
         match self {

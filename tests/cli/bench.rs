@@ -10,7 +10,7 @@ const STAGES: [&str; 6] = ["load", "text", "encode", "step", "decode", "mux"];
 /// Runs a benchmark and gives its result from the file and its table.
 fn bench(scratch: &Scratch, options: &[&str]) -> (Value, String) {
     let file = scratch.path("result.json").display().to_string();
-    let outcome = stir(&[&["bench", "--json", &file, "--device", "cpu"], options].concat()).expect_code(0);
+    let outcome = stir(&[&["bench", "--json", &file, "--device", "cpu", "--no-save"], options].concat()).expect_code(0);
     let result = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     (result, outcome.stdout)
 }

@@ -10,6 +10,7 @@ fn help_is_what_the_documentation_says() {
     for (name, arguments) in [
         ("help", ["--help"].as_slice()),
         ("generate-help", &["generate", "--help"]),
+        ("plan-help", &["plan", "--help"]),
         ("decode-help", &["decode", "--help"]),
         ("models-help", &["models", "--help"]),
         ("models-inspect-help", &["models", "inspect", "--help"]),
@@ -51,7 +52,9 @@ fn wrong_use_is_exit_code_2() {
     assert!(stir(&["generate", "--stteps", "3"]).expect_code(2).stderr.contains("'--steps'"));
     assert!(stir(&["generat"]).expect_code(2).stderr.contains("'generate'"));
     assert!(stir(&["schema", "clips"]).expect_code(2).stderr.contains("wanted events, found \"clips\""));
-    for arguments in [&["generate", "a.png"][..], &["generate", "-i", "a.png", "-p", "hair", "flowing"]] {
+    for arguments in
+        [&["generate", "a.png"][..], &["generate", "-i", "a.png", "-p", "hair", "flowing"], &["plan", "a.png"]]
+    {
         let outcome = stir(arguments).expect_code(2);
         let found = format!("found \"{}\" without one\n  next: name the picture by -i", arguments.last().unwrap());
         assert!(outcome.stderr.contains(&found), "{}", outcome.stderr);

@@ -3,6 +3,8 @@
 mod comparison;
 mod result;
 
+pub(super) use result::figures;
+
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -18,7 +20,8 @@ use crate::error::Result;
 use crate::media;
 use crate::pipeline::bench::compare::compare;
 use crate::pipeline::bench::record::Record;
-use crate::pipeline::bench::{self, Request};
+use crate::pipeline::bench::{self, Request, kept};
+use crate::pipeline::observer::Level;
 use crate::units::Fps;
 
 /// Most clips that are measured.
@@ -78,6 +81,9 @@ pub(super) struct Bench {
     /// Also write the result, with every number, to this file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Measurement")]
     json: Option<OsString>,
+    /// Do not keep the result for `stir plan`, which finds it in stir/bench below $XDG_DATA_HOME or ~/.local/share
+    #[arg(long, help_heading = "Measurement")]
+    no_save: bool,
 }
 
 #[derive(Debug, Subcommand)]
@@ -117,12 +123,19 @@ impl Bench {
         let request = self.request(&options)?;
         let file = self.file()?;
         self.device.use_threads()?;
+        console.hear_libraries();
         let command = command(arguments);
         let record = bench::run(&request, &command, &mut |line| console.line(line))?;
         if let Some(file) = &file {
             media::write_atomically(file, record.to_json().as_bytes(), true)?;
         }
         stdout::write(result::table(&record).as_bytes());
+        if !self.no_save {
+            match kept::keep(&record) {
+                Ok(path) => console.line(&format!("kept for `stir plan` in {}", path.display())),
+                Err(error) => console.say(Level::Warning, &format!("{error}; `stir plan` will not know the result")),
+            }
+        }
         stdout::check()
     }
 

@@ -5,12 +5,15 @@
 //! frame.
 
 pub mod compare;
+pub mod kept;
 mod peak;
 pub mod record;
 mod stages;
 pub mod summary;
 
 use super::request::{self, Length, Size};
+use crate::device::energy::Meter;
+use crate::device::machine::Machine;
 use crate::device::{self, DeviceChoice};
 use crate::error::Result;
 use crate::media;
@@ -71,8 +74,10 @@ pub fn run(request: &Request, command: &[String], say: &mut dyn FnMut(&str)) -> 
     let generated = request::generated(&clip, &framing, grid);
     let recipe = recipe(family.as_ref(), request.steps, &generated)?;
     let picture = framing.prepare(&picture);
-    let bench = Bench { request, device, family, recipe, picture, framing, clip, prompt };
+    let meter = Meter::of_processors();
+    let bench = Bench { request, device, family, recipe, picture, framing, clip, prompt, meter };
     let measured = bench.measure(say)?;
+    let energy = bench.meter.as_ref().map(Meter::energy);
     let peak_memory_bytes = device::peak_memory();
     say("peak: products of matrices once more");
     // On a machine with other work the one or the other may be disturbed.
@@ -97,8 +102,9 @@ pub fn run(request: &Request, command: &[String], say: &mut dyn FnMut(&str)) -> 
         peak_teraflops: peak / 1e12,
         stages: stages.collect(),
         peak_memory_bytes,
+        energy,
         notes: measured.notes,
-        ..Record::new(command, date, run)
+        ..Record::new(command, date, Machine::of(&bench.device), run)
     })
 }
 

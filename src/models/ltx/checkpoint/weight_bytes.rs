@@ -1,0 +1,42 @@
+//! How much the networks' weights take in memory, without reading them.
+
+use super::{Checkpoint, Residency, t5, text_dtype, vae};
+use crate::error::Result;
+use crate::models::ltx::transformer::Transformer;
+use crate::weights::store::Placement;
+
+/// Bytes of weights as they are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WeightBytes {
+    /// Of the text encoder, which is read layer by layer, one layer.
+    pub text_layer: u64,
+    /// Of the autoencoder's encoder.
+    pub encoder: u64,
+    /// Of the transformer.
+    pub transformer: u64,
+    /// Of the autoencoder's decoder.
+    pub decoder: u64,
+}
+
+impl Checkpoint {
+    /// The bytes of all networks in the type of `placement` (milliseconds).
+    ///
+    /// # Errors
+    /// None that opening the checkpoint did not find.
+    pub fn weight_bytes(&self, placement: &Placement) -> Result<WeightBytes> {
+        let text = self.text_encoder.outline()?;
+        t5::Encoder::load(&text, self.text_encoder.config, Residency::Whole)?;
+        let transformer = self.transformer.outline()?;
+        Transformer::load(&transformer.root(), &self.transformer.config)?;
+        let encoder = self.vae.outline()?;
+        vae::encoder::Encoder::load(&encoder.root().at("encoder"), &self.vae.config)?;
+        let decoder = self.vae.outline()?;
+        vae::decoder::Decoder::load(&decoder.root().at("decoder"), &self.vae.config)?;
+        Ok(WeightBytes {
+            text_layer: text.amount().bytes(text_dtype(placement)) / self.text_encoder.config.layers as u64,
+            encoder: encoder.amount().bytes(placement.dtype),
+            transformer: transformer.amount().bytes(placement.dtype),
+            decoder: decoder.amount().bytes(placement.dtype),
+        })
+    }
+}
