@@ -4,12 +4,17 @@
 //! and the processor multiplies pairs of them, it does so (and takes subnormal values for zero); elsewhere they are widened to float32. A
 //! row of `y` depends on its own row of `x` only, and nothing depends on the number of threads.
 
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+
+use candle_core::quantized::{QStorage, QTensor};
 use candle_core::{DType, Device, Tensor};
 use half::vec::HalfBitsVecExt;
 
 use super::contents::Contents;
 pub use crate::backend::cpu::gemm::Kernels;
-use crate::backend::cpu::gemm::{self as cpu, Multiplication, PackedPanels, ValuesMut};
+use crate::backend::cpu::gemm::{self as cpu, Multiplication, PackedPanels, ValuesMut, WeightValues};
 use crate::error::{Error, Result};
 
 /// A weight in the order in which the processor reads it, with its bias.
@@ -38,13 +43,61 @@ impl PackedWeight {
         let &[outputs, inputs] = weight.dims() else {
             return Err(misused("weight", "shape [N, K]", format!("{:?}", weight.dims())));
         };
+        let weight = weight.contiguous()?;
+        let contents = Contents::of(&weight)?;
+        let panels = PackedPanels::new(kernels, contents.weight_values("weight")?, [outputs, inputs]);
+        Self::with_bias(panels, [outputs, inputs], bias)
+    }
+
+    /// Packs a weight from where its file is mapped, or from wherever its bytes are. float8 is widened to bfloat16, which is exact.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub fn from_bytes(weight: &WeightBytes<'_>, bias: Option<&Tensor>) -> Result<Self> {
+        let WeightBytes { dtype, bytes, shape } = *weight;
+        let expected = shape[0] * shape[1] * dtype.size_in_bytes();
+        if bytes.len() != expected {
+            return Err(misused("weight", &format!("{expected} bytes"), bytes.len().to_string()));
+        }
+        let values = match dtype {
+            DType::F32 => WeightValues::float32_of(bytes),
+            DType::BF16 => WeightValues::two_bytes_of(bytes).map(WeightValues::Bfloat16),
+            DType::F16 => WeightValues::two_bytes_of(bytes).map(WeightValues::Float16),
+            DType::F8E4M3 => Some(WeightValues::Float8(bytes)),
+            other => return Err(misused("weight", "type F32, BF16, F16 or F8E4M3", format!("{other:?}"))),
+        };
+        let Some(values) = values else {
+            // A file may place its values at odd addresses.
+            return Self::new(&Tensor::from_raw_buffer(bytes, dtype, &shape, &Device::Cpu)?, bias);
+        };
+        Self::with_bias(PackedPanels::new(Kernels::fastest(), values, shape), shape, bias)
+    }
+
+    /// Packs a weight in blocks of one of GGUF's types, widened to float32.
+    ///
+    /// # Errors
+    /// Other shapes, a weight that is not on the CPU, or blocks that cannot be read.
+    pub fn from_blocks(weight: &QTensor, bias: Option<&Tensor>) -> Result<Self> {
+        let &[outputs, inputs] = weight.shape().dims() else {
+            return Err(misused("weight", "shape [N, K]", format!("{:?}", weight.shape().dims())));
+        };
+        let kind = weight.dtype();
+        let data = weight.data()?;
+        let row_bytes = inputs / kind.block_size() * kind.type_size();
+        let make = |rows: Range<usize>| {
+            let bytes = &data[rows.start * row_bytes..rows.end * row_bytes];
+            let blocks = QStorage::from_data(Cow::Borrowed(bytes), &Device::Cpu, kind)?;
+            QTensor::new(blocks, (rows.len(), inputs))?.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1()
+        };
+        let panels = PackedPanels::made(Kernels::fastest(), [outputs, inputs], make)?;
+        Self::with_bias(panels, [outputs, inputs], bias)
+    }
+
+    fn with_bias(panels: PackedPanels, [outputs, inputs]: [usize; 2], bias: Option<&Tensor>) -> Result<Self> {
         if let Some(bias) = bias.filter(|bias| bias.dims() != [outputs]) {
             return Err(misused("bias", &format!("shape [{outputs}]"), format!("{:?}", bias.dims())));
         }
         let bias = bias.map(to_float32).transpose()?;
-        let weight = weight.contiguous()?;
-        let contents = Contents::of(&weight)?;
-        let panels = PackedPanels::new(kernels, contents.weight_values("weight")?, [outputs, inputs]);
         Ok(Self { panels, bias, outputs, inputs })
     }
 
@@ -57,6 +110,24 @@ impl PackedWeight {
     pub fn inputs(&self) -> usize {
         self.inputs
     }
+}
+
+impl fmt::Debug for PackedWeight {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let bias = if self.bias.is_some() { " with a bias" } else { "" };
+        write!(formatter, "PackedWeight([{}, {}]{bias})", self.outputs, self.inputs)
+    }
+}
+
+/// The values of a weight as bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct WeightBytes<'a> {
+    /// float32, bfloat16, float16 or float8 (e4m3).
+    pub dtype: DType,
+    /// Row by row.
+    pub bytes: &'a [u8],
+    /// `[N, K]`.
+    pub shape: [usize; 2],
 }
 
 /// What is done to `y` before it is rounded.
@@ -78,10 +149,10 @@ pub enum Epilogue<'a> {
 }
 
 /// Factors for the columns of `y`, which may change from one range of rows to the next.
+#[derive(Debug, Clone)]
 pub struct Gate {
-    /// `[G, N]`.
-    values: Vec<f32>,
-    columns: usize,
+    /// `[G, N]`, float32, where the product is computed.
+    values: Tensor,
     /// Where in `y` each row of factors begins.
     starts: Vec<usize>,
 }
@@ -96,15 +167,30 @@ impl Gate {
             return Err(misused("gate", "starts that ascend from 0", format!("{starts:?}")));
         }
         match *values.dims() {
-            [rows, columns] if rows == starts.len() => {
-                Ok(Self { values: to_float32(values)?, columns, starts: starts.to_vec() })
+            [rows, _] if rows == starts.len() => {
+                Ok(Self { values: values.to_dtype(DType::F32)?.contiguous()?, starts: starts.to_vec() })
             }
             ref other => Err(misused("gate", &format!("shape [{}, N]", starts.len()), format!("{other:?}"))),
         }
     }
+
+    /// `gate * y`, for `y: [M, N]` of the gate's type.
+    fn apply(&self, y: &Tensor) -> Result<Tensor> {
+        let (rows, columns) = y.dims2()?;
+        let count = self.starts.len();
+        let gate = self.values.to_dtype(y.dtype())?;
+        // Ranges of one length, as frames are, need no factor for each row.
+        if rows.is_multiple_of(count) && self.starts.iter().enumerate().all(|(g, start)| *start == g * (rows / count)) {
+            let y = y.reshape((count, rows / count, columns))?;
+            return Ok(y.broadcast_mul(&gate.unsqueeze(1)?)?.reshape((rows, columns))?);
+        }
+        let range = |row: usize| self.starts.partition_point(|&start| start <= row) as u32 - 1;
+        let ranges = Tensor::from_iter((0..rows).map(range), y.device())?;
+        Ok((gate.index_select(&ranges, 0)? * y)?)
+    }
 }
 
-/// `x: [..., K]` of float32, bfloat16 or float16 to `epilogue(x w^T + bias): [..., N]` of type `output`, float32 or bfloat16.
+/// `x: [..., K]` of float32, bfloat16 or float16 to `epilogue(x w^T + bias): [..., N]` of type `output`, one of these too.
 ///
 /// # Errors
 /// Other types or shapes, or a tensor that is not on the CPU.
@@ -113,6 +199,9 @@ impl Gate {
 /// Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008), for the order of loops.
 pub fn gemm(x: &Tensor, weight: &PackedWeight, epilogue: Epilogue<'_>, output: DType) -> Result<Tensor> {
     let shape = output_shape(x, weight.inputs, weight.outputs)?;
+    if output == DType::F16 {
+        return narrowed(x, weight, epilogue);
+    }
     // No processor multiplies float16 with float32 sums; widening it is exact.
     let x = if x.dtype() == DType::F16 { x.to_dtype(DType::F32)? } else { x.contiguous()? };
     let x = Contents::of(&x)?;
@@ -121,16 +210,21 @@ pub fn gemm(x: &Tensor, weight: &PackedWeight, epilogue: Epilogue<'_>, output: D
         _ => None,
     };
     let residual = residual.as_ref().map(Contents::of).transpose()?;
-    let epilogue = match (epilogue, &residual) {
-        (Epilogue::Residual { gate, .. }, Some(residual)) => {
-            if gate.columns != weight.outputs {
-                return Err(misused("gate", &format!("{} columns", weight.outputs), gate.columns.to_string()));
+    let factors = match epilogue {
+        Epilogue::Residual { gate, .. } => Some(Contents::of(&gate.values)?),
+        _ => None,
+    };
+    let epilogue = match (epilogue, &residual, &factors) {
+        (Epilogue::Residual { gate, .. }, Some(residual), Some(factors)) => {
+            let columns = gate.values.dim(1)?;
+            if columns != weight.outputs {
+                return Err(misused("gate", &format!("{} columns", weight.outputs), columns.to_string()));
             }
-            let gate = cpu::Gate { values: &gate.values, starts: &gate.starts };
+            let gate = cpu::Gate { values: factors.float32("gate")?, starts: &gate.starts };
             cpu::Epilogue::Residual { residual: residual.values("residual")?, gate }
         }
-        (Epilogue::Gelu, _) => cpu::Epilogue::Gelu,
-        (Epilogue::Silu, _) => cpu::Epilogue::Silu,
+        (Epilogue::Gelu, ..) => cpu::Epilogue::Gelu,
+        (Epilogue::Silu, ..) => cpu::Epilogue::Silu,
         _ => cpu::Epilogue::None,
     };
     let rows = shape[..shape.len() - 1].iter().product();
@@ -148,8 +242,21 @@ pub fn gemm(x: &Tensor, weight: &PackedWeight, epilogue: Epilogue<'_>, output: D
             cpu::multiply(&multiplication, ValuesMut::Bfloat16(&mut y));
             Ok(Tensor::from_vec(y.reinterpret_into::<half::bf16>(), shape, &Device::Cpu)?)
         }
-        other => Err(misused("y", "type F32 or BF16", format!("{other:?}"))),
+        other => Err(misused("y", "type F32, BF16 or F16", format!("{other:?}"))),
     }
+}
+
+/// The same in float16, which is only what the result is rounded to.
+fn narrowed(x: &Tensor, weight: &PackedWeight, epilogue: Epilogue<'_>) -> Result<Tensor> {
+    let wide;
+    let epilogue = match epilogue {
+        Epilogue::Residual { residual, gate } => {
+            wide = residual.to_dtype(DType::F32)?;
+            Epilogue::Residual { residual: &wide, gate }
+        }
+        other => other,
+    };
+    Ok(gemm(x, weight, epilogue, DType::F32)?.to_dtype(DType::F16)?)
 }
 
 /// What [`gemm`] computes, in plain tensor operations: `x: [..., K]`, `weight: [N, K]`, `bias: [N]`, all of the type of the result.
@@ -160,24 +267,29 @@ pub fn definition(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, epilogue: 
     let (outputs, inputs) = weight.dims2()?;
     let shape = output_shape(x, inputs, outputs)?;
     let y = x.reshape(((), inputs))?.matmul(&weight.t()?)?;
+    Ok(finished(&y, bias, epilogue)?.reshape(shape)?)
+}
+
+/// `epilogue(y + bias)` in plain tensor operations, for `y: [M, N]` and `bias: [N]` of one type, to the same. Gate and residual are computed in
+/// float32 where that is wider.
+///
+/// # Errors
+/// A failed tensor operation.
+pub fn finished(y: &Tensor, bias: Option<&Tensor>, epilogue: Epilogue<'_>) -> Result<Tensor> {
     let y = match bias {
         Some(bias) => y.broadcast_add(bias)?,
-        None => y,
+        None => y.clone(),
     };
-    let y = match epilogue {
+    Ok(match epilogue {
         Epilogue::None => y,
         Epilogue::Gelu => y.gelu()?,
         Epilogue::Silu => y.silu()?,
         Epilogue::Residual { residual, gate } => {
-            let rows = y.dims()[0];
-            let row = |row: usize| gate.starts.partition_point(|&start| start <= row) as u32 - 1;
-            let rows = Tensor::from_iter((0..rows).map(row), y.device())?;
-            let gate = Tensor::from_slice(&gate.values, (gate.starts.len(), gate.columns), y.device())?;
-            let gate = gate.to_dtype(y.dtype())?.index_select(&rows, 0)?;
-            (residual.reshape(y.shape())? + (gate * y)?)?
+            let wide = if y.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+            let residual = residual.reshape(y.shape())?.to_dtype(wide)?;
+            (residual + gate.apply(&y.to_dtype(wide)?)?)?.to_dtype(y.dtype())?
         }
-    };
-    Ok(y.reshape(shape)?)
+    })
 }
 
 fn output_shape(x: &Tensor, inputs: usize, outputs: usize) -> Result<Vec<usize>> {

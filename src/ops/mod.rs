@@ -5,6 +5,7 @@ mod contents;
 pub mod conv2d;
 pub mod gelu;
 pub mod gemm;
+pub mod norm;
 pub mod resize;
 pub mod sliced_attention;
 pub mod warp;

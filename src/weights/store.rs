@@ -8,9 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::Path;
 use std::rc::Rc;
-use std::sync::Arc;
 
-use candle_core::quantized::QTensor;
 use candle_core::{DType, Device, Tensor};
 use memmap2::Mmap;
 use safetensors::SafeTensors;
@@ -19,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::weights::files::WeightFiles;
 use crate::weights::keymap::Naming;
 use crate::weights::stored::Stored;
+pub use crate::weights::stored::{MappedValues, Weight};
 use crate::weights::synthetic::Synthetic;
 
 /// A checkpoint on disk, mapped into memory: pages are read when they are used and cost no memory of their own.
@@ -63,36 +62,9 @@ pub struct Store<'data> {
     synthetic: Option<&'data Synthetic>,
     keys: Box<dyn Naming + 'data>,
     taken: RefCell<BTreeSet<String>>,
-    amount: Cell<Amount>,
+    kept_bytes: Cell<u64>,
     placement: Placement,
     reads: bool,
-}
-
-/// A weight as it is best kept until it is used.
-#[derive(Debug, Clone)]
-pub enum Weight {
-    /// In the store's type.
-    Dense(Tensor),
-    /// In float8 (e4m3), a quarter of float32's memory: to be converted whenever it is used.
-    Float8(Tensor),
-    /// In blocks of GGUF's types.
-    Quantized(Arc<QTensor>),
-}
-
-/// How much was taken.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Amount {
-    /// Values that are kept in the store's type.
-    pub values: u64,
-    /// Bytes of weights that stay as they are stored: in float8 and in blocks of GGUF's types.
-    pub stored_bytes: u64,
-}
-
-impl Amount {
-    /// Bytes that it takes in memory where the store's type is `dtype`.
-    pub fn bytes(self, dtype: DType) -> u64 {
-        self.values * dtype.size_in_bytes() as u64 + self.stored_bytes
-    }
 }
 
 /// Where tensors go.
@@ -138,8 +110,15 @@ impl<'data> Store<'data> {
     /// # Errors
     /// As [`Store::open`].
     pub fn outline(files: &'data WeightFiles, keys: impl Naming + 'data) -> Result<Self> {
-        let placement = Placement { dtype: DType::F32, device: Device::Cpu };
-        Ok(Self { reads: false, ..Self::open(files, keys, &placement)? })
+        Self::outline_in(files, keys, &Placement { dtype: DType::F32, device: Device::Cpu })
+    }
+
+    /// The same for another type or device.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn outline_in(files: &'data WeightFiles, keys: impl Naming + 'data, placement: &Placement) -> Result<Self> {
+        Ok(Self { reads: false, ..Self::open(files, keys, placement)? })
     }
 
     fn of(
@@ -149,8 +128,8 @@ impl<'data> Store<'data> {
         placement: &Placement,
     ) -> Self {
         let tensors = tensors.into_iter().map(|(name, stored)| (name, Rc::new(stored))).collect();
-        let (taken, amount) = (RefCell::default(), Cell::default());
-        Self { name, tensors, synthetic: None, keys, taken, amount, placement: placement.clone(), reads: true }
+        let (taken, kept_bytes) = (RefCell::default(), Cell::default());
+        Self { name, tensors, synthetic: None, keys, taken, kept_bytes, placement: placement.clone(), reads: true }
     }
 
     /// The top of the name hierarchy.
@@ -171,7 +150,7 @@ impl<'data> Store<'data> {
     /// The tensor is missing, has another shape, or is not a floating-point tensor.
     pub fn take(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let (key, stored) = self.find(name, shape)?;
-        self.count(&stored, false);
+        self.count(stored.shape().iter().product::<usize>() * self.placement.dtype.size_in_bytes());
         if !self.reads {
             return self.zeros(shape);
         }
@@ -188,17 +167,18 @@ impl<'data> Store<'data> {
         if self.reads { Ok(tensor.permute(axes)?.reshape(to)?) } else { self.zeros(to) }
     }
 
-    /// As [`Store::take`], but what is stored in float8 or quantised stays so.
+    /// As [`Store::take`], but for who packs or converts it: no copy is made where that can be avoided, and two-byte and smaller types stay what they
+    /// are; see [`Weight`].
     ///
     /// # Errors
     /// As [`Store::take`].
-    pub fn take_weight(&self, name: &str, shape: &[usize]) -> Result<Weight> {
+    pub fn take_weight(&self, name: &str, shape: &[usize]) -> Result<Weight<'data>> {
         let (key, stored) = self.find(name, shape)?;
-        self.count(&stored, true);
-        if !self.reads {
-            return Ok(Weight::Dense(self.zeros(shape)?));
-        }
         let Placement { dtype, device } = &self.placement;
+        self.count(stored.compact_bytes(*dtype, device));
+        if !self.reads {
+            return Ok(Weight::Outline(self.zeros(shape)?));
+        }
         stored.compact(*dtype, device).map_err(|found| self.refuse(&key, Stored::TYPES, found))
     }
 
@@ -250,19 +230,13 @@ impl<'data> Store<'data> {
         &self.placement
     }
 
-    /// How much was taken so far, apart from rows of matrices.
-    pub fn amount(&self) -> Amount {
-        self.amount.get()
+    /// Bytes of memory that all that was taken so far is kept in, apart from rows of matrices; in outline, that it would be kept in.
+    pub fn kept_bytes(&self) -> u64 {
+        self.kept_bytes.get()
     }
 
-    /// `compact`: whether it may stay as it is stored.
-    fn count(&self, stored: &Stored, compact: bool) {
-        let mut amount = self.amount.get();
-        match stored.compact_bytes().filter(|_| compact) {
-            Some(bytes) => amount.stored_bytes += bytes as u64,
-            None => amount.values += stored.shape().iter().product::<usize>() as u64,
-        }
-        self.amount.set(amount);
+    fn count(&self, bytes: usize) {
+        self.kept_bytes.set(self.kept_bytes.get() + bytes as u64);
     }
 
     /// The tensor, found, checked and accounted for.
@@ -321,7 +295,7 @@ pub struct Scope<'store> {
     prefix: String,
 }
 
-impl Scope<'_> {
+impl<'store> Scope<'store> {
     /// The part `name` of this one.
     pub fn at(&self, name: impl std::fmt::Display) -> Self {
         Self { store: self.store, prefix: format!("{}{name}.", self.prefix) }
@@ -347,7 +321,7 @@ impl Scope<'_> {
     ///
     /// # Errors
     /// As [`Store::take`].
-    pub fn take_weight(&self, name: &str, shape: &[usize]) -> Result<Weight> {
+    pub fn take_weight(&self, name: &str, shape: &[usize]) -> Result<Weight<'store>> {
         self.store.take_weight(&format!("{}{name}", self.prefix), shape)
     }
 
@@ -416,20 +390,17 @@ mod tests {
 
     /// Rows are as many as a text has; everything else stays.
     #[test]
-    fn what_is_taken_is_counted() {
+    fn what_is_kept_is_counted() {
         let eighths = Tensor::zeros((4, 2), DType::F8E4M3, &Device::Cpu).unwrap();
-        let bytes = file(&[
-            ("a", two_halves()),
-            ("b", eighths),
-            ("c", Tensor::zeros((3, 2), DType::BF16, &Device::Cpu).unwrap()),
-        ]);
+        let halves = Tensor::zeros((3, 2), DType::BF16, &Device::Cpu).unwrap();
+        let bytes = file(&[("a", two_halves()), ("b", eighths), ("c", halves)]);
         let store = store(&bytes);
         store.take("a", &[2]).unwrap();
         store.take_weight("b", &[4, 2]).unwrap();
         store.take_rows("c", [3, 2], &[1]).unwrap();
-        assert_eq!(store.amount(), Amount { values: 2, stored_bytes: 8 });
+        assert_eq!(store.kept_bytes(), 2 * 4 + 8);
         store.take_weight("c", &[3, 2]).unwrap();
-        assert_eq!([DType::F32, DType::BF16].map(|dtype| store.amount().bytes(dtype)), [4 * 8 + 8, 2 * 8 + 8]);
+        assert_eq!(store.kept_bytes(), 2 * 4 + 8 + 6 * 2);
     }
 
     #[test]

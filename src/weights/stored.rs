@@ -3,13 +3,12 @@
 use std::io::Cursor;
 use std::sync::Arc;
 
-use candle_core::quantized::QTensor;
 use candle_core::quantized::gguf_file::TensorInfo;
+use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 
-use super::store::Weight;
 use super::synthetic::SyntheticTensor;
 
 /// Where the bytes of a tensor are and how they are to be read.
@@ -29,6 +28,30 @@ pub enum Stored<'data> {
     Synthetic(SyntheticTensor),
 }
 
+/// A weight as it is best kept until it is used.
+#[derive(Debug, Clone)]
+pub enum Weight<'data> {
+    /// On the CPU, in the file: float32, bfloat16, float16 or float8.
+    Mapped(MappedValues<'data>),
+    /// In the store's type, or float16 or bfloat16 on the CPU.
+    Dense(Tensor),
+    /// On other devices, in float8 (e4m3), a quarter of float32's memory: to be converted whenever it is used.
+    Float8(Tensor),
+    /// In blocks of GGUF's types.
+    Quantized(Arc<QTensor>),
+    /// Zeros that take no memory, of a store that reads nothing.
+    Outline(Tensor),
+}
+
+/// A tensor in its file.
+#[derive(Debug, Clone, Copy)]
+pub struct MappedValues<'data> {
+    /// Their type.
+    pub dtype: DType,
+    /// Row by row, at any address.
+    pub bytes: &'data [u8],
+}
+
 /// What was found instead of what was wanted.
 type Found<T> = Result<T, String>;
 
@@ -36,7 +59,7 @@ fn found(error: candle_core::Error) -> String {
     error.to_string()
 }
 
-impl Stored<'_> {
+impl<'data> Stored<'data> {
     /// The types of tensors that are read.
     pub const TYPES: &'static str = "float32, float16, bfloat16, float8 (e4m3) or a quantised type of GGUF, complete";
 
@@ -97,28 +120,59 @@ impl Stored<'_> {
         }
     }
 
-    /// The tensor with what is stored in float8 or quantised left so, on `device`.
-    pub fn compact(&self, dtype: DType, device: &Device) -> Found<Weight> {
+    /// The tensor as it is best kept on `device` for products with activations in `dtype`.
+    pub fn compact(&self, dtype: DType, device: &Device) -> Found<Weight<'data>> {
         match self {
-            Self::Plain(view) if view.dtype() == Dtype::F8_E4M3 => {
-                let tensor = plain(view.dtype(), view.data(), view.shape(), DType::F8E4M3)?;
-                Ok(Weight::Float8(tensor.to_device(device).map_err(found)?))
-            }
             Self::Gguf { info, .. } if info.ggml_dtype.block_size() > 1 => {
-                Ok(Weight::Quantized(Arc::new(self.quantized(device)?)))
+                return Ok(Weight::Quantized(Arc::new(self.quantized(device)?)));
             }
-            _ => Ok(Weight::Dense(self.dense(dtype)?.to_device(device).map_err(found)?)),
+            Self::Plain(view) if view.dtype() == Dtype::F8_E4M3 && !device.is_cpu() => {
+                let tensor = plain(view.dtype(), view.data(), view.shape(), DType::F8E4M3)?;
+                return Ok(Weight::Float8(tensor.to_device(device).map_err(found)?));
+            }
+            _ => {}
         }
+        let mapped = self.mapped()?.filter(|_| device.is_cpu());
+        let dtype = match mapped {
+            Some(mapped) if kept_on_cpu(mapped.dtype, dtype) == mapped.dtype => return Ok(Weight::Mapped(mapped)),
+            Some(mapped) => kept_on_cpu(mapped.dtype, dtype),
+            None => dtype,
+        };
+        Ok(Weight::Dense(self.dense(dtype)?.to_device(device).map_err(found)?))
     }
 
-    /// The bytes of what [`compact`](Self::compact) leaves as it is stored; `None` where it converts.
-    pub fn compact_bytes(&self) -> Option<usize> {
-        match self {
-            Self::Plain(view) if view.dtype() == Dtype::F8_E4M3 => Some(view.data().len()),
-            Self::Gguf { info, .. } if info.ggml_dtype.block_size() > 1 => {
-                Some(info.shape.elem_count() / info.ggml_dtype.block_size() * info.ggml_dtype.type_size())
+    /// The values in the file, where they are no blocks.
+    fn mapped(&self) -> Found<Option<MappedValues<'data>>> {
+        Ok(match self {
+            Self::Plain(view) => Some(MappedValues { dtype: candle_type(view.dtype())?, bytes: view.data() }),
+            Self::Gguf { info, file, data } => {
+                let kind = match info.ggml_dtype {
+                    GgmlDType::F32 => DType::F32,
+                    GgmlDType::F16 => DType::F16,
+                    GgmlDType::BF16 => DType::BF16,
+                    _ => return Ok(None),
+                };
+                let start = (data + info.offset) as usize;
+                let size = info.shape.elem_count() * kind.size_in_bytes();
+                let bytes = file.get(start..start + size).ok_or("an end beyond that of the file")?;
+                Some(MappedValues { dtype: kind, bytes })
             }
-            _ => None,
+            Self::Synthetic(_) => None,
+        })
+    }
+
+    /// Bytes that [`compact`](Self::compact) keeps.
+    pub fn compact_bytes(&self, dtype: DType, device: &Device) -> usize {
+        let values: usize = self.shape().iter().product();
+        match self {
+            Self::Gguf { info, .. } if info.ggml_dtype.block_size() > 1 => {
+                values / info.ggml_dtype.block_size() * info.ggml_dtype.type_size()
+            }
+            Self::Plain(view) if view.dtype() == Dtype::F8_E4M3 => values,
+            _ => {
+                let mapped = self.mapped().ok().flatten().filter(|_| device.is_cpu());
+                values * mapped.map_or(dtype, |mapped| kept_on_cpu(mapped.dtype, dtype)).size_in_bytes()
+            }
         }
     }
 
@@ -147,6 +201,15 @@ impl Stored<'_> {
             return Err("no GGUF tensor".to_owned());
         };
         info.read(&mut Cursor::new(file), *data, device).map_err(found)
+    }
+}
+
+/// The type in which the CPU keeps a weight for products with activations in `dtype`. Two bytes stay two bytes, whatever the activations are: to
+/// widen them in the product changes no result. float16 is not multiplied with bfloat16, though.
+fn kept_on_cpu(stored: DType, dtype: DType) -> DType {
+    match (stored, dtype) {
+        (DType::BF16 | DType::F8E4M3, _) | (DType::F16, DType::F32) => stored,
+        _ => dtype,
     }
 }
 

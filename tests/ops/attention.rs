@@ -5,28 +5,7 @@ use proptest::prelude::*;
 use stir::ops::attention::{Inputs, attention_with, definition};
 use stir::ops::gemm::Kernels;
 
-/// Values between -2 and 2.
-fn random(shape: [usize; 4], seed: u64, dtype: DType) -> Tensor {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
-    let mut next = || {
-        state ^= state << 13;
-        state ^= state >> 7;
-        state ^= state << 17;
-        (state >> 40) as f32 / (1_u64 << 22) as f32 - 2.0
-    };
-    let values: Vec<f32> = (0..shape.iter().product()).map(|_| next()).collect();
-    Tensor::from_vec(values, &shape, &Device::Cpu).unwrap().to_dtype(dtype).unwrap()
-}
-
-fn values(tensor: &Tensor) -> Vec<f64> {
-    tensor.to_dtype(DType::F64).unwrap().flatten_all().unwrap().to_vec1().unwrap()
-}
-
-fn largest_difference(a: &Tensor, b: &[f64]) -> f64 {
-    let a = values(a);
-    assert!(a.len() == b.len() && a.iter().all(|value| value.is_finite()));
-    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
-}
+use crate::samples::{largest_difference, random, values};
 
 #[derive(Debug, Clone)]
 struct Case {
@@ -43,9 +22,9 @@ impl Case {
     fn tensors(&self) -> [Tensor; 3] {
         let shape = |tokens| [self.batch, tokens, self.heads, self.width];
         [
-            random(shape(self.queries), self.seed + 1, self.dtype),
-            random(shape(self.keys), self.seed + 2, self.dtype),
-            random(shape(self.keys), self.seed + 3, self.dtype),
+            random(&shape(self.queries), self.seed + 1, self.dtype),
+            random(&shape(self.keys), self.seed + 2, self.dtype),
+            random(&shape(self.keys), self.seed + 3, self.dtype),
         ]
     }
 
@@ -134,7 +113,7 @@ fn large_scores_do_not_overflow() {
 
 #[test]
 fn what_does_not_fit_is_refused() {
-    let tensor = |tokens, dtype| random([1, tokens, 2, 4], 1, dtype);
+    let tensor = |tokens, dtype| random(&[1, tokens, 2, 4], 1, dtype);
     let (query, key) = (tensor(3, DType::F32), tensor(5, DType::F32));
     let message = |key: &Tensor, value: &Tensor, scale| {
         attention_with(&Inputs { query: &query, key, value }, scale, Kernels::fastest()).unwrap_err().to_string()

@@ -1,5 +1,8 @@
 //! Operations against their definitions.
 
 mod attention;
+mod gelu;
 mod gemm;
+mod norm;
+mod samples;
 mod warp;

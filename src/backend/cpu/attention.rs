@@ -183,7 +183,7 @@ impl<'a> Run<'a> {
                 spread(lanes, width, places.map(|place| &values[place]), |value| value.to_bits());
             }
             Values::Bfloat16(values) if self.product == Product::Bfloat16 => {
-                pair(lanes, width, places.map(|place| &values[place]));
+                pair(lanes, width, places.map(|place| &values[place]), |&bits| bits);
             }
             Values::Bfloat16(values) => {
                 let lane = |&bits: &u16| widen(bits).to_bits();

@@ -8,18 +8,57 @@
 
 use rayon::prelude::*;
 
+use super::element::Element;
+use super::gemm::{Kernels, Loops, Values, ValuesMut};
+
 /// Values of one task: large enough to be worth handing to a thread.
 const CHUNK: usize = 1 << 14;
 
-/// Each value's GELU.
-pub fn gelu(values: &[f32]) -> Vec<f32> {
-    let mut result = vec![0f32; values.len()];
-    result.par_chunks_mut(CHUNK).zip(values.par_chunks(CHUNK)).for_each(|(result, values)| {
-        for (y, &x) in result.iter_mut().zip(values) {
-            *y = gelu_of(x);
+/// Each value's GELU, times `factors` where there are any; `x`, `factors` and `y` are of one type.
+///
+/// # Panics
+/// If a length or a type does not fit.
+pub fn gelu(x: Values<'_>, factors: Option<Values<'_>>, kernels: &'static Kernels, y: ValuesMut<'_>) {
+    assert_eq!(x.len(), y.len(), "values of y");
+    assert!(factors.is_none_or(|factors| factors.len() == x.len()), "factors");
+    match (x, factors, y) {
+        (Values::Float32(x), None, ValuesMut::Float32(y)) => tasks(x, None, kernels, y),
+        (Values::Float32(x), Some(Values::Float32(factors)), ValuesMut::Float32(y)) => {
+            tasks(x, Some(factors), kernels, y);
         }
+        (Values::Bfloat16(x), None, ValuesMut::Bfloat16(y)) => tasks(x, None, kernels, y),
+        (Values::Bfloat16(x), Some(Values::Bfloat16(factors)), ValuesMut::Bfloat16(y)) => {
+            tasks(x, Some(factors), kernels, y);
+        }
+        _ => panic!("values of two types"),
+    }
+}
+
+fn tasks<E: Element>(x: &[E], factors: Option<&[E]>, kernels: &'static Kernels, y: &mut [E]) {
+    y.par_chunks_mut(CHUNK).enumerate().for_each(|(task, y)| {
+        let part = task * CHUNK..task * CHUNK + y.len();
+        kernels.run(Task { x: &x[part.clone()], factors: factors.map(|factors| &factors[part]), y });
     });
-    result
+}
+
+/// Some values, all slices of one length.
+struct Task<'a, E> {
+    x: &'a [E],
+    factors: Option<&'a [E]>,
+    y: &'a mut [E],
+}
+
+impl<E: Element> Loops for Task<'_, E> {
+    #[inline(always)]
+    fn run(self) {
+        let values = self.y.iter_mut().zip(self.x);
+        match self.factors {
+            None => values.for_each(|(y, x)| *y = E::rounded(gelu_of(x.widened()))),
+            Some(factors) => values
+                .zip(factors)
+                .for_each(|((y, x), factor)| *y = E::rounded(gelu_of(x.widened()) * factor.widened())),
+        }
+    }
 }
 
 #[inline(always)]

@@ -1,7 +1,9 @@
 //! The CPU: rayon over rows or frames, so that results do not depend on the thread count.
 
 pub mod attention;
+mod element;
 pub mod gelu;
 pub mod gemm;
+pub mod norm;
 pub mod threads;
 pub mod warp;

@@ -8,7 +8,7 @@ use std::arch::asm;
 use std::arch::x86_64::*;
 
 use super::finish::{FinishRow, finish};
-use super::kernels::Kernels;
+use super::kernels::{Instructions, Kernels, Loops};
 use super::softmax::{ScoreBlock, softmax};
 use super::tile::{Float32, HalfVectors, TilePointers, Vectors, WidenedBfloat16, WidenedFloat16, peak, tile};
 
@@ -18,6 +18,7 @@ const VECTORS: usize = 2;
 /// The micro-kernels.
 pub static KERNELS: Kernels = Kernels {
     name: "avx2",
+    instructions: Instructions::Avx2,
     supported: || {
         is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") && is_x86_feature_detected!("f16c")
     },
@@ -118,4 +119,9 @@ unsafe fn finish_row(row: FinishRow<'_>) {
 #[target_feature(enable = "avx2,fma")]
 unsafe fn softmax_block(block: ScoreBlock<'_>) {
     softmax::<{ VECTORS * 8 }>(block);
+}
+
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn run<L: Loops>(loops: L) {
+    loops.run();
 }

@@ -6,7 +6,7 @@
 use std::arch::x86_64::*;
 
 use super::finish::{FinishRow, finish};
-use super::kernels::Kernels;
+use super::kernels::{Instructions, Kernels, Loops};
 use super::softmax::{ScoreBlock, softmax};
 use super::tile::{
     Arithmetic, Float32, HalfVectors, TilePointers, Vectors, WidenedBfloat16, WidenedFloat16, peak, tile,
@@ -29,6 +29,7 @@ pub static FOUNDATION: Kernels = PLAIN;
 
 const PLAIN: Kernels = Kernels {
     name: "avx512",
+    instructions: Instructions::Avx512,
     supported: || is_x86_feature_detected!("avx512f"),
     rows: ROWS,
     columns: VECTORS * 16,
@@ -154,4 +155,9 @@ unsafe fn finish_row(row: FinishRow<'_>) {
 #[target_feature(enable = "avx512f")]
 unsafe fn softmax_block(block: ScoreBlock<'_>) {
     softmax::<{ VECTORS * 16 }>(block);
+}
+
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn run<L: Loops>(loops: L) {
+    loops.run();
 }

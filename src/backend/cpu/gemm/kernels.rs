@@ -40,6 +40,7 @@ impl Product {
 /// * The sums are `[rows, columns]` float32.
 pub struct Kernels {
     pub(super) name: &'static str,
+    pub(super) instructions: Instructions,
     pub(super) supported: fn() -> bool,
     pub(super) rows: usize,
     pub(super) columns: usize,
@@ -51,6 +52,24 @@ pub struct Kernels {
     pub(super) peak_bfloat16: Option<unsafe fn(usize) -> f64>,
     pub(super) finish: unsafe fn(FinishRow<'_>),
     pub(super) softmax: unsafe fn(ScoreBlock<'_>),
+}
+
+/// Loops in plain Rust that every instruction set compiles for itself: see [`Kernels::run`].
+pub trait Loops {
+    /// Runs them. Has to be marked `#[inline(always)]`, as everything that it calls in a loop: only so does it become the set's instructions.
+    fn run(self);
+}
+
+/// The instructions that [`Loops`] are compiled to.
+#[derive(Clone, Copy)]
+pub(super) enum Instructions {
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    Portable,
 }
 
 /// All instruction sets that were compiled, the fastest first.
@@ -137,6 +156,22 @@ impl Kernels {
     pub fn softmax(&self, block: ScoreBlock<'_>) {
         // SAFETY: the processor has the instructions.
         unsafe { (self.softmax)(block) }
+    }
+
+    /// Runs loops, compiled to this set's instructions. To be called with enough work for the call not to count.
+    pub fn run<L: Loops>(&self, loops: L) {
+        // SAFETY: the processor has the instructions.
+        unsafe {
+            match self.instructions {
+                #[cfg(target_arch = "x86_64")]
+                Instructions::Avx512 => super::avx512::run(loops),
+                #[cfg(target_arch = "x86_64")]
+                Instructions::Avx2 => super::avx2::run(loops),
+                #[cfg(target_arch = "aarch64")]
+                Instructions::Neon => super::neon::run(loops),
+                Instructions::Portable => loops.run(),
+            }
+        }
     }
 
     /// Multiplies and adds in registers only, as often as a micro-kernel does in `steps` steps, and returns the number of floating-point

@@ -28,7 +28,7 @@ mod avx512;
 mod neon;
 
 pub use finish::{round, widen};
-pub use kernels::{Kernels, Product, TileOperands};
+pub use kernels::{Kernels, Loops, Product, TileOperands};
 pub use multiply::{Epilogue, Gate, Multiplication, multiply};
 pub use output::SharedOutput;
 pub use packing::{Lanes, PackedPanels, WeightValues, as_lanes, pair, spread};
@@ -57,7 +57,11 @@ impl<'a> Values<'a> {
         self.len() == 0
     }
 
-    fn part(&self, range: std::ops::Range<usize>) -> Values<'a> {
+    /// Those in `range`.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    pub fn part(&self, range: std::ops::Range<usize>) -> Values<'a> {
         match self {
             Self::Float32(values) => Values::Float32(&values[range]),
             Self::Bfloat16(values) => Values::Bfloat16(&values[range]),

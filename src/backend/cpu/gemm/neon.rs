@@ -6,7 +6,7 @@
 use std::arch::aarch64::*;
 
 use super::finish::{FinishRow, finish};
-use super::kernels::Kernels;
+use super::kernels::{Instructions, Kernels, Loops};
 use super::softmax::{ScoreBlock, softmax};
 use super::tile::{Float32, TilePointers, Vectors, WidenedBfloat16, peak, tile};
 
@@ -16,6 +16,7 @@ const VECTORS: usize = 3;
 /// The micro-kernels.
 pub static KERNELS: Kernels = Kernels {
     name: "neon",
+    instructions: Instructions::Neon,
     supported: || std::arch::is_aarch64_feature_detected!("neon"),
     rows: ROWS,
     columns: VECTORS * 4,
@@ -91,4 +92,9 @@ unsafe fn finish_row(row: FinishRow<'_>) {
 #[target_feature(enable = "neon")]
 unsafe fn softmax_block(block: ScoreBlock<'_>) {
     softmax::<{ VECTORS * 4 }>(block);
+}
+
+#[target_feature(enable = "neon")]
+pub(super) unsafe fn run<L: Loops>(loops: L) {
+    loops.run();
 }

@@ -1,7 +1,7 @@
 //! Packing: rows and weights in the order in which micro-kernels read them.
 #![allow(unsafe_code)]
 
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
 
 use memmap2::MmapMut;
 use rayon::prelude::*;
@@ -75,13 +75,30 @@ pub enum WeightValues<'a> {
     Bfloat16(&'a [u16]),
     /// float16.
     Float16(&'a [u16]),
+    /// float8 (e4m3).
+    Float8(&'a [u8]),
 }
 
-impl WeightValues<'_> {
+impl<'a> WeightValues<'a> {
+    /// The float32 values in `bytes`; `None` where they are not aligned or not whole.
+    pub fn float32_of(bytes: &'a [u8]) -> Option<Self> {
+        // SAFETY: any bits are a float32.
+        let (before, values, after) = unsafe { bytes.align_to() };
+        (before.is_empty() && after.is_empty()).then_some(Self::Float32(values))
+    }
+
+    /// The two-byte values in `bytes`, as their bits; `None` where they are not aligned or not whole.
+    pub fn two_bytes_of(bytes: &'a [u8]) -> Option<&'a [u16]> {
+        // SAFETY: any bits are a 16-bit integer.
+        let (before, values, after) = unsafe { bytes.align_to() };
+        (before.is_empty() && after.is_empty()).then_some(values)
+    }
+
     fn len(&self) -> usize {
         match self {
             Self::Float32(values) => values.len(),
             Self::Bfloat16(values) | Self::Float16(values) => values.len(),
+            Self::Float8(values) => values.len(),
         }
     }
 }
@@ -126,7 +143,8 @@ impl PanelFormat {
 }
 
 impl PackedPanels {
-    /// Packs `values: [outputs, inputs]` for `kernels`. No value changes: float16 is kept where a micro-kernel reads it, and widened elsewhere.
+    /// Packs `values: [outputs, inputs]` for `kernels`. No value changes: float8 becomes bfloat16, which holds it; float16 is kept where a micro-kernel
+    /// reads it, and widened elsewhere.
     ///
     /// # Panics
     /// If there are not `outputs * inputs` values.
@@ -134,22 +152,20 @@ impl PackedPanels {
         assert_eq!(Some(values.len()), outputs.checked_mul(inputs), "values of the weight");
         let format = match values {
             WeightValues::Float32(_) => PanelFormat::Float32,
-            WeightValues::Bfloat16(_) => PanelFormat::Bfloat16,
+            WeightValues::Bfloat16(_) | WeightValues::Float8(_) => PanelFormat::Bfloat16,
             WeightValues::Float16(_) if kernels.has(Product::WidenedFloat16) => PanelFormat::Float16,
             WeightValues::Float16(_) => PanelFormat::Float32,
         };
-        let (columns, panels) = (kernels.columns, outputs.div_ceil(kernels.columns));
-        let mut packed =
-            Self { kernels, format, outputs, inputs, lanes: Lanes::zeros(panels * columns * format.steps(inputs)) };
-        if inputs == 0 {
-            return packed;
-        }
-        packed.lanes.par_chunks_mut(columns * format.steps(inputs)).enumerate().for_each(|(panel, lanes)| {
-            let first = panel * columns;
-            let part = first * inputs..(first + columns).min(outputs) * inputs;
+        let columns = kernels.columns;
+        let mut packed = Self::zeros(kernels, format, [outputs, inputs]);
+        packed.panels_mut().for_each(|(rows, lanes)| {
+            let part = rows.start * inputs..rows.end * inputs;
             match values {
                 WeightValues::Float32(values) => spread(lanes, columns, values[part].chunks_exact(inputs), f32_lane),
-                WeightValues::Bfloat16(values) => pair(lanes, columns, values[part].chunks_exact(inputs)),
+                WeightValues::Bfloat16(values) => pair(lanes, columns, values[part].chunks_exact(inputs), |&bits| bits),
+                WeightValues::Float8(values) => {
+                    pair(lanes, columns, values[part].chunks_exact(inputs), |&bits| FLOAT8[usize::from(bits)]);
+                }
                 WeightValues::Float16(values) if format == PanelFormat::Float32 => {
                     let widen = |&bits: &u16| half::f16::from_bits(bits).to_f32().to_bits();
                     spread(lanes, columns, values[part].chunks_exact(inputs), widen);
@@ -158,6 +174,42 @@ impl PackedPanels {
             }
         });
         packed
+    }
+
+    /// Packs a matrix `[outputs, inputs]` of float32 that is made some rows at a time.
+    ///
+    /// # Errors
+    /// That of `make`.
+    ///
+    /// # Panics
+    /// If `make` does not return all values of the rows.
+    pub fn made<E: Send>(
+        kernels: &'static Kernels,
+        [outputs, inputs]: [usize; 2],
+        make: impl Fn(Range<usize>) -> Result<Vec<f32>, E> + Sync,
+    ) -> Result<Self, E> {
+        let mut packed = Self::zeros(kernels, PanelFormat::Float32, [outputs, inputs]);
+        packed.panels_mut().try_for_each(|(rows, lanes)| {
+            let values = make(rows.clone())?;
+            assert_eq!(values.len(), rows.len() * inputs, "values of rows {rows:?}");
+            spread(lanes, kernels.columns, values.chunks_exact(inputs), f32_lane);
+            Ok(())
+        })?;
+        Ok(packed)
+    }
+
+    fn zeros(kernels: &'static Kernels, format: PanelFormat, [outputs, inputs]: [usize; 2]) -> Self {
+        let lanes = outputs.next_multiple_of(kernels.columns) * format.steps(inputs);
+        Self { kernels, format, outputs, inputs, lanes: Lanes::zeros(lanes) }
+    }
+
+    /// Every panel with the rows of the weight that it holds; none where rows hold nothing.
+    fn panels_mut(&mut self) -> impl ParallelIterator<Item = (Range<usize>, &mut [u32])> {
+        let (columns, outputs, size) = (self.kernels.columns, self.outputs, self.steps() * self.kernels.columns);
+        self.lanes.par_chunks_mut(size.max(1)).enumerate().map(move |(panel, lanes)| {
+            let first = panel * columns;
+            (first..(first + columns).min(outputs), lanes)
+        })
     }
 
     /// Lanes of a column.
@@ -190,7 +242,9 @@ pub(super) fn pack_rows(strips: &mut [u32], source: RowSource<'_>, weight: &Pack
         let part = first * inputs..last * inputs;
         match x {
             Values::Float32(x) => spread(strip, height, x[part].chunks_exact(inputs), f32_lane),
-            Values::Bfloat16(x) if product == Product::Bfloat16 => pair(strip, height, x[part].chunks_exact(inputs)),
+            Values::Bfloat16(x) if product == Product::Bfloat16 => {
+                pair(strip, height, x[part].chunks_exact(inputs), |&bits| bits);
+            }
             Values::Bfloat16(x) => {
                 spread(strip, height, x[part].chunks_exact(inputs), |&bits| widen(bits).to_bits());
             }
@@ -201,7 +255,7 @@ pub(super) fn pack_rows(strips: &mut [u32], source: RowSource<'_>, weight: &Pack
 /// Rows of `x: [M, K]` and the product they are for.
 pub(super) struct RowSource<'a> {
     pub x: Values<'a>,
-    pub rows: std::ops::Range<usize>,
+    pub rows: Range<usize>,
     pub product: Product,
 }
 
@@ -229,18 +283,23 @@ pub fn spread<'a, T: Copy + 'a>(
     }
 }
 
-/// The same with two values a lane, the first in its low half.
-pub fn pair<'a>(lanes: &mut [u32], width: usize, lines: impl Iterator<Item = &'a [u16]> + Clone) {
+/// The same with two values a lane, the first in its low half; `half` makes the bits of a bfloat16.
+pub fn pair<'a, T: Copy + 'a>(
+    lanes: &mut [u32],
+    width: usize,
+    lines: impl Iterator<Item = &'a [T]> + Clone,
+    half: impl Fn(&T) -> u16,
+) {
     for (run, lanes) in lanes.chunks_mut(RUN * width).enumerate() {
         for (index, line) in lines.clone().enumerate() {
             let values = &line[(2 * run * RUN).min(line.len())..(2 * (run * RUN + RUN)).min(line.len())];
             let pairs = values.chunks_exact(2);
             let rest = pairs.remainder();
             for (lanes, pair) in lanes.chunks_exact_mut(width).zip(pairs) {
-                lanes[index] = u32::from(pair[0]) | u32::from(pair[1]) << 16;
+                lanes[index] = u32::from(half(&pair[0])) | u32::from(half(&pair[1])) << 16;
             }
             if let [last] = rest {
-                lanes[(values.len() / 2) * width + index] = u32::from(*last);
+                lanes[(values.len() / 2) * width + index] = u32::from(half(last));
             }
         }
     }
@@ -255,6 +314,31 @@ fn stack<'a>(lanes: &mut [u32], width: usize, lines: impl Iterator<Item = &'a [u
         }
     }
 }
+
+/// The bfloat16 of every float8 (e4m3): four bits of exponent around 7, three of mantissa, no infinity.
+///
+/// # Source
+/// Micikevicius et al., "FP8 Formats for Deep Learning" (2022), table 1.
+static FLOAT8: [u16; 256] = {
+    let mut table = [0; 256];
+    let mut bits = 0;
+    while bits < 256 {
+        let (exponent, mantissa) = (bits as u16 >> 3 & 15, bits as u16 & 7);
+        let magnitude = match (exponent, mantissa) {
+            (0, 0) => 0,
+            // A subnormal number is its mantissa in steps of 2^-9: the leading bit gives the exponent.
+            (0, _) => {
+                let leading = 15 - mantissa.leading_zeros() as u16;
+                (127 - 9 + leading) << 7 | (mantissa << (7 - leading) & 0x7f)
+            }
+            (15, 7) => 0x7fc0,
+            _ => (127 - 7 + exponent) << 7 | mantissa << 4,
+        };
+        table[bits] = (bits as u16 >> 7) << 15 | magnitude;
+        bits += 1;
+    }
+    table
+};
 
 /// The bits of float32 values.
 pub fn as_lanes(values: &[f32]) -> &[u32] {

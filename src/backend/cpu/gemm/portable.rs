@@ -4,7 +4,7 @@
 #![allow(unsafe_code)]
 
 use super::finish::{FinishRow, finish};
-use super::kernels::Kernels;
+use super::kernels::{Instructions, Kernels};
 use super::softmax::{ScoreBlock, softmax};
 use super::tile::{Float32, TilePointers, Vectors, WidenedBfloat16, peak, tile};
 
@@ -14,6 +14,7 @@ const VECTORS: usize = 2;
 /// The micro-kernels.
 pub static KERNELS: Kernels = Kernels {
     name: "portable",
+    instructions: Instructions::Portable,
     supported: || true,
     rows: ROWS,
     columns: VECTORS * 4,

@@ -24,19 +24,20 @@ impl Checkpoint {
     /// # Errors
     /// None that opening the checkpoint did not find.
     pub fn weight_bytes(&self, placement: &Placement) -> Result<WeightBytes> {
-        let text = self.text_encoder.outline()?;
+        let text_placement = Placement { dtype: text_dtype(placement), device: placement.device.clone() };
+        let text = self.text_encoder.outline_in(&text_placement)?;
         t5::Encoder::load(&text, self.text_encoder.config, Residency::Whole)?;
-        let transformer = self.transformer.outline()?;
+        let transformer = self.transformer.outline_in(placement)?;
         Transformer::load(&transformer.root(), &self.transformer.config)?;
-        let encoder = self.vae.outline()?;
+        let encoder = self.vae.outline_in(placement)?;
         vae::encoder::Encoder::load(&encoder.root().at("encoder"), &self.vae.config)?;
-        let decoder = self.vae.outline()?;
+        let decoder = self.vae.outline_in(placement)?;
         vae::decoder::Decoder::load(&decoder.root().at("decoder"), &self.vae.config)?;
         Ok(WeightBytes {
-            text_layer: text.amount().bytes(text_dtype(placement)) / self.text_encoder.config.layers as u64,
-            encoder: encoder.amount().bytes(placement.dtype),
-            transformer: transformer.amount().bytes(placement.dtype),
-            decoder: decoder.amount().bytes(placement.dtype),
+            text_layer: text.kept_bytes() / self.text_encoder.config.layers as u64,
+            encoder: encoder.kept_bytes(),
+            transformer: transformer.kept_bytes(),
+            decoder: decoder.kept_bytes(),
         })
     }
 }
