@@ -80,6 +80,10 @@ impl Family for Coarse {
         unreachable!("its recipe has one pass")
     }
 
+    fn memory(&self, _text: Option<TextTokens>, _recipe: &Recipe) -> Result<Memory> {
+        unreachable!("nothing is planned")
+    }
+
     fn notes(&self, _conditioning: &Conditioning) -> Result<Vec<String>> {
         Ok(Vec::new())
     }

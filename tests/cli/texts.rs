@@ -18,6 +18,7 @@ fn help_is_what_the_documentation_says() {
         ("models-verify-help", &["models", "verify", "--help"]),
         ("bench-help", &["bench", "--help"]),
         ("bench-compare-help", &["bench", "compare", "--help"]),
+        ("bench-ops-help", &["bench", "ops", "--help"]),
         ("completions-help", &["completions", "--help"]),
         ("schema-help", &["schema", "--help"]),
     ] {

@@ -1,6 +1,7 @@
 //! `stir bench`: how fast a model runs on this machine, and what two machines or versions have to do with each other.
 
 mod comparison;
+mod ops;
 mod result;
 
 pub(super) use result::figures;
@@ -32,14 +33,15 @@ const EXAMPLE: &str = "\
 Examples:
   stir bench
   stir bench --model synthetic:ltx-2b --resolution 480p --num-frames 33 --steps 2 --json here.json
-  stir bench compare here.json there.json";
+  stir bench compare here.json there.json
+  stir bench ops gemm";
 
 /// Measure how fast a model runs on this machine, stage by stage
 ///
 /// A picture that is made up is animated after one warm-up as often as --repeats says; the clips are thrown away. The share of the peak is that of
 /// the best product of matrices on this device, measured in the same run.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLE, args_conflicts_with_subcommands = true, override_usage = "stir bench [OPTIONS]\n       stir bench compare A.json B.json")]
+#[command(after_help = EXAMPLE, args_conflicts_with_subcommands = true, override_usage = "stir bench [OPTIONS]\n       stir bench compare A.json B.json\n       stir bench ops [NAME] [OPTIONS]")]
 pub(super) struct Bench {
     #[command(subcommand)]
     action: Option<Action>,
@@ -89,6 +91,7 @@ pub(super) struct Bench {
 #[derive(Debug, Subcommand)]
 enum Action {
     Compare(Compare),
+    Ops(ops::Ops),
 }
 
 /// Print two results side by side: medians, ratios, and what was not the same
@@ -111,6 +114,7 @@ impl Bench {
     pub(super) fn run(&self, console: &Arc<Console>, arguments: &[OsString]) -> Result<()> {
         match &self.action {
             Some(Action::Compare(files)) => files.run(),
+            Some(Action::Ops(ops)) => ops.run(console, &command(arguments)),
             None => {
                 let hint = "nothing is kept of a benchmark that did not end";
                 while_heeding_signals(console.clone(), hint, || self.measure(console, arguments))

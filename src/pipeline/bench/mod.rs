@@ -6,6 +6,7 @@
 
 pub mod compare;
 pub mod kept;
+pub mod ops;
 mod peak;
 pub mod record;
 mod stages;
