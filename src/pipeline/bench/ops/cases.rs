@@ -106,7 +106,7 @@ fn attended([tokens, heads, width]: [usize; 3], dtype: DType, kernels: &'static 
         bound: Bound::Operations(4.0 * (tokens * tokens * heads * width) as f64, fastest_product(dtype, kernels)),
         run: Box::new(move || {
             let inputs = attention::Inputs { query: &query, key: &key, value: &value };
-            attention_with(&inputs, scale, kernels).map(drop)
+            attention_with(&inputs, scale, None, kernels).map(drop)
         }),
     })
 }
