@@ -4,6 +4,7 @@ use candle_core::{Device, Tensor};
 
 use crate::error::Result;
 use crate::nn::projection::Projection;
+use crate::ops::gemm::Epilogue;
 use crate::weights::store::{Placement, Scope};
 
 /// Cosines and sines of a timestep.
@@ -45,7 +46,7 @@ impl TimestepEmbedder {
         let waves: Vec<f32> = timesteps.iter().flat_map(|timestep| waves(*timestep)).collect();
         let waves = Tensor::from_vec(waves, (timesteps.len(), WAVES), &Device::Cpu)?;
         let waves = waves.to_dtype(self.placement.dtype)?.to_device(&self.placement.device)?;
-        self.contract.forward(&self.expand.forward(&waves)?.silu()?)
+        self.contract.forward(&self.expand.forward_with(&waves, Epilogue::Silu)?)
     }
 }
 

@@ -10,11 +10,10 @@ use std::ops::Range;
 
 use candle_core::quantized::{QStorage, QTensor};
 use candle_core::{DType, Device, Tensor};
-use half::vec::HalfBitsVecExt;
 
-use super::contents::Contents;
+use super::contents::{Contents, written};
 pub use crate::backend::cpu::gemm::Kernels;
-use crate::backend::cpu::gemm::{self as cpu, Multiplication, PackedPanels, ValuesMut, WeightValues};
+use crate::backend::cpu::gemm::{self as cpu, Multiplication, PackedPanels, WeightValues};
 use crate::error::{Error, Result};
 
 /// A weight in the order in which the processor reads it, with its bias.
@@ -139,6 +138,8 @@ pub enum Epilogue<'a> {
     Gelu,
     /// `y / (1 + exp(-y))`.
     Silu,
+    /// `residual + y`; the tensor is of the shape and the type of the result.
+    Sum(&'a Tensor),
     /// `residual + gate * y`.
     Residual {
         /// Of the shape and the type of the result.
@@ -199,6 +200,14 @@ impl Gate {
 /// Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008), for the order of loops.
 pub fn gemm(x: &Tensor, weight: &PackedWeight, epilogue: Epilogue<'_>, output: DType) -> Result<Tensor> {
     let shape = output_shape(x, weight.inputs, weight.outputs)?;
+    let ones;
+    let epilogue = match epilogue {
+        Epilogue::Sum(residual) => {
+            ones = Gate::new(&Tensor::ones((1, weight.outputs), DType::F32, &Device::Cpu)?, &[0])?;
+            Epilogue::Residual { residual, gate: &ones }
+        }
+        other => other,
+    };
     if output == DType::F16 {
         return narrowed(x, weight, epilogue);
     }
@@ -230,23 +239,10 @@ pub fn gemm(x: &Tensor, weight: &PackedWeight, epilogue: Epilogue<'_>, output: D
     let rows = shape[..shape.len() - 1].iter().product();
     let bias = weight.bias.as_deref();
     let multiplication = Multiplication { x: x.values("x")?, rows, weight: &weight.panels, bias, epilogue };
-    let size = rows * weight.outputs;
-    match output {
-        DType::F32 => {
-            let mut y = vec![0_f32; size];
-            cpu::multiply(&multiplication, ValuesMut::Float32(&mut y));
-            Ok(Tensor::from_vec(y, shape, &Device::Cpu)?)
-        }
-        DType::BF16 => {
-            let mut y = vec![0_u16; size];
-            cpu::multiply(&multiplication, ValuesMut::Bfloat16(&mut y));
-            Ok(Tensor::from_vec(y.reinterpret_into::<half::bf16>(), shape, &Device::Cpu)?)
-        }
-        other => Err(misused("y", "type F32, BF16 or F16", format!("{other:?}"))),
-    }
+    written(shape, output, |y| cpu::multiply(&multiplication, y))
 }
 
-/// The same in float16, which is only what the result is rounded to.
+/// The same in float16, which only the result is rounded to. No sum without a gate.
 fn narrowed(x: &Tensor, weight: &PackedWeight, epilogue: Epilogue<'_>) -> Result<Tensor> {
     let wide;
     let epilogue = match epilogue {
@@ -284,6 +280,7 @@ pub fn finished(y: &Tensor, bias: Option<&Tensor>, epilogue: Epilogue<'_>) -> Re
         Epilogue::None => y,
         Epilogue::Gelu => y.gelu()?,
         Epilogue::Silu => y.silu()?,
+        Epilogue::Sum(residual) => (residual.reshape(y.shape())? + y)?,
         Epilogue::Residual { residual, gate } => {
             let wide = if y.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
             let residual = residual.reshape(y.shape())?.to_dtype(wide)?;

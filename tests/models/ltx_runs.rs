@@ -10,7 +10,7 @@ use stir::latents::{Constraint, Latents};
 use stir::models::ltx::checkpoint::{Checkpoint, Files, VaeDecoder, VaeEncoder};
 use stir::models::ltx::rope::{LatentGrid, Rope};
 use stir::models::ltx::timestep::FrameLevels;
-use stir::models::ltx::transformer::TransformerInputs;
+use stir::models::ltx::transformer::{Context, TransformerInputs};
 use stir::units::Fps;
 use stir::weights::store::Placement;
 
@@ -120,7 +120,7 @@ fn sampled(model: &Checkpoint, run: &Run, image_latents: &Tensor) -> Tensor {
     let start = Latents { parts: [("latents", constraint.value.clone())].into() };
     let sampled = sampler::euler(start, &levels(model, run), &[constraint], |x, sigma, _| {
         let levels = FrameLevels::held(&[strength, 0.0, 0.0], sigma);
-        let predict = |context: &Tensor| -> Result<Latents> {
+        let predict = |context: &Context| -> Result<Latents> {
             let latents = &x.parts["latents"];
             let inputs = TransformerInputs { latents, levels: &levels, context, rope: &rope, perturbation: None };
             Ok(Latents { parts: [("latents", network.forward(&inputs)?)].into() })

@@ -9,7 +9,7 @@ use stir::error::Result;
 use stir::latents::{Constraint, Latents};
 use stir::models::ltx::rope::Rope;
 use stir::models::ltx::timestep::FrameLevels;
-use stir::models::ltx::transformer::TransformerInputs;
+use stir::models::ltx::transformer::{Context, TransformerInputs};
 
 use crate::fixture::{Fixture, assert_close, fixture, values};
 use crate::ltx_transformer::{FPS, GRID, tiny};
@@ -128,7 +128,7 @@ fn guided_run(reference: &Fixture, noise_scale: f64) -> Tensor {
         let held_noise = latents(reference.get("held_noise").get(step)?);
         let shown = sampler::with_noise_on_held(x, &constraint, &held_noise, noise_scale * sigma * sigma)?;
         let levels = FrameLevels::new(&[0.0, sigma, sigma]);
-        let predict = |context: &Tensor| -> Result<Latents> {
+        let predict = |context: &Context| -> Result<Latents> {
             let inputs = TransformerInputs {
                 latents: &shown.parts["latents"],
                 levels: &levels,

@@ -57,7 +57,7 @@ fn cases() -> impl Strategy<Value = Case> {
     (
         (1..=70_usize, 1..=130_usize, 1..=200_usize),
         (wide.clone(), wide, output),
-        (any::<bool>(), 0..4_usize),
+        (any::<bool>(), 0..5_usize),
         0..1000_u64,
     )
         .prop_map(|((rows, outputs, inputs), (x, weight, output), (with_bias, epilogue), seed)| Case {
@@ -95,7 +95,8 @@ impl Case {
     }
 
     fn epilogue<'a>(&self, residual: &'a Tensor, gate: &'a Gate) -> Epilogue<'a> {
-        [Epilogue::None, Epilogue::Gelu, Epilogue::Silu, Epilogue::Residual { residual, gate }][self.epilogue]
+        let gated = Epilogue::Residual { residual, gate };
+        [Epilogue::None, Epilogue::Gelu, Epilogue::Silu, Epilogue::Sum(residual), gated][self.epilogue]
     }
 
     /// By the definition, computed in `dtype`.
@@ -251,6 +252,9 @@ fn a_float16_result_is_the_float32_one_rounded() {
     };
     let wide = product(&residual.to_dtype(DType::F32).unwrap(), DType::F32);
     assert!(bits(&product(&residual, DType::F16)) == bits(&wide));
+    let sum = |residual: &Tensor, output| gemm(&x, &weight, Epilogue::Sum(residual), output).unwrap();
+    let wide = sum(&residual.to_dtype(DType::F32).unwrap(), DType::F32).to_dtype(DType::F16).unwrap();
+    assert!(bits(&sum(&residual, DType::F16)) == bits(&wide));
 }
 
 #[test]

@@ -8,7 +8,8 @@ use super::timestep::MODULATIONS;
 use crate::error::Result;
 use crate::nn::projection::Projection;
 use crate::ops::attention::{Inputs, attention};
-use crate::ops::gelu::gelu;
+use crate::ops::gemm::{Epilogue, Gate};
+use crate::ops::norm::{Affine, Norm, Then, norm};
 use crate::weights::store::Scope;
 
 /// Of the norms of queries and keys: PyTorch's value in diffusers, unlike that of the blocks.
@@ -27,12 +28,20 @@ pub enum PerturbationMode {
 
 /// What a forward pass knows besides the hidden state. `F` latent frames of `N / F` tokens each.
 pub(super) struct BlockInputs<'a> {
-    /// `[B, L, D]`: the projected text.
-    pub context: &'a Tensor,
+    /// The text, as this block attends to it.
+    pub text: &'a KeysAndValues,
     /// `[F, 6, D]`, float32: shift, scale and gate of attention and of the MLP, before the block's own table.
     pub modulation: &'a Tensor,
     /// The positions of the `N` tokens.
     pub rope: &'a Rope,
+}
+
+/// What is attended to, in heads of `D / heads` channels.
+pub(super) struct KeysAndValues {
+    /// `[B, L, heads, D / heads]`.
+    keys: Tensor,
+    /// As the keys.
+    values: Tensor,
 }
 
 /// Self-attention over all tokens of the clip, cross-attention to the text, and an MLP.
@@ -60,30 +69,35 @@ impl Block {
         })
     }
 
+    /// What the block attends to of a text `[B, L, D]`: the same at every step.
+    pub fn text(&self, text: &Tensor) -> Result<KeysAndValues> {
+        self.cross.keys_and_values(text, Then::Nothing)
+    }
+
     /// `x: [B, N, D]` to the same. Norms, modulation and gates are computed in float32, whatever the type of `x`.
     pub fn forward(&self, x: &Tensor, inputs: &BlockInputs, perturbed: Option<PerturbationMode>) -> Result<Tensor> {
         if perturbed == Some(PerturbationMode::TransformerBlock) {
             return Ok(x.clone());
         }
         let rows = inputs.modulation.broadcast_add(&self.modulation_table)?;
-        let norm = |x: &Tensor, first: usize| -> Result<Tensor> {
-            modulated(&rms_norm(x, self.norm_epsilon)?, &rows, first)?.to_dtype_of(x)
-        };
-        let gated = |x: &Tensor, branch: Tensor, row: usize| -> Result<Tensor> {
-            let branch = per_frame(&branch.to_dtype(DType::F32)?, &rows, row, Tensor::broadcast_mul)?;
-            (x.to_dtype(DType::F32)? + branch)?.to_dtype_of(x)
+        let modulated = |x: &Tensor, first| {
+            let affine = Affine::Modulation { rows: &rows, first };
+            norm(x, &Norm { affine, ..Norm::root_mean_square(self.norm_epsilon) })
         };
 
-        let h = norm(x, 0)?;
-        let h = match perturbed {
-            None => self.attention.forward(&h, &h, Some(inputs.rope))?,
-            Some(PerturbationMode::AttentionValues) => self.attention.values(&h)?,
-            Some(_) => self.attention.output.forward(&h)?,
+        let h = modulated(x, 0)?;
+        let gated = Epilogue::Residual { residual: x, gate: &gate(&rows, 2, x)? };
+        let x = match perturbed {
+            None => self.attention.attend_to_itself(&h, inputs.rope, gated)?,
+            Some(PerturbationMode::AttentionValues) => {
+                self.attention.output.forward_with(&self.attention.value.forward(&h)?, gated)?
+            }
+            Some(_) => self.attention.output.forward_with(&h, gated)?,
         };
-        let x = gated(x, h, 2)?;
-        let x = (&x + self.cross.forward(&x, inputs.context, None)?)?;
-        let h = self.contract.forward(&gelu(&self.expand.forward(&norm(&x, 3)?)?)?)?;
-        gated(&x, h, 5)
+        let query = self.cross.queries(&x, Then::Nothing)?;
+        let x = self.cross.gather(&query, inputs.text, Epilogue::Sum(&x))?;
+        let h = self.expand.forward_with(&modulated(&x, 3)?, Epilogue::Gelu)?;
+        self.contract.forward_with(&h, Epilogue::Residual { residual: &x, gate: &gate(&rows, 5, &x)? })
     }
 }
 
@@ -117,24 +131,30 @@ impl Attention {
         })
     }
 
-    /// `x: [B, N, D]`, `source: [B, L, D]` -> `[B, N, D]`.
-    fn forward(&self, x: &Tensor, source: &Tensor, rope: Option<&Rope>) -> Result<Tensor> {
+    /// `x: [B, N, D]` to the same, with `epilogue` at its end.
+    fn attend_to_itself(&self, x: &Tensor, rope: &Rope, epilogue: Epilogue<'_>) -> Result<Tensor> {
         // Positions turn channels of the whole width, before the heads are told apart.
-        let placed = |x: Tensor, weight: &Tensor| -> Result<Tensor> {
-            let normed = rms_norm(&x, QUERY_NORM_EPSILON)?.broadcast_mul(weight)?;
-            rope.map_or(Ok(normed.clone()), |rope| rope.apply(&normed))?.to_dtype_of(&x)
-        };
-        let query = self.split(&placed(self.query.forward(x)?, &self.query_norm)?)?;
-        let key = self.split(&placed(self.key.forward(source)?, &self.key_norm)?)?;
-        let value = self.split(&self.value.forward(source)?)?;
-        let scale = 1.0 / (query.dim(D::Minus1)? as f64).sqrt();
-        let gathered = attention(&Inputs { query: &query, key: &key, value: &value }, scale)?;
-        self.output.forward(&gathered.flatten_from(2)?)
+        let placed = Then::Rotation { cosines: rope.cosines(), sines: rope.sines() };
+        let source = self.keys_and_values(x, placed)?;
+        self.gather(&self.queries(x, placed)?, &source, epilogue)
     }
 
-    /// Attention in which every token looks only at itself. `x: [B, N, D]` to the same.
-    fn values(&self, x: &Tensor) -> Result<Tensor> {
-        self.output.forward(&self.value.forward(x)?)
+    /// `x: [B, N, D]` -> `[B, N, heads, D / heads]`.
+    fn queries(&self, x: &Tensor, then: Then<'_>) -> Result<Tensor> {
+        self.split(&norm(&self.query.forward(x)?, &weighted(&self.query_norm, then))?)
+    }
+
+    /// Of `source: [B, L, D]`.
+    fn keys_and_values(&self, source: &Tensor, then: Then<'_>) -> Result<KeysAndValues> {
+        let keys = self.split(&norm(&self.key.forward(source)?, &weighted(&self.key_norm, then))?)?;
+        Ok(KeysAndValues { keys, values: self.split(&self.value.forward(source)?)? })
+    }
+
+    /// `query: [B, N, heads, D / heads]` -> `[B, N, D]`, with `epilogue` at its end.
+    fn gather(&self, query: &Tensor, source: &KeysAndValues, epilogue: Epilogue<'_>) -> Result<Tensor> {
+        let scale = 1.0 / (query.dim(D::Minus1)? as f64).sqrt();
+        let gathered = attention(&Inputs { query, key: &source.keys, value: &source.values }, scale)?;
+        self.output.forward_with(&gathered.flatten_from(2)?, epilogue)
     }
 
     /// `[B, N, D]` -> `[B, N, heads, D / heads]`.
@@ -144,42 +164,17 @@ impl Attention {
     }
 }
 
-/// Conversion to the type of another tensor.
-pub(super) trait ToDtypeOf {
-    /// The same values in the type of `example`.
-    fn to_dtype_of(&self, example: &Tensor) -> Result<Tensor>;
+fn weighted<'a>(weight: &'a Tensor, then: Then<'a>) -> Norm<'a> {
+    Norm { affine: Affine::Weight(weight), then, ..Norm::root_mean_square(QUERY_NORM_EPSILON) }
 }
 
-impl ToDtypeOf for Tensor {
-    fn to_dtype_of(&self, example: &Tensor) -> Result<Tensor> {
-        Ok(self.to_dtype(example.dtype())?)
-    }
-}
-
-/// `x: [..., D]` of any type, over its root mean square; float32.
-fn rms_norm(x: &Tensor, epsilon: f64) -> Result<Tensor> {
-    let x = x.to_dtype(DType::F32)?;
-    let mean_square = x.sqr()?.mean_keepdim(D::Minus1)?;
-    Ok(x.broadcast_div(&(mean_square + epsilon)?.sqrt()?)?)
-}
-
-/// `x * (1 + scale) + shift`, where `shift` and `scale` are the rows `first` and `first + 1` of `rows: [F, R, D]`; all float32.
-pub(super) fn modulated(x: &Tensor, rows: &Tensor, first: usize) -> Result<Tensor> {
-    let scaled = per_frame(x, &(rows + 1.0)?, first + 1, Tensor::broadcast_mul)?;
-    per_frame(&scaled, rows, first, Tensor::broadcast_add)
-}
-
-/// Combines the tokens of every latent frame of `x: [B, N, D]` with row `row` of the frame in `rows: [F, R, D]`.
-fn per_frame(
-    x: &Tensor,
-    rows: &Tensor,
-    row: usize,
-    operation: fn(&Tensor, &Tensor) -> candle_core::Result<Tensor>,
-) -> Result<Tensor> {
-    let (batch, tokens, width) = x.dims3()?;
+/// The gate for `x: [B, N, D]` in row `row` of every frame of `rows: [F, R, D]`.
+fn gate(rows: &Tensor, row: usize, x: &Tensor) -> Result<Gate> {
+    let (batch, tokens, _) = x.dims3()?;
     let frames = rows.dim(0)?;
-    let rows = rows.narrow(1, row, 1)?.contiguous()?;
-    Ok(operation(&x.reshape((batch, frames, tokens / frames, width))?, &rows)?.reshape(x.shape())?)
+    let values = rows.narrow(1, row, 1)?.squeeze(1)?.repeat((batch, 1))?;
+    let starts: Vec<usize> = (0..batch * frames).map(|frame| frame * (tokens / frames)).collect();
+    Gate::new(&values, &starts)
 }
 
 #[cfg(test)]
@@ -188,20 +183,15 @@ mod tests {
 
     use super::*;
 
-    /// By hand: two frames of one token each; rows are shift and scale of each frame.
+    /// By hand: two samples of two frames of one token each.
     #[test]
-    fn every_frame_has_its_own_modulation() {
-        let x = Tensor::new(&[[[1f32, 2.0], [3.0, 4.0]]], &Device::Cpu).unwrap();
-        let rows = Tensor::new(&[[[0f32, 0.5], [1.0, 0.0]], [[10.0, 20.0], [0.0, -1.0]]], &Device::Cpu).unwrap();
-        let result = modulated(&x, &rows, 0).unwrap().squeeze(0).unwrap().to_vec2::<f32>().unwrap();
-        assert_eq!(result, [[2.0, 2.5], [13.0, 20.0]]);
-    }
-
-    /// By hand: the root mean square of 3 and 4 is sqrt(12.5).
-    #[test]
-    fn the_norm_keeps_the_mean() {
-        let x = Tensor::new(&[3f32, 4.0], &Device::Cpu).unwrap();
-        let result = rms_norm(&x, 0.0).unwrap().to_vec1::<f32>().unwrap();
-        assert!((result[0] - 3.0 / 12.5f32.sqrt()).abs() < 1e-6 && (result[1] - 4.0 / 12.5f32.sqrt()).abs() < 1e-6);
+    fn every_frame_has_its_own_gate() {
+        let x = Tensor::new(&[[[1f32, 2.0], [3.0, 4.0]], [[5.0, 6.0], [7.0, 8.0]]], &Device::Cpu).unwrap();
+        let rows = Tensor::new(&[[[9f32, 9.0], [1.0, 0.0]], [[9.0, 9.0], [10.0, -1.0]]], &Device::Cpu).unwrap();
+        let gate = gate(&rows, 1, &x).unwrap();
+        let identity = Tensor::eye(2, DType::F32, &Device::Cpu).unwrap();
+        let epilogue = Epilogue::Residual { residual: &x.zeros_like().unwrap(), gate: &gate };
+        let gated = crate::ops::gemm::definition(&x, &identity, None, epilogue).unwrap();
+        assert_eq!(gated.to_vec3::<f32>().unwrap(), [[[1.0, 0.0], [30.0, -4.0]], [[5.0, 0.0], [70.0, -8.0]]]);
     }
 }

@@ -10,7 +10,7 @@ use super::block::PerturbationMode;
 use super::prompt::{NEGATIVE_PROMPT, PROMPT};
 use super::rope::{LatentGrid, Rope};
 use super::timestep::FrameLevels;
-use super::transformer::{Perturbation, Transformer, TransformerInputs};
+use super::transformer::{Context, Perturbation, Transformer, TransformerInputs};
 use crate::error::{Error, Result};
 use crate::latents::{Constraint, Latents};
 use crate::models::{self, Branch, Prediction};
@@ -25,7 +25,7 @@ pub struct Denoiser {
     device: Device,
     positions: RefCell<Option<Positions>>,
     /// What is attended to, by the text condition that it was made of: a run has one or two.
-    contexts: RefCell<HashMap<TensorId, Tensor>>,
+    contexts: RefCell<HashMap<TensorId, Rc<Context>>>,
 }
 
 struct Positions {
@@ -40,11 +40,11 @@ impl Denoiser {
         Self { transformer, device, positions: RefCell::default(), contexts: RefCell::default() }
     }
 
-    fn context(&self, text: &Tensor) -> Result<Tensor> {
+    fn context(&self, text: &Tensor) -> Result<Rc<Context>> {
         if let Some(known) = self.contexts.borrow().get(&text.id()) {
             return Ok(known.clone());
         }
-        let context = self.transformer.context(text)?;
+        let context = Rc::new(self.transformer.context(text)?);
         self.contexts.borrow_mut().insert(text.id(), context.clone());
         Ok(context)
     }
@@ -82,10 +82,11 @@ impl models::Denoiser for Denoiser {
             }
             Branch::Prompt | Branch::Unconditional => None,
         };
+        let context = self.context(text)?;
         let velocity = self.transformer.forward(&TransformerInputs {
             latents,
             levels: &levels,
-            context: &self.context(text)?,
+            context: &context,
             rope: &rope,
             perturbation: perturbation.as_ref(),
         })?;

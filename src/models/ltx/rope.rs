@@ -27,7 +27,7 @@ impl LatentGrid {
     }
 }
 
-/// Cosines and sines for all tokens of one grid, for every pair of channels.
+/// Cosines and sines for all tokens of one grid, for every pair of neighbouring channels.
 pub struct Rope {
     /// `[N, D / 2]`, float32.
     cosines: Tensor,
@@ -80,14 +80,6 @@ impl Rope {
             Ok(Tensor::cat(&[kept, turned], 1)?.to_device(device)?)
         };
         Ok(Self { cosines: table(libm::cos, 1.0)?, sines: table(libm::sin, 0.0)? })
-    }
-
-    /// Turns the pairs of neighbouring channels. `x: [B, N, D]`, float32, to the same.
-    ///
-    /// # Errors
-    /// Another number of tokens or channels, or a failed tensor operation.
-    pub fn apply(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(candle_nn::rotary_emb::rope_i(&x.unsqueeze(1)?.contiguous()?, &self.cosines, &self.sines)?.squeeze(1)?)
     }
 
     /// Cosines, `[N, D / 2]`, float32.

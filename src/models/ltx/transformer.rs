@@ -2,18 +2,19 @@
 
 use candle_core::{DType, Tensor};
 
-use super::block::{Block, BlockInputs, PerturbationMode, ToDtypeOf, modulated};
+use super::block::{Block, BlockInputs, KeysAndValues, PerturbationMode};
 use super::config::TransformerConfig;
 use super::rope::Rope;
 use super::timestep::{FrameLevels, TimeEmbedding};
 use crate::error::{Error, Result};
 use crate::nn::projection::Projection;
-use crate::ops::gelu::gelu;
+use crate::ops::gemm::Epilogue;
+use crate::ops::norm::{Affine, Norm, norm};
 use crate::shape;
 use crate::weights::store::{Placement, Scope};
 
 /// Of the last norm, which no configuration mentions.
-const OUTPUT_NORM_EPSILON: f32 = 1e-6;
+const OUTPUT_NORM_EPSILON: f64 = 1e-6;
 
 /// The blocks that spatio-temporal guidance perturbs, and how.
 ///
@@ -33,12 +34,17 @@ pub struct TransformerInputs<'a> {
     pub latents: &'a Tensor,
     /// The noise level of every latent frame.
     pub levels: &'a FrameLevels,
-    /// `[B, L, D]`: the text, as [`Transformer::context`] projects it.
-    pub context: &'a Tensor,
+    /// The text, as [`Transformer::context`] prepares it.
+    pub context: &'a Context,
     /// The positions of the `F * H * W` tokens.
     pub rope: &'a Rope,
     /// What to perturb, if anything.
     pub perturbation: Option<&'a Perturbation>,
+}
+
+/// The text as every block attends to it, the same at every step: twice the text's tokens times the width for each block.
+pub struct Context {
+    blocks: Vec<KeysAndValues>,
 }
 
 /// The network.
@@ -82,13 +88,14 @@ impl Transformer {
         &self.config
     }
 
-    /// The text encoder's output `[B, L, caption_channels]`, of real tokens only, to what the blocks attend to, `[B, L, D]`. It is the same
-    /// at every step.
+    /// What the blocks attend to of the text encoder's output `[B, L, caption_channels]`, of real tokens only. It is the same at every step.
     ///
     /// # Errors
     /// A failed tensor operation.
-    pub fn context(&self, text: &Tensor) -> Result<Tensor> {
-        self.caption_contract.forward(&gelu(&self.caption_expand.forward(&self.placed(text)?)?)?)
+    pub fn context(&self, text: &Tensor) -> Result<Context> {
+        let expanded = self.caption_expand.forward_with(&self.placed(text)?, Epilogue::Gelu)?;
+        let text = self.caption_contract.forward(&expanded)?;
+        Ok(Context { blocks: self.blocks.iter().map(|block| block.text(&text)).collect::<Result<_>>()? })
     }
 
     /// The velocity `noise - clean`, `[B, C, F, H, W]`, float32.
@@ -112,17 +119,17 @@ impl Transformer {
     /// `look(place, hidden state)` is called before the blocks and after each of them.
     fn predict(&self, inputs: &TransformerInputs, look: impl Fn(&str, &Tensor) -> Result<()>) -> Result<Tensor> {
         let levels = self.time.forward(inputs.levels)?;
-        let known = BlockInputs { context: inputs.context, modulation: &levels.modulation, rope: inputs.rope };
-
         let tokens = self.placed(&inputs.latents.flatten_from(2)?.transpose(1, 2)?)?;
         let mut x = self.input.forward(&tokens.contiguous()?)?;
         look("the input layer", &x)?;
-        for (index, block) in self.blocks.iter().enumerate() {
+        for (index, (block, text)) in self.blocks.iter().zip(&inputs.context.blocks).enumerate() {
+            let known = BlockInputs { text, modulation: &levels.modulation, rope: inputs.rope };
             x = block.forward(&x, &known, inputs.perturbed(index))?;
             look(&format!("block {index}"), &x)?;
         }
         let rows = levels.embedding.broadcast_add(&self.output_table)?;
-        let x = modulated(&layer_norm(&x)?, &rows, 0)?.to_dtype_of(&x)?;
+        let affine = Affine::Modulation { rows: &rows, first: 0 };
+        let x = norm(&x, &Norm { affine, ..Norm::layer(OUTPUT_NORM_EPSILON) })?;
         let velocity = self.output.forward(&x)?.to_dtype(DType::F32)?;
         Ok(velocity.transpose(1, 2)?.reshape(inputs.latents.shape())?)
     }
@@ -150,6 +157,11 @@ impl Transformer {
                 given.to_string(),
                 hint,
             ));
+        }
+        let prepared = inputs.context.blocks.len();
+        if prepared != self.blocks.len() {
+            let wanted = format!("one for each of {} blocks", self.blocks.len());
+            return Err(Error::run("prepared text", wanted, prepared.to_string(), "prepare it by the same network"));
         }
         let missing = inputs.perturbation.and_then(|p| p.blocks.iter().find(|block| **block >= self.blocks.len()));
         match missing {
@@ -184,12 +196,4 @@ fn expect_finite(place: &str, x: &Tensor) -> Result<()> {
     }
     let hint = "try --dtype f32 or another seed, and report it with the exact command";
     Err(Error::run(format!("the transformer after {place}"), "finite values", "NaN or infinity", hint))
-}
-
-/// `x: [B, N, D]` of any type to mean 0 and variance 1; float32.
-fn layer_norm(x: &Tensor) -> Result<Tensor> {
-    let x = x.to_dtype(DType::F32)?;
-    let width = x.dim(2)?;
-    let one = Tensor::ones(width, DType::F32, x.device())?;
-    Ok(candle_nn::ops::layer_norm(&x, &one, &one.zeros_like()?, OUTPUT_NORM_EPSILON)?)
 }
