@@ -21,8 +21,9 @@ const FLOAT32: usize = 4;
 /// Copies of the latents in float32 while a step is made: the noisy ones, the velocity and what it is made from, what is held and where, and the
 /// step's result.
 const LATENT_COPIES: usize = 8;
-/// Tensors of the hidden state's size in self-attention: the state, its norm, queries, keys and values before and after they are placed, and the result.
-const ATTENTION_TENSORS: usize = 9;
+/// Tensors of the hidden state's size in a block's MLP, where most of them live: the state before the block and after both attentions, two norms and
+/// the queries of the text, and the expanded state, which is four times as wide.
+const BLOCK_TENSORS: usize = 10;
 
 /// What a clip is made with.
 #[derive(Clone, Copy)]
@@ -44,12 +45,13 @@ impl Given<'_> {
         let weights = self.checkpoint.weight_bytes(self.placement)?;
         let (transformer, vae) = (self.checkpoint.transformer_config(), self.checkpoint.vae_config());
         let bytes = self.placement.dtype.size_in_bytes();
-        let longest = text.map_or(0, |text| text.prompt.max(text.negative.unwrap_or_default()));
+        let texts = text.map_or([0; 2], |text| [text.prompt, text.negative.unwrap_or_default()]);
+        let (longest, all) = (texts[0].max(texts[1]), texts[0] + texts[1]);
         let stage = |weights: u64, activations: usize| StageMemory { weights, activations: activations as u64 };
         let encode = passes.iter().map(|clip| encoding(vae, clip, bytes)).max().unwrap_or_default();
         let denoise = passes
             .iter()
-            .map(|clip| stage(weights.transformer, denoising(transformer, recipe::grid(clip), (longest, bytes))))
+            .map(|clip| stage(weights.transformer, denoising(transformer, recipe::grid(clip), (all, bytes))))
             .collect();
         let mut memory = Memory {
             text: stage(weights.text_layer, text_encoding(self.checkpoint.text_config(), longest)),
@@ -80,15 +82,13 @@ fn encoding(config: &VaeConfig, clip: &Clip, bytes: usize) -> usize {
     area * (6 * channels * bytes + 2 * config.folded_channels() * FLOAT32)
 }
 
-/// The larger of self-attention and the MLP of one block, and what lives as long as the pass: positions, the text, latents. `(longest, bytes)`:
-/// tokens of the longest text, and the size of a value.
-fn denoising(config: &TransformerConfig, grid: LatentGrid, (longest, bytes): (usize, usize)) -> usize {
+/// One block, and what lives as long as the pass: positions, the text, latents. `(text, bytes)`: tokens of all texts, and the size of a value.
+fn denoising(config: &TransformerConfig, grid: LatentGrid, (text, bytes): (usize, usize)) -> usize {
     let (tokens, width) = (grid.tokens(), config.width());
-    // The state, its norm, and the state four times as wide before and after its activation.
-    let mlp = 2 + 4 + 4;
-    let block = tokens * width * bytes * ATTENTION_TENSORS.max(mlp);
+    let block = BLOCK_TENSORS * tokens * width * bytes;
     let positions = 2 * tokens * (width / 2) * FLOAT32;
-    let text = longest * (config.caption_channels + 2 * width * config.layers) * bytes;
+    // What every block attends to of it.
+    let text = text * (config.caption_channels + 2 * width * config.layers) * bytes;
     block + positions + text + LATENT_COPIES * tokens * config.channels * FLOAT32
 }
 
