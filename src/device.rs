@@ -1,6 +1,7 @@
 //! Device choice: the only place that asks what hardware there is.
 
 pub mod energy;
+pub mod gpu;
 pub mod machine;
 
 use candle_core::{Device, DeviceLocation};

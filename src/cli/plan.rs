@@ -70,7 +70,10 @@ fn plural(count: usize, one: &str) -> String {
 }
 
 fn latents(pass: &PassPlan) -> String {
-    let parts: Vec<String> = pass.latents.iter().map(|part| format!("{} {:?}", part.name, part.shape)).collect();
+    let parts: Vec<String> = match pass.latents.as_slice() {
+        [only] => vec![format!("{:?}", only.shape)],
+        parts => parts.iter().map(|part| format!("{} {:?}", part.name, part.shape)).collect(),
+    };
     let tokens = pass.tokens.map(|tokens| format!("; {}", plural(tokens, "token"))).unwrap_or_default();
     parts.join(", ") + &tokens
 }
@@ -110,6 +113,9 @@ fn totals(plan: &Plan) -> Vec<(&'static str, String)> {
     let mut totals = vec![("memory", memory)];
     totals.extend(plan.disk.iter().map(|part| ("disk", disk(part))));
     totals.push(("time", time(plan)));
+    if plan.seconds.is_none() {
+        totals.push(("", plan.bench_command.clone()));
+    }
     totals
 }
 
@@ -130,10 +136,9 @@ fn time(plan: &Plan) -> String {
                 duration(seconds)
             )
         }
-        _ => format!(
-            "not known: nothing like it was measured on this machine with these settings; this does: {}",
-            plan.bench_command
-        ),
+        _ => {
+            "not known: nothing like it was measured on this machine with these settings; this measures it:".to_owned()
+        }
     }
 }
 

@@ -108,14 +108,14 @@ fn times_come_from_results_on_this_machine() {
         ["load", "text", "encode", "denoise", "decode", "mux"].iter().map(|name| seconds(&same, name)).sum();
     assert!(total > 0.0 && (same["seconds"].as_f64().unwrap() / total - 1.0).abs() < 1e-9, "{same}");
     assert_eq!(same["time_source"]["model"], model);
-    // Guidance takes predictions more than the model's own recipe, which was measured.
     let more = plan(&scratch, "data", &[&SIZE[..], &["--steps", "6", "--count", "2"]].concat());
     let ratio = seconds(&more, "denoise") / seconds(&same, "denoise");
     assert!((ratio - 4.0).abs() < 1e-6, "{ratio}");
     assert_eq!(seconds(&more, "load"), seconds(&same, "load"));
 
     let larger = plan(&scratch, "data", &["-W", "192", "-H", "96", "--num-frames", "10", "--steps", "3"]);
-    assert!(seconds(&larger, "denoise") > 3.9 * seconds(&same, "denoise"), "{larger}");
+    // Of the picture's aspect, three times the tokens.
+    assert!(seconds(&larger, "denoise") > 2.9 * seconds(&same, "denoise"), "{larger}");
     let much_larger = plan(&scratch, "data", &["-W", "480", "-H", "480", "--num-frames", "10", "--steps", "3"]);
     assert_eq!((&much_larger["seconds"], &much_larger["time_source"]), (&Value::Null, &Value::Null));
     let other_type = plan(&scratch, "data", &[&SIZE[..], &["--dtype", "bf16"]].concat());
@@ -138,14 +138,15 @@ fn a_plan_refuses_what_a_run_refuses() {
         let [planned, made] = ["plan", "generate"].map(|action| stir(&arguments(&scratch, action, options)));
         assert_eq!((planned.code, made.code), (Some(2), Some(2)), "{options:?}: {}", planned.stderr);
         assert_eq!(planned.stdout, "");
-        assert_eq!(planned.stderr, made.stderr);
+        // A run says that it begins to check.
+        assert_eq!(planned.stderr, made.stderr.trim_start_matches("prepare\n"));
     }
 }
 
 #[test]
 fn what_will_not_do_is_warned_of() {
     let scratch = Scratch::new("plan-warnings");
-    // Days of frames: PNGs of ten minutes at the largest size.
+    // Ten minutes at the largest size.
     let options = ["-W", "4096", "-H", "4096", "--num-frames", "15000", "-o", "clip.mp4", "--vae-tiling", "off"];
     let mut command = command();
     command.current_dir(scratch.folder()).args(arguments(&scratch, "plan", &options));

@@ -80,7 +80,9 @@ impl Ops {
 fn one_of(option: &str, value: &OsStr, known: &[&'static str]) -> Result<&'static str> {
     let found = || {
         let hint = "leave it out for what is usual";
-        Error::input(option, known.join(", "), values::shown(&value.to_string_lossy()), hint)
+        let (last, others) = known.split_last().expect("there is something to choose from");
+        let wanted = if others.is_empty() { (*last).to_owned() } else { format!("{} or {last}", others.join(", ")) };
+        Error::input(option, wanted, values::shown(&value.to_string_lossy()), hint)
     };
     known.iter().find(|known| value == **known).copied().ok_or_else(found)
 }

@@ -37,9 +37,9 @@ pub struct Record {
     pub stages: Vec<Stage>,
     /// The most memory that the process held, in bytes; `None` where the system does not tell.
     pub peak_memory_bytes: Option<u64>,
-    /// The most memory of the GPU that the process held, in bytes; `None` on the CPU, and where the driver does not tell.
+    /// The most memory of the GPU that was in use, by all programs, in bytes; `None` on the CPU, and where the driver does not tell.
     pub device_peak_memory_bytes: Option<u64>,
-    /// Energy of all that was measured, warm-up included; `None` where no driver counts it, or lets nobody read its counters.
+    /// Energy of all that was measured, warm-up included, by all programs; `None` where no driver counts it or lets its counters be read.
     pub energy: Option<Energy>,
     /// What there is to know about the numbers.
     pub notes: Vec<String>,

@@ -175,3 +175,108 @@ pub(super) fn command(request: &Request, generated: &Clip, threads: usize) -> St
     add("--repeats", "1".to_owned());
     words.join(" ")
 }
+
+#[cfg(test)]
+mod tests {
+    use candle_core::Device;
+
+    use super::*;
+    use crate::models::Recipe;
+    use crate::pipeline::bench::record::{Measurement, Stage};
+    use crate::units::{Fps, PixelFrames};
+
+    fn clip(width: usize, frames: usize) -> Clip {
+        Clip { width, height: 64, frames: PixelFrames(frames), fps: Fps(25.0) }
+    }
+
+    /// Every stage took a second, for 2 TFLOP where they are counted.
+    fn record(model: &str, width: usize, counted: bool) -> Record {
+        let shape = Shape::from(&clip(width, 9));
+        let run = Run {
+            model: model.to_owned(),
+            family: "ltx".to_owned(),
+            device: "cpu".to_owned(),
+            dtype: "bf16".to_owned(),
+            threads: 2,
+            clip: shape,
+            generated: shape,
+            steps: 2,
+            repeats: 1,
+            tokens: None,
+            text_tokens: None,
+        };
+        let measured = [Measurement { seconds: 1.0, operations: counted.then_some(2e12) }];
+        let stages = ["load", "text", "encode", "step", "decode", "mux"].map(|name| Stage::of(name, &measured, 1e12));
+        let new = Record::new(&[], "2026-11-21T15:00:00Z".to_owned(), Machine::of(&Device::Cpu), run);
+        Record { stages: stages.into_iter().flatten().collect(), ..new }
+    }
+
+    fn work() -> Work {
+        let (text, encode, prompt, decode) = (1e12, 4e12, 6e12, 8e12);
+        Work {
+            tokens: 1,
+            text_tokens: 1,
+            text,
+            encode,
+            prompt,
+            unconditional: prompt,
+            saved_by_perturbed_block: 0.0,
+            decode,
+        }
+    }
+
+    const STAGES: [&str; 6] = ["load", "text", "encode", "denoise", "decode", "mux"];
+
+    /// Two passes, the second of twice the width and what is written.
+    fn seconds(counted: bool) -> [Option<f64>; 6] {
+        let passes = [clip(64, 9), clip(128, 9)].map(|clip| Recipe::plain(&clip, vec![1.0, 0.5, 0.0], 3.0).passes);
+        let passes = passes.concat();
+        let works = counted.then(|| vec![work(), work()]);
+        let amounts = Amounts::of(&passes, works.as_deref(), &clip(128, 9));
+        let record = record("a", 64, counted);
+        STAGES.map(|stage| amounts.seconds(stage, Some(&amounts.passes[1]), &record))
+    }
+
+    #[test]
+    fn counted_stages_take_as_long_an_operation() {
+        // Two pictures, and a pass of two steps of two predictions.
+        assert_eq!(seconds(true), [1.0, 1.0, 2.0 * 2.0, 4.0 * 3.0, 4.0, 2.0].map(Some));
+    }
+
+    #[test]
+    fn stages_that_are_not_counted_take_as_long_a_pixel_or_as_they_did() {
+        assert_eq!(seconds(false), [1.0, 1.0, 2.0, 2.0, 2.0, 2.0].map(Some));
+        let amounts = Amounts::of(&[], None, &clip(64, 9));
+        let empty = Record { stages: Vec::new(), ..record("a", 64, false) };
+        assert_eq!(amounts.seconds("decode", None, &empty), None);
+    }
+
+    #[test]
+    fn the_same_model_comes_first_and_then_the_nearest_size() {
+        let (machine, generated) = (Machine::of(&Device::Cpu), clip(512, 9));
+        let wanted = Wanted {
+            machine: &machine,
+            model: "a",
+            family: "ltx",
+            device: "cpu".to_owned(),
+            dtype: "bf16",
+            threads: 2,
+            generated: &generated,
+        };
+        let chosen = |records: &[Record]| {
+            let named = records.iter().enumerate().map(|(index, record)| (index.to_string(), record.clone()));
+            nearest(named.collect(), &wanted).map(|nearest| nearest.source.file)
+        };
+        let [near, far, other] = [record("a", 480, true), record("a", 128, true), record("b", 512, true)];
+        assert_eq!(chosen(&[far.clone(), other.clone(), near.clone()]).as_deref(), Some("2"));
+        assert_eq!(chosen(&[other.clone(), far.clone()]).as_deref(), Some("1"));
+        assert_eq!(chosen(std::slice::from_ref(&other)).as_deref(), Some("0"));
+        let mut unlike = vec![record("a", 120, true), record("a", 2052, true)];
+        unlike.push(Record { run: Run { threads: 1, ..near.run.clone() }, ..near.clone() });
+        unlike.push(Record { run: Run { dtype: "f32".to_owned(), ..near.run.clone() }, ..near.clone() });
+        unlike.push(Record { run: Run { device: "metal".to_owned(), ..near.run.clone() }, ..near.clone() });
+        unlike.push(Record { run: Run { family: "sway".to_owned(), ..near.run.clone() }, ..near.clone() });
+        unlike.push(Record { machine: Machine { cores: 99, ..machine.clone() }, ..near });
+        assert_eq!(chosen(&unlike), None);
+    }
+}
