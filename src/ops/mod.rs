@@ -2,7 +2,8 @@
 
 pub mod attention;
 mod contents;
-pub mod conv2d;
+pub mod conv3d;
+pub mod fold;
 pub mod gelu;
 pub mod gemm;
 pub mod norm;

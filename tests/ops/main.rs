@@ -1,6 +1,7 @@
 //! Operations against their definitions.
 
 mod attention;
+mod conv;
 mod gelu;
 mod gemm;
 mod norm;
