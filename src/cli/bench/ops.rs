@@ -20,12 +20,12 @@ const REPEATS: u64 = 5;
 /// Measure single operations on one core, against what the core can do
 ///
 /// At the shapes of LTX-Video and sway. Each is timed between two measurements of its limit, which is what the core multiplies and adds in registers
-/// (gemm, attention, warp) or copies in memory (norm); medians are printed. On Linux the thread's own processor time is taken, so that
+/// (gemm, attention, conv3d, warp) or copies in memory (norm); medians are printed. On Linux the thread's own processor time is taken, so that
 /// other programs count little.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  stir bench ops\n  stir bench ops gemm --kernels all --json gemm.json")]
 pub(super) struct Ops {
-    /// Only this one: gemm, attention, norm or warp
+    /// Only this one: gemm, attention, conv3d, norm or warp
     #[arg(value_name = "NAME", value_parser = Names(&NAMES), hide_possible_values = true)]
     name: Option<OsString>,
     /// Instructions to use: avx512-bf16, avx512, avx2, neon or portable, as the processor has them, or all of them [default: the fastest]

@@ -5,6 +5,7 @@ use candle_core::{DType, Device, Tensor};
 use crate::backend::cpu::gemm::Product;
 use crate::error::Result;
 use crate::ops::attention::{self, attention_with};
+use crate::ops::conv3d::{self, PackedKernel, conv3d};
 use crate::ops::gemm::{self, Kernels, PackedWeight, gemm};
 use crate::ops::norm::{Affine, Norm, Then, norm_with};
 use crate::ops::warp::{DisplacementGrid, SplinePicture, round_row, warp};
@@ -12,7 +13,7 @@ use crate::picture::Picture;
 use crate::weights::synthetic::Synthetic;
 
 /// What can be measured.
-pub const NAMES: [&str; 4] = ["gemm", "attention", "norm", "warp"];
+pub const NAMES: [&str; 5] = ["gemm", "attention", "conv3d", "norm", "warp"];
 
 /// Tokens of a clip of LTX-Video of 704x480 and 153 frames.
 const TOKENS: usize = 6600;
@@ -54,6 +55,12 @@ pub(super) fn cases(name: &str, kernels: &'static Kernels) -> Vec<Box<dyn FnOnce
             "attention" => {
                 for width in [64, 128] {
                     cases.push(Box::new(move || attended([TOKENS, HEADS, width], dtype, kernels)));
+                }
+            }
+            "conv3d" => {
+                // Layers of LTX-Video's autoencoder, at the sizes of the same clip.
+                for size in [[128, 120, 176], [256, 60, 88], [512, 30, 44], [1024, 15, 22]] {
+                    cases.push(Box::new(move || convolved(size, dtype, kernels)));
                 }
             }
             "norm" => cases.push(Box::new(move || modulated([FRAMES, TOKENS, WIDTH], dtype, kernels))),
@@ -108,6 +115,24 @@ fn attended([tokens, heads, width]: [usize; 3], dtype: DType, kernels: &'static 
             let inputs = attention::Inputs { query: &query, key: &key, value: &value };
             attention_with(&inputs, scale, None, kernels).map(drop)
         }),
+    })
+}
+
+/// A 3x3x3 convolution that keeps the channels: one frame of the result.
+fn convolved([channels, height, width]: [usize; 3], dtype: DType, kernels: &'static Kernels) -> Result<Case> {
+    let frame = |name: &str| values(name, &[1, height, width, channels], dtype);
+    let frames = [frame("before")?, frame("now")?, frame("after")?];
+    let weight = values("kernel", &[channels, channels, 3, 3, 3], dtype)?;
+    let kernel = PackedKernel::with_kernels(&weight, None, kernels)?;
+    Ok(Case {
+        name: "conv3d",
+        shape: format!("3x3x3, {height}x{width}, {channels} channels"),
+        dtype,
+        bound: Bound::Operations(
+            2.0 * (27 * height * width * channels * channels) as f64,
+            fastest_product(dtype, kernels),
+        ),
+        run: Box::new(move || conv3d(&frames.each_ref().map(Some), &kernel, 1, conv3d::Epilogue::default()).map(drop)),
     })
 }
 
@@ -190,11 +215,13 @@ mod tests {
                     product([3, 16, 24], dtype, kernels).unwrap(),
                     attended([5, 2, 8], dtype, kernels).unwrap(),
                     modulated([2, 4, 16], dtype, kernels).unwrap(),
+                    convolved([8, 3, 5], dtype, kernels).unwrap(),
                     rotated([4, 16], dtype, kernels).unwrap(),
                 ];
                 small.iter().for_each(|case| (case.run)().unwrap());
                 assert!(matches!(small[0].bound, Bound::Operations(2304.0, _)), "{:?}", small[0].bound);
                 assert!(matches!(small[1].bound, Bound::Operations(1600.0, _)), "{:?}", small[1].bound);
+                assert!(matches!(small[3].bound, Bound::Operations(51840.0, _)), "{:?}", small[3].bound);
                 assert_eq!(small[2].bound, Bound::Bytes((2 * 4 * 16 * dtype.size_in_bytes()) as f64));
             }
         }
@@ -204,6 +231,6 @@ mod tests {
     #[test]
     fn every_name_has_cases() {
         let counts = NAMES.map(|name| cases(name, Kernels::fastest()).len());
-        assert_eq!(counts, [6, 4, 4, 1]);
+        assert_eq!(counts, [6, 4, 8, 4, 1]);
     }
 }
