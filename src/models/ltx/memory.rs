@@ -8,7 +8,7 @@ use super::frames::reason_for_tiles;
 use super::recipe;
 use super::rope::LatentGrid;
 use super::text::config::Config as TextConfig;
-use super::vae::config::{COLOURS, Config as VaeConfig};
+use super::vae::config::{COLOURS, Config as VaeConfig, UpStage};
 use super::vae::decoder::LatentSize;
 use super::vae::memory::DecodeMemory;
 use super::vae::tiling::{Tiling, spans};
@@ -18,6 +18,8 @@ use crate::units::Clip;
 use crate::weights::store::Placement;
 
 const FLOAT32: usize = 4;
+/// Taps of a 3x3x3 convolution. Its weight is in memory twice while it is brought into the order in which it is read, one after the other.
+const TAPS: usize = 27;
 /// Copies of the latents in float32 while a step is made: the noisy ones, the velocity and what it is made from, what is held and where, and the
 /// step's result.
 const LATENT_COPIES: usize = 8;
@@ -79,7 +81,8 @@ fn text_encoding(config: &TextConfig, tokens: usize) -> usize {
 fn encoding(config: &VaeConfig, clip: &Clip, bytes: usize) -> usize {
     let area = clip.width * clip.height / (config.patch * config.patch);
     let channels = config.down.first().map_or(0, |stage| stage.from);
-    area * (6 * channels * bytes + 2 * config.folded_channels() * FLOAT32)
+    let largest_weight = TAPS * config.encoder_width() * config.encoder_width() * bytes;
+    largest_weight.max(area * (6 * channels * bytes + 2 * config.folded_channels() * FLOAT32))
 }
 
 /// One block, and what lives as long as the pass: positions, the text, latents. `(text, bytes)`: tokens of all texts, and the size of a value.
@@ -92,14 +95,18 @@ fn denoising(config: &TransformerConfig, grid: LatentGrid, (text, bytes): (usize
     block + positions + text + LATENT_COPIES * tokens * config.channels * FLOAT32
 }
 
-/// The streamed decode, the latents, and a frame of pixels before and after it is rounded. `(tiled, bytes)`: in tiles, every frame is kept until the last tile is
-/// decoded.
+/// The streamed decode, the latents, and a frame of pixels before and after it is rounded. `(tiled, bytes)`: in tiles, every frame is kept until the
+/// last tile is decoded.
 fn decoding(config: &VaeConfig, clip: &Clip, (tiled, bytes): (bool, usize)) -> usize {
     let grid = recipe::grid(clip);
     let pixels = clip.width * clip.height;
     let side = |length: usize| if tiled { spans(length, Tiling::DEFAULT)[0].length } else { length };
     let size = LatentSize { height: side(grid.height), width: side(grid.width) };
-    let stream = DecodeMemory::of(config, size, bytes).peak();
+    // What doubles a frame makes eight of each of its channels.
+    let largest = |&UpStage { to, upsampling, .. }: &UpStage| to * upsampling.map_or(to, |by| 8 * by.factor * to);
+    let stages = std::iter::once(&config.decoder_middle).chain(&config.up);
+    let largest_weight = TAPS * bytes * stages.map(largest).max().unwrap_or_default();
+    let stream = largest_weight.max(DecodeMemory::of(config, size, bytes).peak());
     let latents = 2 * grid.tokens() * config.latent_channels * FLOAT32;
     let frames = if tiled { 2 * clip.frames.0 * pixels * COLOURS * FLOAT32 } else { 0 };
     stream + latents + frames + 2 * pixels * COLOURS * FLOAT32

@@ -1,7 +1,8 @@
 //! How long stages will take, from what `stir bench` has measured on this machine.
 //!
 //! A stage whose operations are counted takes as long an operation as it did. Where they are not, a decode takes as long a pixel, as writing frames
-//! always does, and the rest as long as it did. Loading and reading the prompt take as long as they did: they depend on the model alone.
+//! always does, and the rest as long as it did. Loading and reading the prompt take as long as they did: they depend on the model alone. What
+//! enlarges latents between two passes, and the borders that tiles decode twice, are not counted.
 
 use serde::Serialize;
 
