@@ -25,7 +25,7 @@ fn heads(criterion: &mut Criterion) {
         group.throughput(Throughput::Elements((4 * TOKENS * TOKENS * HEADS * WIDTH) as u64));
         group.bench_function("32 heads of 64", |bench| bench.iter(|| attention(black_box(&inputs), 0.125).unwrap()));
         group.bench_function("32 heads of 64, candle", |bench| {
-            bench.iter(|| definition(black_box(&inputs), 0.125).unwrap());
+            bench.iter(|| definition(black_box(&inputs), 0.125, None).unwrap());
         });
         group.finish();
     }

@@ -1,16 +1,15 @@
 //! Attention; on the CPU, in float32 and bfloat16, without the matrix of scores: any width of heads, any numbers of queries and keys.
 //!
-//! `softmax(scale q k^T) v` for each head. Scores, softmax and sums are float32; the exponentials are rounded to bfloat16 for the second product where
-//! the inputs are bfloat16 and the processor multiplies pairs of them. A query's result depends on nothing but its head's keys and values: not on
-//! other queries, nor on the number of threads.
+//! `softmax(scale q k^T + bias) v` for each head. Scores, softmax and sums are float32; the exponentials are rounded to bfloat16 for the second product
+//! where the inputs are bfloat16 and the processor multiplies pairs of them. A query's result depends on nothing but its head's keys, values and
+//! biases: not on other queries, nor on the number of threads.
 
-use candle_core::{DType, Device, Tensor};
-use half::vec::HalfBitsVecExt;
+use candle_core::{DType, Tensor};
 
-use super::contents::Contents;
+use super::contents::{Contents, is_readable, written};
 use super::sliced_attention::sliced_attention;
 use crate::backend::cpu::attention::{Attention, AttentionShape, attend};
-use crate::backend::cpu::gemm::{Kernels, ValuesMut};
+use crate::backend::cpu::gemm::Kernels;
 use crate::error::{Error, Result};
 
 /// Queries, keys and values, all of one type: tokens before heads, as projections write them.
@@ -35,19 +34,37 @@ pub struct Inputs<'a> {
 /// Dao et al., "FlashAttention" (2022), algorithm 1, with queries outside of keys.
 pub fn attention(inputs: &Inputs<'_>, scale: f64) -> Result<Tensor> {
     let Inputs { query, key, value } = inputs;
-    if query.device().is_cpu() && matches!(query.dtype(), DType::F32 | DType::BF16) {
-        return attention_with(inputs, scale, Kernels::fastest());
+    if is_readable(query) {
+        return attention_with(inputs, scale, None, Kernels::fastest());
     }
     let heads_first = |tensor: &Tensor| tensor.transpose(1, 2);
     let gathered = sliced_attention(&heads_first(query)?, &heads_first(key)?, &heads_first(value)?, scale)?;
     Ok(gathered.transpose(1, 2)?.contiguous()?)
 }
 
-/// The same on the CPU, in float32 or bfloat16, with one of the [instruction sets](Kernels::available) of this machine.
+/// `softmax(scale query key^T + bias) value: [B, L, heads, D]`, of the inputs' type; `bias: [heads, L, S]` is float32 and finite.
+///
+/// On other devices and in float16 candle's operations compute it, with all scores in memory.
+///
+/// # Errors
+/// As for [`attention`].
+pub fn biased_attention(inputs: &Inputs<'_>, scale: f64, bias: &Tensor) -> Result<Tensor> {
+    if is_readable(inputs.query) {
+        return attention_with(inputs, scale, Some(bias), Kernels::fastest());
+    }
+    definition(inputs, scale, Some(bias))
+}
+
+/// The same, with a bias or without, on the CPU, in float32 or bfloat16, with one of the [instruction sets](Kernels::available) of this machine.
 ///
 /// # Errors
 /// Other types or shapes, or tensors that are not on the CPU.
-pub fn attention_with(inputs: &Inputs<'_>, scale: f64, kernels: &'static Kernels) -> Result<Tensor> {
+pub fn attention_with(
+    inputs: &Inputs<'_>,
+    scale: f64,
+    bias: Option<&Tensor>,
+    kernels: &'static Kernels,
+) -> Result<Tensor> {
     let Inputs { query, key, value } = inputs;
     let (batch, queries, heads, width) = query.dims4()?;
     let keys = key.dims4()?.1;
@@ -57,34 +74,43 @@ pub fn attention_with(inputs: &Inputs<'_>, scale: f64, kernels: &'static Kernels
             return Err(misused(name, &wanted, format!("{:?} {:?}", tensor.dtype(), tensor.dims())));
         }
     }
+    if let Some(bias) = bias.filter(|bias| bias.dims() != [heads, queries, keys] || bias.dtype() != DType::F32) {
+        let wanted = format!("F32 [{heads}, {queries}, {keys}]");
+        return Err(misused("bias", &wanted, format!("{:?} {:?}", bias.dtype(), bias.dims())));
+    }
     if scale.is_nan() || scale <= 0.0 {
         return Err(misused("scale", "a positive number", scale.to_string()));
     }
     let [q, k, v] = [query.contiguous()?, key.contiguous()?, value.contiguous()?];
     let [q, k, v] = [Contents::of(&q)?, Contents::of(&k)?, Contents::of(&v)?];
-    let shape = AttentionShape { batch, queries, keys, heads, width };
-    let [q, k, v] = [q.values("query")?, k.values("key")?, v.values("value")?];
-    let attention = Attention { q, k, v, shape, scale: scale as f32 };
-    let size = query.elem_count();
-    if query.dtype() == DType::F32 {
-        let mut y = vec![0_f32; size];
-        attend(&attention, kernels, ValuesMut::Float32(&mut y));
-        return Ok(Tensor::from_vec(y, query.dims(), &Device::Cpu)?);
-    }
-    let mut y = vec![0_u16; size];
-    attend(&attention, kernels, ValuesMut::Bfloat16(&mut y));
-    Ok(Tensor::from_vec(y.reinterpret_into::<half::bf16>(), query.dims(), &Device::Cpu)?)
+    let bias = bias.map(Tensor::contiguous).transpose()?;
+    let bias = bias.as_ref().map(Contents::of).transpose()?;
+    let attention = Attention {
+        q: q.values("query")?,
+        k: k.values("key")?,
+        v: v.values("value")?,
+        shape: AttentionShape { batch, queries, keys, heads, width },
+        scale: scale as f32,
+        bias: bias.as_ref().map(|bias| bias.float32("bias")).transpose()?,
+    };
+    written(query.shape(), query.dtype(), |y| attend(&attention, kernels, y))
 }
 
-/// What [`attention`] computes, in plain tensor operations of the inputs' type.
+/// What [`attention`] and [`biased_attention`] compute, in plain tensor operations of the inputs' type; a bias and the softmax of two-byte types are
+/// computed in float32.
 ///
 /// # Errors
 /// A failed tensor operation.
-pub fn definition(inputs: &Inputs<'_>, scale: f64) -> Result<Tensor> {
+pub fn definition(inputs: &Inputs<'_>, scale: f64, bias: Option<&Tensor>) -> Result<Tensor> {
     let heads_first = |tensor: &Tensor| tensor.transpose(1, 2)?.contiguous();
     let [q, k, v] = [heads_first(inputs.query)?, heads_first(inputs.key)?, heads_first(inputs.value)?];
-    let scores = (q.matmul(&k.t()?.contiguous()?)? * scale)?;
-    let shares = candle_nn::ops::softmax(&scores, 3)?;
+    let wide = if q.dtype() == DType::F64 { DType::F64 } else { DType::F32 };
+    let scores = (q.matmul(&k.t()?.contiguous()?)?.to_dtype(wide)? * scale)?;
+    let scores = match bias {
+        Some(bias) => scores.broadcast_add(&bias.to_dtype(wide)?)?,
+        None => scores,
+    };
+    let shares = candle_nn::ops::softmax(&scores, 3)?.to_dtype(v.dtype())?;
     Ok(shares.matmul(&v)?.transpose(1, 2)?.contiguous()?)
 }
 

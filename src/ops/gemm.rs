@@ -9,7 +9,7 @@ use candle_core::{DType, Device, Tensor};
 use super::contents::{Contents, written};
 pub use super::packed_weight::{PackedWeight, WeightBytes};
 pub use crate::backend::cpu::gemm::Kernels;
-use crate::backend::cpu::gemm::{self as cpu, Multiplication, Product};
+use crate::backend::cpu::gemm::{self as cpu, Multiplication, Panels, Product, StoredPanels};
 use crate::error::{Error, Result};
 
 /// The type in which the device multiplies fastest, of those whose sums are float32 and whose range is float32's: bfloat16, but float32 on processors
@@ -17,6 +17,15 @@ use crate::error::{Error, Result};
 pub fn fastest_dtype(device: &Device) -> DType {
     let widened = device.is_cpu() && !Kernels::fastest().has(Product::Bfloat16);
     if widened { DType::F32 } else { DType::BF16 }
+}
+
+/// A weight to multiply with.
+#[derive(Clone, Copy)]
+struct Factor<'a> {
+    panels: Panels<'a>,
+    bias: Option<&'a [f32]>,
+    outputs: usize,
+    inputs: usize,
 }
 
 /// What is done to `y` before it is rounded.
@@ -89,6 +98,26 @@ impl Gate {
 /// # Source
 /// Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008), for the order of loops.
 pub fn gemm(x: &Tensor, weight: &PackedWeight, epilogue: Epilogue<'_>, output: DType) -> Result<Tensor> {
+    let PackedWeight { panels, bias, outputs, inputs } = weight;
+    let panels = Panels::Packed(panels);
+    multiplied(x, Factor { panels, bias: bias.as_deref(), outputs: *outputs, inputs: *inputs }, epilogue, output)
+}
+
+/// The same, bit for bit, without a bias, with a weight that is packed while it is multiplied, from where its file is mapped: each value is read once and
+/// none is kept. For weights that are used once; where `x` has thousands of rows, packing before takes as long.
+///
+/// # Errors
+/// As for [`gemm`].
+pub fn gemm_stored(x: &Tensor, weight: &WeightBytes<'_>, epilogue: Epilogue<'_>, output: DType) -> Result<Tensor> {
+    let [outputs, inputs] = weight.shape;
+    let Some(values) = weight.values()? else {
+        return gemm(x, &PackedWeight::from_bytes(weight, None)?, epilogue, output);
+    };
+    let panels = Panels::Stored(StoredPanels { kernels: Kernels::fastest(), values, outputs, inputs });
+    multiplied(x, Factor { panels, bias: None, outputs, inputs }, epilogue, output)
+}
+
+fn multiplied(x: &Tensor, weight: Factor<'_>, epilogue: Epilogue<'_>, output: DType) -> Result<Tensor> {
     let shape = output_shape(x, weight.inputs, weight.outputs)?;
     if !matches!(output, DType::F32 | DType::BF16 | DType::F16) {
         return Err(misused("y", "type F32, BF16 or F16", format!("{output:?}")));
@@ -130,13 +159,13 @@ pub fn gemm(x: &Tensor, weight: &PackedWeight, epilogue: Epilogue<'_>, output: D
         _ => cpu::Epilogue::None,
     };
     let rows = shape[..shape.len() - 1].iter().product();
-    let bias = weight.bias.as_deref();
-    let multiplication = Multiplication { x: x.values("x")?, rows, weight: &weight.panels, bias, epilogue };
+    let Factor { panels: weight, bias, .. } = weight;
+    let multiplication = Multiplication { x: x.values("x")?, rows, weight, bias, epilogue };
     written(shape, output, |y| cpu::multiply(&multiplication, y))
 }
 
 /// The same in float16, which only the result is rounded to. No sum without a gate.
-fn narrowed(x: &Tensor, weight: &PackedWeight, epilogue: Epilogue<'_>) -> Result<Tensor> {
+fn narrowed(x: &Tensor, weight: Factor<'_>, epilogue: Epilogue<'_>) -> Result<Tensor> {
     let wide;
     let epilogue = match epilogue {
         Epilogue::Residual { residual, gate } => {
@@ -145,7 +174,7 @@ fn narrowed(x: &Tensor, weight: &PackedWeight, epilogue: Epilogue<'_>) -> Result
         }
         other => other,
     };
-    Ok(gemm(x, weight, epilogue, DType::F32)?.to_dtype(DType::F16)?)
+    Ok(multiplied(x, weight, epilogue, DType::F32)?.to_dtype(DType::F16)?)
 }
 
 /// What [`gemm`] computes, in plain tensor operations: `x: [..., K]`, `weight: [N, K]`, `bias: [N]`, all of the type of the result.

@@ -6,7 +6,7 @@
 use candle_core::{D, DType, Tensor};
 
 use super::contents::{Contents, is_readable, written};
-use crate::backend::cpu::gemm::{Kernels, Values};
+use crate::backend::cpu::gemm::Kernels;
 use crate::backend::cpu::norm as cpu;
 pub use crate::backend::cpu::norm::Statistic;
 use crate::error::{Error, Result};
@@ -105,7 +105,7 @@ pub fn norm_with(x: &Tensor, norm: &Norm<'_>, kernels: &'static Kernels) -> Resu
     let then = match (&norm.then, &tables) {
         (Then::Silu, _) => cpu::Then::Silu,
         (_, Some([cosines, sines])) => {
-            cpu::Then::Rotation { cosines: float32(cosines, "cosines")?, sines: float32(sines, "sines")? }
+            cpu::Then::Rotation { cosines: cosines.float32("cosines")?, sines: sines.float32("sines")? }
         }
         _ => cpu::Then::Nothing,
     };
@@ -234,13 +234,6 @@ impl Vectors {
 
 fn to_float32(tensor: &Tensor) -> Result<Vec<f32>> {
     Ok(tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
-}
-
-fn float32<'a>(contents: &'a Contents<'_>, name: &str) -> Result<&'a [f32]> {
-    match contents.values(name)? {
-        Values::Float32(values) => Ok(values),
-        Values::Bfloat16(_) => Err(misused(name, "type F32", "BF16".to_owned())),
-    }
 }
 
 /// What only a defect in the caller brings about.

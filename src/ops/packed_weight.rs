@@ -50,18 +50,7 @@ impl PackedWeight {
     /// As for [`new`](Self::new).
     pub fn from_bytes(weight: &WeightBytes<'_>, bias: Option<&Tensor>) -> Result<Self> {
         let WeightBytes { dtype, bytes, shape } = *weight;
-        let expected = shape[0] * shape[1] * dtype.size_in_bytes();
-        if bytes.len() != expected {
-            return Err(misused("weight", &format!("{expected} bytes"), bytes.len().to_string()));
-        }
-        let values = match dtype {
-            DType::F32 => WeightValues::float32_of(bytes),
-            DType::BF16 => WeightValues::two_bytes_of(bytes).map(WeightValues::Bfloat16),
-            DType::F16 => WeightValues::two_bytes_of(bytes).map(WeightValues::Float16),
-            DType::F8E4M3 => Some(WeightValues::Float8(bytes)),
-            other => return Err(misused("weight", "type F32, BF16, F16 or F8E4M3", format!("{other:?}"))),
-        };
-        let Some(values) = values else {
+        let Some(values) = weight.values()? else {
             // A file may place its values at odd addresses.
             return Self::new(&Tensor::from_raw_buffer(bytes, dtype, &shape, &Device::Cpu)?, bias);
         };
@@ -124,6 +113,24 @@ pub struct WeightBytes<'a> {
     pub bytes: &'a [u8],
     /// `[N, K]`.
     pub shape: [usize; 2],
+}
+
+impl<'a> WeightBytes<'a> {
+    /// The values; `None` where they are not aligned.
+    pub(super) fn values(&self) -> Result<Option<WeightValues<'a>>> {
+        let WeightBytes { dtype, bytes, shape } = *self;
+        let expected = shape[0] * shape[1] * dtype.size_in_bytes();
+        if bytes.len() != expected {
+            return Err(misused("weight", &format!("{expected} bytes"), bytes.len().to_string()));
+        }
+        match dtype {
+            DType::F32 => Ok(WeightValues::float32_of(bytes)),
+            DType::BF16 => Ok(WeightValues::two_bytes_of(bytes).map(WeightValues::Bfloat16)),
+            DType::F16 => Ok(WeightValues::two_bytes_of(bytes).map(WeightValues::Float16)),
+            DType::F8E4M3 => Ok(Some(WeightValues::Float8(bytes))),
+            other => Err(misused("weight", "type F32, BF16, F16 or F8E4M3", format!("{other:?}"))),
+        }
+    }
 }
 
 fn to_float32(tensor: &Tensor) -> Result<Vec<f32>> {

@@ -14,7 +14,7 @@ use super::gemm::{
     round, spread, widen,
 };
 
-/// `softmax(scale q k^T) v` for each head.
+/// `softmax(scale q k^T + bias) v` for each head.
 pub struct Attention<'a> {
     /// `[batch, queries, heads, width]`.
     pub q: Values<'a>,
@@ -26,6 +26,8 @@ pub struct Attention<'a> {
     pub shape: AttentionShape,
     /// Positive.
     pub scale: f32,
+    /// `[heads, queries, keys]`.
+    pub bias: Option<&'a [f32]>,
 }
 
 /// The dimensions of [`Attention`].
@@ -70,7 +72,6 @@ struct Packed {
 struct Scratch {
     queries: Lanes,
     scores: Vec<f32>,
-    pairs: Lanes,
     sums: Vec<f32>,
 }
 
@@ -85,6 +86,8 @@ pub fn attend(attention: &Attention<'_>, kernels: &'static Kernels, y: ValuesMut
     assert_eq!(Some(attention.k.len()), count(keys), "values of k");
     assert_eq!(Some(attention.v.len()), count(keys), "values of v");
     assert_eq!(y.len(), attention.q.len(), "values of y");
+    let scores = heads.checked_mul(queries).and_then(|count| count.checked_mul(keys));
+    assert!(attention.bias.is_none_or(|bias| Some(bias.len()) == scores), "values of the bias");
     assert!(keys > 0, "attention to no keys");
     if y.is_empty() {
         return;
@@ -239,8 +242,7 @@ impl<'a> Run<'a> {
         scratch.sums.clear();
         scratch.sums.resize(panels * sums_each, 0.0);
         scratch.scores.resize(BLOCK * columns, 0.0);
-        scratch.pairs.resize(BLOCK / 2 * columns);
-        let Scratch { queries, scores, pairs, sums } = scratch;
+        let Scratch { queries, scores, sums } = scratch;
         let queries = queries.chunks_exact(self.steps(shape.width) * columns);
         let mut panels: Vec<QueryPanel<'_>> = queries
             .zip(sums.chunks_exact_mut(sums_each))
@@ -248,19 +250,25 @@ impl<'a> Run<'a> {
             .collect();
         for first in (0..shape.keys).step_by(BLOCK) {
             let block = first..(first + BLOCK).min(shape.keys);
-            for panel in &mut panels {
+            for (index, panel) in panels.iter_mut().enumerate() {
                 self.score(panel.queries, &keys[block.start * self.steps(shape.width)..], &mut scores[..], block.len());
                 let scores = &mut scores[..block.len() * columns];
                 let steps = self.steps(block.len());
-                let with_pairs = self.product == Product::Bfloat16;
-                self.kernels.softmax(ScoreBlock {
-                    scores: &mut *scores,
-                    pairs: with_pairs.then(|| &mut pairs[..steps * columns]),
-                    scale: self.attention.scale,
-                    columns: &mut panel.state,
-                    sums: &mut *panel.sums,
-                });
-                let shares = if with_pairs { &pairs[..steps * columns] } else { as_lanes(scores) };
+                let mut scale = self.attention.scale;
+                if let Some(bias) = self.attention.bias {
+                    let first = tile.start + index * columns;
+                    let queries = first..(first + columns).min(tile.end);
+                    self.add_bias(
+                        scores,
+                        &bias[head % shape.heads * shape.queries * shape.keys..],
+                        [queries, block.clone()],
+                    );
+                    scale = 1.0;
+                }
+                let block_of_scores =
+                    ScoreBlock { scores: &mut *scores, scale, columns: &mut panel.state, sums: &mut *panel.sums };
+                self.kernels.softmax(self.product, block_of_scores);
+                let shares = as_lanes(&scores[..steps * columns]);
                 self.add_values(shares, values, panel.sums, self.steps(block.start));
             }
         }
@@ -289,6 +297,18 @@ impl<'a> Run<'a> {
         let tiles = scores.chunks_exact_mut(rows * columns).take(count.div_ceil(rows));
         for (strip, sums) in strips.zip(tiles) {
             self.kernels.multiply(self.product, TileOperands { strip, panel: queries, sums, carry_on: false });
+        }
+    }
+
+    /// Scales the scores of some queries for a block of keys, and adds a head's bias.
+    fn add_bias(&self, scores: &mut [f32], bias: &[f32], [queries, block]: [Range<usize>; 2]) {
+        let columns = self.kernels.columns();
+        for (column, query) in queries.enumerate() {
+            let start = query * self.attention.shape.keys;
+            let bias = &bias[start + block.start..start + block.end];
+            for (scores, bias) in scores.chunks_exact_mut(columns).zip(bias) {
+                scores[column] = self.attention.scale * scores[column] + bias;
+            }
         }
     }
 

@@ -74,11 +74,11 @@ const PARTS: usize = 32;
 pub fn norm(norm: &RowNorm<'_>, kernels: &'static Kernels, y: ValuesMut<'_>) {
     let RowNorm { width, affine, .. } = *norm;
     assert!(width > 0 && affine.rows_each > 0, "values in a row and rows in a group");
-    assert!(norm.x.len() == y.len() && y.len() % width == 0, "values of y");
-    assert!(!affine.factors.is_empty() && affine.factors.len() % width == 0, "factors");
+    assert!(norm.x.len() == y.len() && y.len().is_multiple_of(width), "values of y");
+    assert!(!affine.factors.is_empty() && affine.factors.len().is_multiple_of(width), "factors");
     assert_eq!(affine.shifts.len(), affine.factors.len(), "shifts");
     if let Then::Rotation { cosines, sines } = norm.then {
-        assert!(width % 2 == 0 && !cosines.is_empty() && cosines.len() % (width / 2) == 0, "cosines");
+        assert!(width.is_multiple_of(2) && !cosines.is_empty() && cosines.len().is_multiple_of(width / 2), "cosines");
         assert_eq!(sines.len(), cosines.len(), "sines");
     }
     match (norm.x, y) {

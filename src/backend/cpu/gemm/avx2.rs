@@ -35,6 +35,7 @@ pub static KERNELS: Kernels = Kernels {
     peak_bfloat16: None,
     finish: finish_row,
     softmax: softmax_block,
+    softmax_pairs: None,
     gather: GATHER,
 };
 
@@ -88,6 +89,29 @@ unsafe impl Vectors for Avx2 {
         unsafe { _mm256_fmadd_ps(left, right, sums) }
     }
     #[inline(always)]
+    unsafe fn add(left: __m256, right: __m256) -> __m256 {
+        unsafe { _mm256_add_ps(left, right) }
+    }
+    #[inline(always)]
+    unsafe fn subtract(left: __m256, right: __m256) -> __m256 {
+        unsafe { _mm256_sub_ps(left, right) }
+    }
+    #[inline(always)]
+    unsafe fn larger(left: __m256, right: __m256) -> __m256 {
+        unsafe { _mm256_max_ps(left, right) }
+    }
+    #[inline(always)]
+    unsafe fn whole(vector: __m256) -> __m256 {
+        unsafe { _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(vector) }
+    }
+    #[inline(always)]
+    unsafe fn scaled(vector: __m256, power: __m256) -> __m256 {
+        unsafe {
+            let exponent = _mm256_slli_epi32::<23>(_mm256_cvtps_epi32(power));
+            _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(vector), exponent))
+        }
+    }
+    #[inline(always)]
     fn prefetch(line: *const u32) {
         unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) }
     }
@@ -130,7 +154,7 @@ unsafe fn finish_row(row: FinishRow<'_>) {
 
 #[target_feature(enable = "avx2,fma")]
 unsafe fn softmax_block(block: ScoreBlock<'_>) {
-    softmax::<{ VECTORS * 8 }>(block);
+    unsafe { softmax::<Avx2, VECTORS>(block) }
 }
 
 #[target_feature(enable = "avx2,fma")]

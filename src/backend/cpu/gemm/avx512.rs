@@ -8,7 +8,7 @@ use std::arch::x86_64::*;
 use super::finish::{FinishRow, finish};
 use super::gather::{Gather, GatherPointers, gather};
 use super::kernels::{Instructions, Kernels, Loops};
-use super::softmax::{ScoreBlock, softmax};
+use super::softmax::{PairVectors, ScoreBlock, softmax, softmax_pairs};
 use super::tile::{
     Arithmetic, Float32, HalfVectors, TilePointers, Vectors, WidenedBfloat16, WidenedFloat16, peak, tile,
 };
@@ -24,6 +24,7 @@ pub static WITH_BFLOAT16: Kernels = Kernels {
     supported: || is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16"),
     bfloat16: Some(bfloat16),
     peak_bfloat16: Some(peak_bfloat16),
+    softmax_pairs: Some(softmax_pairs_block),
     gather: Gather { bfloat16: Some(gather_bfloat16), ..GATHER },
     ..PLAIN
 };
@@ -45,6 +46,7 @@ const PLAIN: Kernels = Kernels {
     peak_bfloat16: None,
     finish: finish_row,
     softmax: softmax_block,
+    softmax_pairs: None,
     gather: GATHER,
 };
 
@@ -95,6 +97,26 @@ unsafe impl Vectors for Avx512 {
         unsafe { _mm512_fmadd_ps(left, right, sums) }
     }
     #[inline(always)]
+    unsafe fn add(left: __m512, right: __m512) -> __m512 {
+        unsafe { _mm512_add_ps(left, right) }
+    }
+    #[inline(always)]
+    unsafe fn subtract(left: __m512, right: __m512) -> __m512 {
+        unsafe { _mm512_sub_ps(left, right) }
+    }
+    #[inline(always)]
+    unsafe fn larger(left: __m512, right: __m512) -> __m512 {
+        unsafe { _mm512_max_ps(left, right) }
+    }
+    #[inline(always)]
+    unsafe fn whole(vector: __m512) -> __m512 {
+        unsafe { _mm512_roundscale_ps::<0>(vector) }
+    }
+    #[inline(always)]
+    unsafe fn scaled(vector: __m512, power: __m512) -> __m512 {
+        unsafe { _mm512_scalef_ps(vector, power) }
+    }
+    #[inline(always)]
     fn prefetch(line: *const u32) {
         unsafe { _mm_prefetch::<_MM_HINT_T0>(line.cast()) }
     }
@@ -105,6 +127,21 @@ unsafe impl HalfVectors for Avx512 {
     #[inline(always)]
     unsafe fn load_float16(values: *const u16) -> __m512 {
         unsafe { _mm512_cvtph_ps(_mm256_loadu_si256(values.cast())) }
+    }
+}
+
+// SAFETY: writes 16 lanes.
+unsafe impl PairVectors for Avx512 {
+    #[inline(always)]
+    unsafe fn store_pairs(lanes: *mut f32, first: __m512, second: __m512) {
+        unsafe {
+            // Half a place is added, and the lower half of the bits dropped: what lies in the middle goes up.
+            let half = _mm512_set1_epi32(0x8000);
+            let first = _mm512_srli_epi32::<16>(_mm512_add_epi32(_mm512_castps_si512(first), half));
+            let second = _mm512_add_epi32(_mm512_castps_si512(second), half);
+            let mask = _mm512_set1_epi32(0xffff_0000_u32 as i32);
+            _mm512_storeu_si512(lanes.cast(), _mm512_or_si512(first, _mm512_and_si512(second, mask)));
+        }
     }
 }
 
@@ -167,7 +204,12 @@ unsafe fn finish_row(row: FinishRow<'_>) {
 
 #[target_feature(enable = "avx512f")]
 unsafe fn softmax_block(block: ScoreBlock<'_>) {
-    softmax::<{ VECTORS * 16 }>(block);
+    unsafe { softmax::<Avx512, VECTORS>(block) }
+}
+
+#[target_feature(enable = "avx512f")]
+unsafe fn softmax_pairs_block(block: ScoreBlock<'_>) {
+    unsafe { softmax_pairs::<Avx512, VECTORS>(block) }
 }
 
 #[target_feature(enable = "avx512f")]

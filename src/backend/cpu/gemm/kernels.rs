@@ -53,6 +53,7 @@ pub struct Kernels {
     pub(super) peak_bfloat16: Option<unsafe fn(usize) -> f64>,
     pub(super) finish: unsafe fn(FinishRow<'_>),
     pub(super) softmax: unsafe fn(ScoreBlock<'_>),
+    pub(super) softmax_pairs: Option<unsafe fn(ScoreBlock<'_>)>,
     pub(super) gather: Gather,
 }
 
@@ -158,13 +159,7 @@ impl Kernels {
     /// # Safety
     /// Each pointer has to be valid for the shape that its field states, the rows' for what [`Gather`] says.
     pub unsafe fn multiply_gathered(&self, product: Product, pointers: GatherPointers) {
-        let tile = match product {
-            Product::Float32 => Some(self.gather.float32),
-            Product::WidenedBfloat16 => Some(self.gather.widened_bfloat16),
-            Product::Bfloat16 => self.gather.bfloat16,
-            Product::WidenedFloat16 => None,
-        };
-        let tile = tile.expect("a micro-kernel for these formats");
+        let tile = self.gather.tile(product).expect("a micro-kernel for these formats");
         // SAFETY: the processor has the instructions (see `available`), and the pointers are the caller's.
         unsafe { tile(pointers) }
     }
@@ -178,10 +173,19 @@ impl Kernels {
         unsafe { (self.finish)(row) }
     }
 
-    /// Turns scores into exponentials, and brings what was summed up before to their maxima.
-    pub fn softmax(&self, block: ScoreBlock<'_>) {
-        // SAFETY: the processor has the instructions.
-        unsafe { (self.softmax)(block) }
+    /// Turns scores into shares for `product`: pairs for pairs of bfloat16, else float32.
+    ///
+    /// # Panics
+    /// If there is no such micro-kernel, or if scores or sums are no whole rows.
+    pub fn softmax(&self, product: Product, block: ScoreBlock<'_>) {
+        let softmax = match product {
+            Product::Bfloat16 => self.softmax_pairs.expect("a micro-kernel for pairs"),
+            _ => self.softmax,
+        };
+        assert!(block.scores.len().is_multiple_of(self.columns), "scores");
+        assert!(block.sums.len().is_multiple_of(self.columns), "sums");
+        // SAFETY: the processor has the instructions, and rows are as long as a panel is wide.
+        unsafe { softmax(block) }
     }
 
     /// Runs loops, compiled to this set's instructions. To be called with enough work for the call not to count.

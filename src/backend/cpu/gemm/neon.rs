@@ -31,6 +31,7 @@ pub static KERNELS: Kernels = Kernels {
     peak_bfloat16: None,
     finish: finish_row,
     softmax: softmax_block,
+    softmax_pairs: None,
     gather: GATHER,
 };
 
@@ -77,6 +78,29 @@ unsafe impl Vectors for Neon {
     unsafe fn multiply_add(left: float32x4_t, right: float32x4_t, sums: float32x4_t) -> float32x4_t {
         unsafe { vfmaq_f32(sums, left, right) }
     }
+    #[inline(always)]
+    unsafe fn add(left: float32x4_t, right: float32x4_t) -> float32x4_t {
+        unsafe { vaddq_f32(left, right) }
+    }
+    #[inline(always)]
+    unsafe fn subtract(left: float32x4_t, right: float32x4_t) -> float32x4_t {
+        unsafe { vsubq_f32(left, right) }
+    }
+    #[inline(always)]
+    unsafe fn larger(left: float32x4_t, right: float32x4_t) -> float32x4_t {
+        unsafe { vbslq_f32(vcgtq_f32(left, right), left, right) }
+    }
+    #[inline(always)]
+    unsafe fn whole(vector: float32x4_t) -> float32x4_t {
+        unsafe { vrndnq_f32(vector) }
+    }
+    #[inline(always)]
+    unsafe fn scaled(vector: float32x4_t, power: float32x4_t) -> float32x4_t {
+        unsafe {
+            let exponent = vshlq_n_s32::<23>(vcvtq_s32_f32(power));
+            vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(vector), exponent))
+        }
+    }
 }
 
 // SAFETY, of all that follow: the instruction set is enabled here, the pointers are the caller's.
@@ -103,7 +127,7 @@ unsafe fn finish_row(row: FinishRow<'_>) {
 
 #[target_feature(enable = "neon")]
 unsafe fn softmax_block(block: ScoreBlock<'_>) {
-    softmax::<{ VECTORS * 4 }>(block);
+    unsafe { softmax::<Neon, VECTORS>(block) }
 }
 
 #[target_feature(enable = "neon")]

@@ -29,6 +29,7 @@ pub static KERNELS: Kernels = Kernels {
     peak_bfloat16: None,
     finish: finish_row,
     softmax: softmax_block,
+    softmax_pairs: None,
     gather: GATHER,
 };
 
@@ -41,6 +42,9 @@ const GATHER: Gather = Gather {
 };
 
 struct Portable;
+
+/// Adding and subtracting it rounds to the nearest whole number: `1.5 * 2^23`.
+const ROUNDING: f32 = 12_582_912.0;
 
 // SAFETY: reads and writes 4 values.
 unsafe impl Vectors for Portable {
@@ -75,6 +79,28 @@ unsafe impl Vectors for Portable {
     unsafe fn multiply_add(left: [f32; 4], right: [f32; 4], sums: [f32; 4]) -> [f32; 4] {
         std::array::from_fn(|column| sums[column] + left[column] * right[column])
     }
+    #[inline(always)]
+    unsafe fn add(left: [f32; 4], right: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|column| left[column] + right[column])
+    }
+    #[inline(always)]
+    unsafe fn subtract(left: [f32; 4], right: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|column| left[column] - right[column])
+    }
+    #[inline(always)]
+    unsafe fn larger(left: [f32; 4], right: [f32; 4]) -> [f32; 4] {
+        std::array::from_fn(|column| if left[column] > right[column] { left[column] } else { right[column] })
+    }
+    #[inline(always)]
+    unsafe fn whole(vector: [f32; 4]) -> [f32; 4] {
+        vector.map(|value| value + ROUNDING - ROUNDING)
+    }
+    #[inline(always)]
+    unsafe fn scaled(vector: [f32; 4], power: [f32; 4]) -> [f32; 4] {
+        // The last bits of the sum are the whole number; the others are shifted out.
+        let exponent = power.map(|power| (power + ROUNDING).to_bits() << 23);
+        std::array::from_fn(|column| f32::from_bits(vector[column].to_bits().wrapping_add(exponent[column])))
+    }
 }
 
 // SAFETY, of all that follow: nothing beyond the target's own instructions is used, the pointers are the caller's.
@@ -96,7 +122,7 @@ unsafe fn finish_row(row: FinishRow<'_>) {
 }
 
 unsafe fn softmax_block(block: ScoreBlock<'_>) {
-    softmax::<{ VECTORS * 4 }>(block);
+    unsafe { softmax::<Portable, VECTORS>(block) }
 }
 
 unsafe fn gather_float32(pointers: GatherPointers) {

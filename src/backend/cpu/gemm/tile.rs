@@ -29,6 +29,16 @@ pub unsafe trait Vectors {
     unsafe fn second_of_pairs(pairs: *const u32) -> Self::Vector;
     /// `sums + left * right`.
     unsafe fn multiply_add(left: Self::Vector, right: Self::Vector, sums: Self::Vector) -> Self::Vector;
+    /// `left + right`.
+    unsafe fn add(left: Self::Vector, right: Self::Vector) -> Self::Vector;
+    /// `left - right`.
+    unsafe fn subtract(left: Self::Vector, right: Self::Vector) -> Self::Vector;
+    /// `left` where it is larger, else `right`, also where either is not a number.
+    unsafe fn larger(left: Self::Vector, right: Self::Vector) -> Self::Vector;
+    /// The nearest whole numbers, for magnitudes up to 2^22.
+    unsafe fn whole(vector: Self::Vector) -> Self::Vector;
+    /// `vector * 2^power`, for whole numbers that neither leave nor lead out of the range of normal numbers.
+    unsafe fn scaled(vector: Self::Vector, power: Self::Vector) -> Self::Vector;
     /// Has a cache line fetched. The pointer need not be valid.
     #[inline(always)]
     fn prefetch(_line: *const u32) {}
