@@ -7,6 +7,7 @@ pub mod fold;
 pub mod gelu;
 pub mod gemm;
 pub mod group_norm;
+pub mod memory;
 pub mod norm;
 pub mod threads;
 pub mod warp;
