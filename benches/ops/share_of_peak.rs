@@ -19,7 +19,6 @@ const STEPS: usize = 1 << 20;
 struct Case {
     operation: &'static str,
     name: &'static str,
-    dtype: DType,
     product: Product,
     features: [usize; 2],
 }
@@ -53,7 +52,7 @@ fn types(kernels: &Kernels) -> [(&'static str, DType, Product); 2] {
 fn measure_gemm(kernels: &'static Kernels) {
     for features in [[2048, 2048], [2048, 8192], [8192, 2048]] {
         for (name, dtype, product) in types(kernels) {
-            let case = Case { operation: "gemm", name, dtype, product, features };
+            let case = Case { operation: "gemm", name, product, features };
             let [inputs, outputs] = features;
             let random = |rows| random(&[rows, inputs], dtype);
             let x = random(TOKENS);
@@ -70,7 +69,7 @@ fn measure_conv3d(kernels: &'static Kernels) {
         [([128, 128], [120, 176]), ([256, 256], [60, 88]), ([512, 512], [30, 44]), ([1024, 1024], [15, 22])]
     {
         for (name, dtype, product) in types(kernels) {
-            let case = Case { operation: "conv3d", name, dtype, product, features };
+            let case = Case { operation: "conv3d", name, product, features };
             let [inputs, outputs] = features;
             let frames = [(); 3].map(|()| random(&[1, height, width, inputs], dtype));
             let frames = frames.each_ref().map(Some);
