@@ -92,10 +92,8 @@ impl FrameConvolution {
     fn of(weights: &Scope, shape: FrameShape, stored: &[usize], axes: &[usize]) -> Result<Self> {
         let FrameShape { from, to, depth, side, .. } = shape;
         let bias = weights.take("bias", &[to])?;
-        if let Some(weight) = packable(weights, stored)? {
-            let weight = weight.reshape((to, from, depth, side, side))?;
-            let kept = Kept::Packed(Arc::new(PackedKernel::new(&weight, Some(&bias))?));
-            return Ok(Self { kept, shape });
+        if let Some(kernel) = packed(weights, (stored, [to, from, depth, side, side]), &bias)? {
+            return Ok(Self { kept: Kept::Packed(Arc::new(kernel)), shape });
         }
         let planes = weights.take_permuted("weight", stored, axes, &[to, depth * from, side, side])?;
         Ok(Self { kept: Kept::Planes { planes, bias }, shape })
@@ -127,18 +125,22 @@ impl FrameConvolution {
     }
 }
 
-/// The weight where the CPU packs it: in float32 or bfloat16.
-fn packable(weights: &Scope, shape: &[usize]) -> Result<Option<Tensor>> {
+/// The weight where the CPU packs it: in float32 or bfloat16. `shapes`: as it is stored, and with all axes.
+fn packed(weights: &Scope, shapes: (&[usize], [usize; 5]), bias: &Tensor) -> Result<Option<PackedKernel>> {
     let Placement { dtype, device } = weights.placement();
     if !device.is_cpu() || !matches!(dtype, DType::F32 | DType::BF16) {
         return Ok(None);
     }
-    Ok(match weights.take_weight("weight", shape)? {
+    let (stored, shape) = shapes;
+    Ok(match weights.take_weight("weight", stored)? {
         Weight::Outline(_) => None,
         // bfloat16 stays what it is, whatever the type of what is convolved.
-        Weight::Mapped(MappedValues { dtype: DType::BF16, bytes }) => {
-            Some(Tensor::from_raw_buffer(bytes, DType::BF16, shape, device)?)
+        Weight::Mapped(MappedValues { dtype: dtype @ (DType::F32 | DType::BF16), bytes }) => {
+            Some(PackedKernel::from_bytes((bytes, dtype), shape, Some(bias))?)
         }
-        _ => Some(weights.take("weight", shape)?),
+        Weight::Dense(weight) if weight.dtype() == *dtype => {
+            Some(PackedKernel::new(&weight.reshape(&shape)?, Some(bias))?)
+        }
+        _ => Some(PackedKernel::new(&weights.take("weight", stored)?.reshape(&shape)?, Some(bias))?),
     })
 }

@@ -12,7 +12,7 @@ use candle_core::{DType, Device, Tensor};
 use super::contents::{Contents, written};
 pub use crate::backend::cpu::conv::KernelShape;
 use crate::backend::cpu::conv::{self as cpu, Convolution, Geometry};
-use crate::backend::cpu::gemm::{Kernels, Values};
+use crate::backend::cpu::gemm::{Kernels, Values, WeightValues};
 use crate::error::{Error, Result};
 
 /// A weight in the order in which the processor reads it, with its bias.
@@ -42,14 +42,41 @@ impl PackedKernel {
     /// # Errors
     /// As for [`new`](Self::new).
     pub fn with_kernels(weight: &Tensor, bias: Option<&Tensor>, kernels: &'static Kernels) -> Result<Self> {
-        let shape = kernel_shape(weight)?;
+        let weight = weight.contiguous()?;
+        Self::of(Contents::of(&weight)?.values("weight")?, weight.dims(), bias, kernels)
+    }
+
+    fn of(values: Values<'_>, shape: &[usize], bias: Option<&Tensor>, kernels: &'static Kernels) -> Result<Self> {
+        let shape = kernel_shape(shape)?;
         if let Some(bias) = bias.filter(|bias| bias.dims() != [shape.outputs]) {
             return Err(misused("bias", &format!("shape [{}]", shape.outputs), format!("{:?}", bias.dims())));
         }
         let bias = bias.map(float32).transpose()?;
-        let weight = weight.contiguous()?;
-        let kernel = cpu::PackedKernel::new(kernels, Contents::of(&weight)?.values("weight")?, shape);
+        let kernel = cpu::PackedKernel::new(kernels, values, shape);
         Ok(Self { kernel, shape, bias })
+    }
+
+    /// As [`new`](Self::new), from `bytes` of float32 or bfloat16 values, one after the other.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new), and another number of bytes.
+    pub fn from_bytes((bytes, dtype): (&[u8], DType), shape: [usize; 5], bias: Option<&Tensor>) -> Result<Self> {
+        let expected = shape.iter().product::<usize>() * dtype.size_in_bytes();
+        if bytes.len() != expected {
+            return Err(misused("weight", &format!("{expected} bytes"), bytes.len().to_string()));
+        }
+        let values = match dtype {
+            DType::F32 => WeightValues::float32_of(bytes),
+            DType::BF16 => WeightValues::two_bytes_of(bytes).map(WeightValues::Bfloat16),
+            other => return Err(misused("weight", "type F32 or BF16", format!("{other:?}"))),
+        };
+        let values = match values {
+            Some(WeightValues::Float32(values)) => Values::Float32(values),
+            Some(WeightValues::Bfloat16(values)) => Values::Bfloat16(values),
+            // A file may place its values at odd addresses.
+            _ => return Self::new(&Tensor::from_raw_buffer(bytes, dtype, &shape, &Device::Cpu)?, bias),
+        };
+        Self::of(values, &shape, bias, Kernels::fastest())
     }
 
     /// The weight's dimensions.
@@ -136,7 +163,7 @@ pub fn conv3d(
 /// # Errors
 /// Another shape, or a failed tensor operation.
 pub fn planes(weight: &Tensor) -> Result<Tensor> {
-    let KernelShape { outputs, inputs, taps: [depth, side, _] } = kernel_shape(weight)?;
+    let KernelShape { outputs, inputs, taps: [depth, side, _] } = kernel_shape(weight.dims())?;
     Ok(weight.transpose(1, 2)?.reshape((outputs, depth * inputs, side, side))?)
 }
 
@@ -174,8 +201,8 @@ pub fn definition(
     })
 }
 
-fn kernel_shape(weight: &Tensor) -> Result<KernelShape> {
-    match *weight.dims() {
+fn kernel_shape(shape: &[usize]) -> Result<KernelShape> {
+    match *shape {
         [outputs, inputs, depth, height, width] if height == width && height % 2 == 1 && inputs * depth > 0 => {
             Ok(KernelShape { outputs, inputs, taps: [depth, height, width] })
         }

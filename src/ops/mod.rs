@@ -6,6 +6,7 @@ pub mod conv3d;
 pub mod fold;
 pub mod gelu;
 pub mod gemm;
+pub mod group_norm;
 pub mod norm;
 pub mod resize;
 pub mod sliced_attention;

@@ -2,8 +2,10 @@
 
 mod attention;
 mod conv;
+mod fold;
 mod gelu;
 mod gemm;
+mod group_norm;
 mod norm;
 mod samples;
 mod warp;

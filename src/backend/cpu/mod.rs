@@ -6,6 +6,7 @@ mod element;
 pub mod fold;
 pub mod gelu;
 pub mod gemm;
+pub mod group_norm;
 pub mod norm;
 pub mod threads;
 pub mod warp;

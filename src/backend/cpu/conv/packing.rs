@@ -32,8 +32,8 @@ impl KernelShape {
     }
 }
 
-/// Channels whose taps are packed before the next column's: what they touch stays in the second cache.
-const RUN: usize = 16;
+/// Channels whose taps are packed before the next column's, an even number: what they touch stays in the first cache.
+const RUN: usize = 8;
 
 impl PackedKernel {
     /// Packs `values: [outputs, inputs, taps]` for `kernels`, each in its own type.
@@ -55,18 +55,25 @@ impl PackedKernel {
             let outputs = panel * columns..((panel + 1) * columns).min(shape.outputs);
             for first in (0..shape.inputs).step_by(RUN) {
                 for (column, output) in outputs.clone().enumerate() {
-                    for channel in first..(first + RUN).min(shape.inputs) {
-                        let source = (output * shape.inputs + channel) * shape.taps();
-                        for tap in 0..shape.taps() {
-                            let place = |step| (tap * steps + step) * columns + column;
-                            match values {
-                                Values::Float32(values) => lanes[place(channel)] = values[source + tap].to_bits(),
-                                Values::Bfloat16(values) => {
-                                    lanes[place(channel / 2)] |=
-                                        u32::from(values[source + tap]) << (16 * (channel % 2));
-                                }
+                    let channels = first..(first + RUN).min(shape.inputs);
+                    let taps = |channel: usize| {
+                        let start = (output * shape.inputs + channel) * shape.taps();
+                        start..start + shape.taps()
+                    };
+                    let places = |step: usize| (step * columns + column..).step_by(steps * columns);
+                    match values {
+                        Values::Float32(values) => channels.for_each(|channel| {
+                            let taps = values[taps(channel)].iter();
+                            places(channel).zip(taps).for_each(|(place, value)| lanes[place] = value.to_bits());
+                        }),
+                        Values::Bfloat16(values) => channels.step_by(2).for_each(|channel| {
+                            let first = &values[taps(channel)];
+                            // Without a second channel its half of the lanes stays 0.
+                            let second = values.get(taps(channel + 1)).filter(|_| channel + 1 < shape.inputs);
+                            for (tap, (place, &low)) in places(channel / 2).zip(first).enumerate() {
+                                lanes[place] = u32::from(low) | second.map_or(0, |high| u32::from(high[tap]) << 16);
                             }
-                        }
+                        }),
                     }
                 }
             }

@@ -1,10 +1,11 @@
 //! The layers of the upsampler, on clips that are lists of frames `[1, H, W, C]`.
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 
 use crate::error::Result;
 use crate::nn::convolution::{FrameConvolution, FrameShape};
 use crate::ops::conv3d::Epilogue;
+use crate::ops::group_norm::{GroupNorm, group_norm};
 use crate::weights::store::Scope;
 
 /// Groups of channels that are normalised together.
@@ -36,15 +37,12 @@ impl ClipConvolution {
     }
 }
 
-/// Group norm over all frames of a clip, in float32 whatever the type of its input is.
-///
-/// # Source
-/// Wu and He, "Group Normalization" (ECCV 2018), equations 1 to 6, with time as one more axis of space.
+/// Group norm over all frames of a clip.
 #[derive(Debug, Clone)]
 pub struct ClipNorm {
-    /// `[C]`, float32.
+    /// `[C]`.
     weight: Tensor,
-    /// `[C]`, float32.
+    /// `[C]`.
     bias: Tensor,
 }
 
@@ -54,39 +52,17 @@ impl ClipNorm {
     /// # Errors
     /// Missing or misshapen weights.
     pub fn load(weights: &Scope, channels: usize) -> Result<Self> {
-        let take = |name| -> Result<_> { Ok(weights.take(name, &[channels])?.to_dtype(DType::F32)?) };
+        let take = |name| weights.take(name, &[channels]);
         Ok(Self { weight: take("weight")?, bias: take("bias")? })
     }
 
-    /// Frames `[1, H, W, C]` to the normalised clip `[T, H, W, C]`, float32.
+    /// Frames `[1, H, W, C]` to the same: `residual` is added to the normalised ones, and `silu` comes last where it is asked for.
     ///
     /// # Errors
     /// A failed tensor operation.
-    pub fn forward(&self, clip: &[Tensor]) -> Result<Tensor> {
-        let x = Tensor::cat(clip, 0)?;
-        let (t, h, w, c) = x.dims4()?;
-        let groups = x.to_dtype(DType::F32)?.reshape((t, h * w, GROUPS, c / GROUPS))?;
-        // First of each place, then of a frame, then of all frames: shorter sums round less.
-        let mean = |x: &Tensor| x.mean_keepdim(3)?.mean_keepdim(1)?.mean_keepdim(0);
-        let centred = groups.broadcast_sub(&mean(&groups)?)?;
-        let scale = (mean(&centred.sqr()?)? + NORM_EPSILON)?.sqrt()?.recip()?;
-        let normed = centred.broadcast_mul(&scale)?.reshape((t, h, w, c))?;
-        Ok(normed.broadcast_mul(&self.weight)?.broadcast_add(&self.bias)?)
-    }
-
-    /// `silu` of the normalised clip, to which `residual` is added before; frames `[1, H, W, C]` to the same.
-    ///
-    /// # Errors
-    /// A failed tensor operation.
-    pub fn activate(&self, clip: &[Tensor], residual: Option<&[Tensor]>) -> Result<Vec<Tensor>> {
-        let normed = self.forward(clip)?;
-        let normed = match residual {
-            Some(residual) => (normed + Tensor::cat(residual, 0)?.to_dtype(DType::F32)?)?,
-            None => normed,
-        };
-        let activated = normed.silu()?;
-        let frame = |(index, x): (usize, &Tensor)| Ok(activated.narrow(0, index, 1)?.to_dtype(x.dtype())?);
-        clip.iter().enumerate().map(frame).collect()
+    pub fn forward(&self, clip: &[Tensor], residual: Option<&[Tensor]>, silu: bool) -> Result<Vec<Tensor>> {
+        let Self { weight, bias } = self;
+        group_norm(clip, &GroupNorm { groups: GROUPS, epsilon: NORM_EPSILON, weight, bias, silu }, residual)
     }
 }
 
@@ -118,7 +94,7 @@ impl Block {
     /// # Errors
     /// A failed tensor operation.
     pub fn forward(&self, clip: &[Tensor]) -> Result<Vec<Tensor>> {
-        let h = self.norm_1.activate(&self.conv_1.forward(clip)?, None)?;
-        self.norm_2.activate(&self.conv_2.forward(&h)?, Some(clip))
+        let h = self.norm_1.forward(&self.conv_1.forward(clip)?, None, true)?;
+        self.norm_2.forward(&self.conv_2.forward(&h)?, Some(clip), true)
     }
 }

@@ -111,7 +111,7 @@ impl Upsampler {
         let clip =
             (0..frames).map(|frame| Ok(clip.narrow(0, frame, 1)?.force_contiguous()?)).collect::<Result<Vec<_>>>()?;
 
-        let clip = self.norm.activate(&self.input.forward(&clip)?, None)?;
+        let clip = self.norm.forward(&self.input.forward(&clip)?, None, true)?;
         let clip = self.before.iter().try_fold(clip, |clip, block| block.forward(&clip))?;
         let clip = clip.iter().map(|frame| self.expanded(frame)).collect::<Result<Vec<_>>>()?;
         let clip = self.after.iter().try_fold(clip, |clip, block| block.forward(&clip))?;
