@@ -3,7 +3,7 @@
 //! A network takes its tensors by name and shape. What is missing or misshapen is an error at once; what nobody took is an error at
 //! [`Store::finish`], so a checkpoint of another version never loads half.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::Path;
@@ -62,7 +62,8 @@ pub struct Store<'data> {
     synthetic: Option<&'data Synthetic>,
     keys: Box<dyn Naming + 'data>,
     taken: RefCell<BTreeSet<String>>,
-    kept_bytes: Cell<u64>,
+    /// Bytes that the taken tensors are kept in.
+    kept_bytes: RefCell<BTreeMap<String, u64>>,
     placement: Placement,
     reads: bool,
 }
@@ -128,7 +129,7 @@ impl<'data> Store<'data> {
         placement: &Placement,
     ) -> Self {
         let tensors = tensors.into_iter().map(|(name, stored)| (name, Rc::new(stored))).collect();
-        let (taken, kept_bytes) = (RefCell::default(), Cell::default());
+        let (taken, kept_bytes) = (RefCell::default(), RefCell::default());
         Self { name, tensors, synthetic: None, keys, taken, kept_bytes, placement: placement.clone(), reads: true }
     }
 
@@ -150,7 +151,7 @@ impl<'data> Store<'data> {
     /// The tensor is missing, has another shape, or is not a floating-point tensor.
     pub fn take(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let (key, stored) = self.find(name, shape)?;
-        self.count(stored.shape().iter().product::<usize>() * self.placement.dtype.size_in_bytes());
+        self.count(&key, stored.shape().iter().product::<usize>() * self.placement.dtype.size_in_bytes());
         if !self.reads {
             return self.zeros(shape);
         }
@@ -175,7 +176,7 @@ impl<'data> Store<'data> {
     pub fn take_weight(&self, name: &str, shape: &[usize]) -> Result<Weight<'data>> {
         let (key, stored) = self.find(name, shape)?;
         let Placement { dtype, device } = &self.placement;
-        self.count(stored.compact_bytes(*dtype, device));
+        self.count(&key, stored.compact_bytes(*dtype, device));
         if !self.reads {
             return Ok(Weight::Outline(self.zeros(shape)?));
         }
@@ -232,11 +233,12 @@ impl<'data> Store<'data> {
 
     /// Bytes of memory that all that was taken so far is kept in, apart from rows of matrices; in outline, that it would be kept in.
     pub fn kept_bytes(&self) -> u64 {
-        self.kept_bytes.get()
+        self.kept_bytes.borrow().values().sum()
     }
 
-    fn count(&self, bytes: usize) {
-        self.kept_bytes.set(self.kept_bytes.get() + bytes as u64);
+    /// Who takes a tensor twice keeps it once, as it was asked for first.
+    fn count(&self, key: &str, bytes: usize) {
+        self.kept_bytes.borrow_mut().entry(key.to_owned()).or_insert(bytes as u64);
     }
 
     /// The tensor, found, checked and accounted for.
@@ -400,6 +402,7 @@ mod tests {
         store.take_rows("c", [3, 2], &[1]).unwrap();
         assert_eq!(store.kept_bytes(), 2 * 4 + 8);
         store.take_weight("c", &[3, 2]).unwrap();
+        store.take("c", &[3, 2]).unwrap();
         assert_eq!(store.kept_bytes(), 2 * 4 + 8 + 6 * 2);
     }
 

@@ -143,16 +143,18 @@ fn a_plan_refuses_what_a_run_refuses() {
     }
 }
 
+/// Ten minutes at the largest size: more than most machines have.
 #[test]
-fn what_will_not_do_is_warned_of() {
+fn what_will_not_fit_is_warned_of() {
     let scratch = Scratch::new("plan-warnings");
-    // Ten minutes at the largest size.
-    let options = ["-W", "4096", "-H", "4096", "--num-frames", "15000", "-o", "clip.mp4", "--vae-tiling", "off"];
-    let mut command = command();
-    command.current_dir(scratch.folder()).args(arguments(&scratch, "plan", &options));
-    let outcome = run(&mut command).expect_code(0);
-    let warnings: Vec<&str> = outcome.stdout.lines().filter(|line| line.starts_with("warning: ")).collect();
-    assert!(warnings.iter().any(|line| line.contains("of memory are needed")), "{}", outcome.stdout);
+    let options = ["-W", "4096", "-H", "4096", "--num-frames", "15000", "--vae-tiling", "off"];
+    let clip = scratch.path("clip.mp4").display().to_string();
+    let plan = plan(&scratch, "no-results", &[&options[..], &["-o", &clip]].concat());
+    let memory = &plan["memory"];
+    let warnings = plan["warnings"].as_array().unwrap();
+    let warned = warnings.iter().any(|warning| warning.as_str().unwrap().contains("of memory are needed"));
+    let available = memory["available_bytes"].as_u64();
+    assert_eq!(warned, available.is_some_and(|available| available < memory["peak_bytes"].as_u64().unwrap()), "{plan}");
 }
 
 /// What a run of the tiny checkpoint really takes, at sizes where frames count more than the program itself.

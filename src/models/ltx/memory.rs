@@ -18,7 +18,7 @@ use crate::units::Clip;
 use crate::weights::store::Placement;
 
 const FLOAT32: usize = 4;
-/// Taps of a 3x3x3 convolution. Its weight is in memory twice while it is brought into the order in which it is read, one after the other.
+/// Taps of a 3x3x3 convolution. Where it is not read from its file directly, its weight is in memory twice while it is packed, one after the other.
 const TAPS: usize = 27;
 /// Copies of the latents in float32 while a step is made: the noisy ones, the velocity and what it is made from, what is held and where, and the
 /// step's result.

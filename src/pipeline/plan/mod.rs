@@ -245,3 +245,52 @@ impl Plan {
 fn pixels(clip: &Clip) -> f64 {
     (clip.width * clip.height * clip.frames.0) as f64
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(peak_bytes: u64, available_bytes: Option<u64>, seconds: Option<f64>) -> Plan {
+        let clip = Shape { width: 854, height: 480, frames: 150, fps: 25.0 };
+        Plan {
+            model: "a".to_owned(),
+            family: "ltx".to_owned(),
+            device: "cpu".to_owned(),
+            dtype: "bf16".to_owned(),
+            threads: 2,
+            clips: 1,
+            clip,
+            generated: Shape { width: 864, height: 480, frames: 153, fps: 25.0 },
+            passes: Vec::new(),
+            stages: Vec::new(),
+            memory: MemoryPlan { peak_bytes, available_bytes, tiles: None },
+            disk: Vec::new(),
+            time_source: None,
+            seconds,
+            bench_command: String::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn too_little_memory_and_long_runs_are_warned_of() {
+        let stage = StageMemory { weights: 0, activations: 6_000_000_000 };
+        let decode = Memory { decode: stage, ..Memory::default() };
+        let denoise = Memory { denoise: vec![stage], ..Memory::default() };
+        let said = |plan: &Plan, memory: &Memory| warnings(plan, memory).join("\n");
+        let short = plan(6_000_000_000, Some(5_000_000_000), None);
+        assert!(said(&short, &decode).contains("6.0 GB of memory are needed and 5.0 GB are free: --vae-tiling on"));
+        assert!(said(&short, &denoise).contains("--dtype bf16"), "{}", said(&short, &denoise));
+        for available in [None, Some(6_000_000_000)] {
+            assert_eq!(said(&plan(6_000_000_000, available, Some(3599.0)), &decode), "");
+        }
+        assert_eq!(said(&plan(1, None, Some(9000.0)), &decode), "the run is expected to take 2.5 hours");
+    }
+
+    #[test]
+    fn what_is_cut_off_is_said() {
+        assert_eq!(plan(1, None, None).trimmed(), "10 columns are cropped, 3 frames are cut off");
+        let generated = plan(1, None, None).clip;
+        assert_eq!(Plan { generated, ..plan(1, None, None) }.trimmed(), "");
+    }
+}

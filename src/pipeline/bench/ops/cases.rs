@@ -1,6 +1,6 @@
 //! The operations that are measured, at the shapes that the models use.
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Tensor};
 
 use crate::backend::cpu::gemm::Product;
 use crate::error::Result;
@@ -190,17 +190,6 @@ fn warped(width: usize, height: usize) -> Case {
             Ok(())
         }),
     }
-}
-
-/// Copies a piece of memory that fits into no cache, and says how many bytes were read and written.
-pub(super) fn copied(source: &Tensor) -> Result<f64> {
-    let copy = source.force_contiguous()?;
-    Ok(2.0 * (copy.elem_count() * copy.dtype().size_in_bytes()) as f64)
-}
-
-/// What [`copied`] copies: 256 MB.
-pub(super) fn large() -> Result<Tensor> {
-    Ok(Tensor::zeros(64_000_000, DType::F32, &Device::Cpu)?)
 }
 
 #[cfg(test)]

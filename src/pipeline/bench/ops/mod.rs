@@ -6,6 +6,8 @@
 mod cases;
 mod clock;
 
+use std::hint::black_box;
+
 use candle_core::{DType, Device};
 use serde::Serialize;
 
@@ -123,26 +125,21 @@ fn measure(case: &Case, kernels: &'static Kernels, repeats: usize) -> Result<Mea
         Bound::Operations(operations, _) => ("FLOP", operations),
         Bound::Bytes(bytes) => ("bytes", bytes),
     };
-    let large = matches!(case.bound, Bound::Bytes(_)).then(cases::large).transpose()?;
-    let limit = || -> Result<f64> {
-        match (&case.bound, &large) {
-            (Bound::Operations(_, product), _) => Ok(rate_in_registers(kernels, *product)),
-            (Bound::Bytes(_), Some(large)) => {
-                let mut bytes = Ok(0.0);
-                let seconds = clock::timed(|| bytes = cases::copied(large));
-                Ok(bytes? / seconds)
-            }
-            (Bound::Bytes(_), None) => unreachable!("made for such cases"),
+    let mut limit: Box<dyn FnMut() -> f64> = match case.bound {
+        Bound::Operations(_, product) => Box::new(move || rate_in_registers(kernels, product)),
+        Bound::Bytes(_) => {
+            let mut memory = Memory::new();
+            Box::new(move || memory.rate())
         }
     };
     (case.run)()?;
     let (mut times, mut limits, mut shares) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..repeats {
-        let before = limit()?;
+        let before = limit();
         let mut result = Ok(());
         let seconds = clock::timed(|| result = (case.run)());
         result?;
-        let highest = before.max(limit()?);
+        let highest = before.max(limit());
         times.push(seconds);
         limits.push(highest);
         shares.push(amount / seconds / highest);
@@ -161,6 +158,25 @@ fn measure(case: &Case, kernels: &'static Kernels, repeats: usize) -> Result<Mea
         share: median(&shares),
         seconds,
     })
+}
+
+/// Two pieces of memory that fit into no cache together, and are there before anything is timed.
+struct Memory {
+    source: Vec<u64>,
+    target: Vec<u64>,
+}
+
+impl Memory {
+    /// Of 128 MB each.
+    fn new() -> Self {
+        Self { source: vec![1; 16_000_000], target: vec![2; 16_000_000] }
+    }
+
+    /// Bytes a second that are read and written when the one is copied to the other.
+    fn rate(&mut self) -> f64 {
+        let seconds = clock::timed(|| black_box(&mut self.target).copy_from_slice(black_box(&self.source)));
+        2.0 * size_of_val(self.source.as_slice()) as f64 / seconds
+    }
 }
 
 /// Operations a second of multiplications and additions in registers only.
