@@ -19,11 +19,11 @@ fn frame(criterion: &mut Criterion) {
     let spline = SplinePicture::new(picture.clone());
     let grid = DisplacementGrid::from_fn(1280, 720, |x, y| [8.0 * (0.01 * y).sin(), 6.0 * (0.013 * x).cos()]);
     group.bench_function("1280x720, displaced everywhere", |bench| {
-        bench.iter(|| warp(&spline, black_box(&grid), |_, _, values, bytes| round_row(values, bytes)));
+        bench.iter(|| warp(&spline, black_box(&grid), |_, _, colours, bytes| round_row(colours, bytes)));
     });
     let still = DisplacementGrid::from_fn(1280, 720, |_, _| [0.0, 0.0]);
     group.bench_function("1280x720, displaced nowhere", |bench| {
-        bench.iter(|| warp(&spline, black_box(&still), |_, _, values, bytes| round_row(values, bytes)));
+        bench.iter(|| warp(&spline, black_box(&still), |_, _, colours, bytes| round_row(colours, bytes)));
     });
     group.finish();
 }

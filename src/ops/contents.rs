@@ -51,17 +51,6 @@ impl<'a> Contents<'a> {
         }
     }
 
-    /// The values where they have to be float32.
-    ///
-    /// # Errors
-    /// Another type or device.
-    pub fn float32(&self, name: &str) -> Result<&[f32]> {
-        match self.weight_values(name)? {
-            WeightValues::Float32(values) => Ok(values),
-            _ => Err(misused(name, "type F32", "a type of two bytes".to_owned())),
-        }
-    }
-
     /// The values where they may also be float16.
     ///
     /// # Errors

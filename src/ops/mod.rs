@@ -6,6 +6,7 @@ pub mod conv2d;
 pub mod gelu;
 pub mod gemm;
 pub mod norm;
+pub mod relight;
 pub mod resize;
 pub mod sliced_attention;
 pub mod warp;

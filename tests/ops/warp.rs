@@ -16,7 +16,7 @@ fn noise(width: usize, height: usize) -> Picture {
 }
 
 fn warped(spline: &SplinePicture, grid: &DisplacementGrid) -> Picture {
-    warp(spline, grid, |_, _, values, bytes| round_row(values, bytes))
+    warp(spline, grid, |_, _, colours, bytes| round_row(colours, bytes))
 }
 
 fn uniform(picture: &Picture, displacement: [f32; 2]) -> DisplacementGrid {

@@ -5,5 +5,7 @@ mod element;
 pub mod gelu;
 pub mod gemm;
 pub mod norm;
+pub mod pixels;
+pub mod relight;
 pub mod threads;
 pub mod warp;
