@@ -4,5 +4,6 @@ mod attention;
 mod gelu;
 mod gemm;
 mod norm;
+mod relight;
 mod samples;
 mod warp;
