@@ -130,7 +130,7 @@ pub struct Options {
     /// Latent upsampler of --two-pass, where it is not with the model: a folder or a file
     #[arg(long, value_name = "PATH", value_hint = ValueHint::AnyPath, help_heading = "Model")]
     pub(super) latent_upsampler: Option<OsString>,
-    /// Type that the networks compute in: auto, bf16, f16 or f32 [default: auto]
+    /// Type that the networks compute in: auto, bf16, f16 or f32; auto is bf16, or f32 on processors without bf16 products [default: auto]
     #[arg(long, value_name = "TYPE", value_parser = Names(&["auto", "bf16", "f16", "f32"]), hide_possible_values = true, help_heading = "Model")]
     pub(super) dtype: Option<OsString>,
     /// Decode frames in tiles, which takes less memory and is not exact: auto, on or off [default: auto]

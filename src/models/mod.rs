@@ -57,7 +57,7 @@ pub struct ModelRequest {
     pub upsampler: Option<PathBuf>,
     /// What a model given by its path was trained for, where that cannot be seen.
     pub variant: Option<Variant>,
-    /// The type that networks compute in; `None` is the device's own.
+    /// The type that networks compute in; `None` is the one in which the device is fastest.
     pub dtype: Option<DType>,
     /// Whether frames are decoded in tiles.
     pub tiling: VaeTiling,

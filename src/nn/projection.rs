@@ -7,7 +7,7 @@ use candle_core::{D, DType, Module, Tensor};
 
 use crate::error::Result;
 use crate::ops::gemm::{Epilogue, PackedWeight, WeightBytes, definition, finished, gemm};
-use crate::weights::store::{MappedValues, Scope, Weight};
+use crate::weights::store::{MappedValues, Placement, Scope, Weight};
 
 /// `[..., from] -> [..., to]`, in the input's type. Clones share the weight.
 ///
@@ -37,6 +37,12 @@ enum Kept {
 enum Small {
     Float8 { bytes: Arc<[u8]>, shape: [usize; 2] },
     Blocks(Arc<QTensor>),
+}
+
+/// The widest type of activations that a projection takes: float32 on the CPU, whatever the weights are, and the weights' type elsewhere. For small
+/// networks whose results reach every token.
+pub fn exact_dtype(placement: &Placement) -> DType {
+    if placement.device.is_cpu() { DType::F32 } else { placement.dtype }
 }
 
 impl Projection {

@@ -3,7 +3,7 @@
 use candle_core::{Device, Tensor};
 
 use crate::error::Result;
-use crate::nn::projection::Projection;
+use crate::nn::projection::{Projection, exact_dtype};
 use crate::ops::gemm::Epilogue;
 use crate::weights::store::{Placement, Scope};
 
@@ -43,9 +43,17 @@ impl TimestepEmbedder {
     /// # Errors
     /// A failed tensor operation.
     pub fn forward(&self, timesteps: &[f32]) -> Result<Tensor> {
+        Ok(self.exact(timesteps)?.to_dtype(self.placement.dtype)?)
+    }
+
+    /// The same in the [most exact type](exact_dtype) that the products have.
+    ///
+    /// # Errors
+    /// A failed tensor operation.
+    pub fn exact(&self, timesteps: &[f32]) -> Result<Tensor> {
         let waves: Vec<f32> = timesteps.iter().flat_map(|timestep| waves(*timestep)).collect();
         let waves = Tensor::from_vec(waves, (timesteps.len(), WAVES), &Device::Cpu)?;
-        let waves = waves.to_dtype(self.placement.dtype)?.to_device(&self.placement.device)?;
+        let waves = waves.to_dtype(exact_dtype(&self.placement))?.to_device(&self.placement.device)?;
         self.contract.forward(&self.expand.forward_with(&waves, Epilogue::Silu)?)
     }
 }

@@ -13,8 +13,15 @@ use candle_core::{DType, Device, Tensor};
 
 use super::contents::{Contents, written};
 pub use crate::backend::cpu::gemm::Kernels;
-use crate::backend::cpu::gemm::{self as cpu, Multiplication, PackedPanels, WeightValues};
+use crate::backend::cpu::gemm::{self as cpu, Multiplication, PackedPanels, Product, WeightValues};
 use crate::error::{Error, Result};
+
+/// The type in which the device multiplies fastest, of those whose sums are float32 and whose range is float32's: bfloat16, but float32 on processors
+/// that do not multiply pairs of bfloat16.
+pub fn fastest_dtype(device: &Device) -> DType {
+    let widened = device.is_cpu() && !Kernels::fastest().has(Product::Bfloat16);
+    if widened { DType::F32 } else { DType::BF16 }
+}
 
 /// A weight in the order in which the processor reads it, with its bias.
 pub struct PackedWeight {

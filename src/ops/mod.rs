@@ -2,9 +2,11 @@
 
 pub mod attention;
 mod contents;
-pub mod conv2d;
+pub mod conv3d;
+pub mod fold;
 pub mod gelu;
 pub mod gemm;
+pub mod group_norm;
 pub mod norm;
 pub mod relight;
 pub mod resize;

@@ -10,7 +10,7 @@ use super::{kept_latents, latent_file};
 use crate::error::{Error, Result};
 use crate::latents::Latents;
 use crate::media::{self, WrittenClip};
-use crate::models::{DecodeInputs, Decoder, Pass};
+use crate::models::{DecodeInputs, Decoder, ModelRequest, Pass};
 
 /// Latents that are on disk.
 struct Kept {
@@ -30,7 +30,12 @@ impl Run<'_> {
         observer: &mut dyn Observer,
     ) -> Result<WrittenClip> {
         let kept = self.keep(index, latents, observer)?;
-        match (self.decode(decoder, index, latents, observer), kept) {
+        if let Some(kept) = kept.as_ref().filter(|_| !self.family.decodes_onto_picture()) {
+            observer.latents_kept(Some(&kept_latents::command(self.request, index, &kept.path)));
+        }
+        let made = self.decode(decoder, index, latents, observer);
+        observer.latents_kept(None);
+        match (made, kept) {
             (Ok(written), Some(Kept { path, until_done: true })) => {
                 let hint = "the clip is complete; remove the file by hand";
                 std::fs::remove_file(&path).map_err(|error| Error::io("removing", &path, error, hint))?;
@@ -81,7 +86,8 @@ impl Run<'_> {
     fn record(&self, index: usize) -> LatentRecord {
         LatentRecord {
             family: self.family.name().to_owned(),
-            model: self.request.model.clone(),
+            // What is the device's own here may not be elsewhere.
+            model: ModelRequest { dtype: Some(self.family.dtype()), ..self.request.model.clone() },
             seed: self.request.seed(index),
             written: self.clip,
             pass: self.last_pass().clip,

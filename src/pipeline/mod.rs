@@ -4,7 +4,7 @@ pub mod bench;
 pub mod decode;
 pub mod denoise;
 mod finish;
-mod kept_latents;
+pub mod kept_latents;
 pub mod latent_file;
 pub mod latent_record;
 pub mod observer;

@@ -175,6 +175,8 @@ impl Observer for Heard {
         self.previews += 1;
     }
 
+    fn latents_kept(&mut self, _command: Option<&str>) {}
+
     fn finished(&mut self, outcome: &Outcome) {
         self.finished.push(outcome.clone());
     }

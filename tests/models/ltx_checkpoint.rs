@@ -243,7 +243,7 @@ fn write_gguf(path: &Path, tensors: &Tensors, kind: GgmlDType, config: Option<&s
     gguf_file::write(&mut std::fs::File::create(path).unwrap(), &entries, &tensors).unwrap();
 }
 
-/// Measured: float16 2e-7 of the largest value, 8 bits 4.6e-3.
+/// Measured: float16 2e-7 of the largest value, 8 bits 3.3e-3.
 #[test]
 fn gguf_transformers_open_with_and_without_the_prefix() {
     let model = Model::new("0.9.5");
@@ -251,7 +251,7 @@ fn gguf_transformers_open_with_and_without_the_prefix() {
     let dense = run(&open(&files(folder.folder())));
     let metadata = model.metadata().to_string();
     for prefix in ["", "model.diffusion_model."] {
-        for (kind, tolerance) in [(GgmlDType::F16, 1e-6), (GgmlDType::Q8_0, 9e-3)] {
+        for (kind, tolerance) in [(GgmlDType::F16, 1e-6), (GgmlDType::Q8_0, 6.6e-3)] {
             let scratch = Scratch::new(&format!("gguf-{kind:?}-{}", prefix.len()));
             let file = scratch.path("ltx.gguf");
             write_gguf(&file, &model.transformer_in_single_file(prefix), kind, Some(&metadata));

@@ -157,11 +157,11 @@ fn a_single_file_loads_by_its_own_names() {
     assert_close(name, &values(&velocity(&network, &cases(name), None)), &cases(name).values("velocity"), TOLERANCE);
 }
 
-/// Weights are bfloat16 numbers, so that these errors are those of the arithmetic. Measured: bfloat16 1.0e-2, float16 9.2e-4.
+/// Weights are bfloat16 numbers, so that these errors are those of the arithmetic. Measured: bfloat16 5.6e-3, float16 9.9e-4.
 #[test]
 fn half_precision_stays_near_float32() {
     for name in NAMES {
-        for (dtype, tolerance) in [(DType::BF16, 2e-2), (DType::F16, 2e-3)] {
+        for (dtype, tolerance) in [(DType::BF16, 1.1e-2), (DType::F16, 2e-3)] {
             let found = velocity(&tiny(name, dtype), &cases(name), None);
             assert_eq!(found.dtype(), DType::F32);
             assert_close(&format!("{name} {dtype:?}"), &values(&found), &cases(name).values("velocity"), tolerance);

@@ -46,7 +46,7 @@ pub(super) struct Bench {
     model: Option<OsString>,
     #[command(flatten)]
     parts: PartOptions,
-    /// Type that networks compute in: auto, bf16, f16 or f32 [default: auto]
+    /// Type that networks compute in: auto, bf16, f16 or f32; auto is bf16, or f32 on processors without bf16 products [default: auto]
     #[arg(long, value_name = "TYPE", value_parser = Names(&["auto", "bf16", "f16", "f32"]), hide_possible_values = true, help_heading = "Model")]
     dtype: Option<OsString>,
     #[command(flatten)]

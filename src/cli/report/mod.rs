@@ -10,13 +10,14 @@ mod transfer;
 mod warnings;
 
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::settings::Settings;
 use crate::device::peak_memory;
 use crate::error::Error;
 use crate::pipeline::Outcome;
+use crate::pipeline::kept_latents::latents_finished_by;
 use crate::pipeline::observer::{Level, Observer, Stage};
 use crate::units::Clip;
 use events::{ClipShape, Event, Events, ResultFields, rounded};
@@ -38,6 +39,8 @@ pub struct Console {
     events: Option<Events>,
     /// The first warning, which `--strict` takes for an error.
     first_warning: OnceLock<String>,
+    /// The command that finishes the clip under way from latents that are on disk.
+    finishing_command: Mutex<Option<String>>,
 }
 
 impl Console {
@@ -45,7 +48,12 @@ impl Console {
     pub fn new(verbosity: Verbosity, json: bool) -> Self {
         // A program that listens to events gets no talk when it asks for quiet: errors are among the events.
         let verbosity = if json && verbosity == Verbosity::Quiet { Verbosity::Silent } else { verbosity };
-        Self { talk: Talk::new(verbosity, json), events: json.then(Events::new), first_warning: OnceLock::new() }
+        Self {
+            talk: Talk::new(verbosity, json),
+            events: json.then(Events::new),
+            first_warning: OnceLock::new(),
+            finishing_command: Mutex::default(),
+        }
     }
 
     /// Prints an error and the next step.
@@ -59,6 +67,8 @@ impl Console {
     /// Prints that a signal ends the program, with which exit code, and what to do then; nothing is printed after it.
     pub fn interrupted(&self, signal: &str, exit_code: u8, hint: &str) {
         floor::take();
+        let command = self.finishing_command.lock().ok().and_then(|command| command.clone());
+        let hint = command.map_or(hint.to_owned(), |command| format!("{hint}; {}", latents_finished_by(&command)));
         let error = Error::run("the run", "it to finish", signal, hint);
         self.talk.error(&error);
         if let Some(events) = &self.events {
@@ -211,6 +221,12 @@ impl Observer for Report {
         let path = path.display().to_string();
         self.talk().fact("preview", &path);
         self.console.event(&Event::Preview { path: &path });
+    }
+
+    fn latents_kept(&mut self, command: Option<&str>) {
+        if let Ok(mut known) = self.console.finishing_command.lock() {
+            *known = command.map(str::to_owned);
+        }
     }
 
     /// Says what was made, how fast and with how much memory.

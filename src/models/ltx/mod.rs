@@ -39,6 +39,7 @@ use crate::models::{
     self, Conditioning, Family, Location, ModelRequest, MotionPrompt, PictureHints, Recipe, SamplingOptions, VaeTiling,
     Variant, Work,
 };
+use crate::ops::gemm::fastest_dtype;
 use crate::units::{Clip, Grid};
 use crate::weights::store::Placement;
 use checkpoint::{Checkpoint, Files, VaeDecoder, VaeEncoder};
@@ -74,9 +75,8 @@ impl Ltx {
     /// # Errors
     /// As [`open`].
     pub fn open(location: &Location, request: &ModelRequest, device: &Device) -> Result<Self> {
-        // Without kernels of its own for narrower types the CPU is fastest in float32.
-        let own = if device.is_cpu() { DType::F32 } else { DType::BF16 };
-        let placement = Placement { dtype: request.dtype.unwrap_or(own), device: device.clone() };
+        let placement =
+            Placement { dtype: request.dtype.unwrap_or_else(|| fastest_dtype(device)), device: device.clone() };
         let Opened { checkpoint, model, release } = opened(location, request, &placement)?;
         let releases = Releases::embedded()?;
         let subject = Subject {

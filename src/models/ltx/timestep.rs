@@ -73,7 +73,7 @@ impl TimeEmbedding {
     /// Chen et al., "PixArt-alpha" (ICLR 2024), section 2.3.
     pub fn forward(&self, levels: &FrameLevels) -> Result<LevelVectors> {
         let timesteps: Vec<f32> = levels.levels.iter().map(|sigma| *sigma as f32 * self.scale as f32).collect();
-        let embedding = self.embedder.forward(&timesteps)?;
+        let embedding = self.embedder.exact(&timesteps)?;
         let modulation = self.modulation.forward(&embedding.silu()?)?;
         let frames = Tensor::new(levels.frames.as_slice(), embedding.device())?;
         let of_frames = |rows: &Tensor, parts: usize| -> Result<Tensor> {

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::finish::FinishRow;
+use super::gather::{Gather, GatherPointers};
 use super::softmax::ScoreBlock;
 use super::tile::TilePointers;
 
@@ -52,6 +53,7 @@ pub struct Kernels {
     pub(super) peak_bfloat16: Option<unsafe fn(usize) -> f64>,
     pub(super) finish: unsafe fn(FinishRow<'_>),
     pub(super) softmax: unsafe fn(ScoreBlock<'_>),
+    pub(super) gather: Gather,
     pub(super) softmax_pairs: Option<unsafe fn(ScoreBlock<'_>)>,
 }
 
@@ -144,11 +146,35 @@ impl Kernels {
         unsafe { tile(pointers) }
     }
 
+    /// The micro-kernels that read rows where they lie.
+    pub fn gather(&self) -> &Gather {
+        &self.gather
+    }
+
+    /// `sums = rows panel`, or `sums += rows panel` where `carry_on` says so, of rows that are gathered.
+    ///
+    /// # Panics
+    /// If there is no such micro-kernel.
+    ///
+    /// # Safety
+    /// Each pointer has to be valid for the shape that its field states, the rows' for what [`Gather`] says.
+    pub unsafe fn multiply_gathered(&self, product: Product, pointers: GatherPointers) {
+        let tile = match product {
+            Product::Float32 => Some(self.gather.float32),
+            Product::WidenedBfloat16 => Some(self.gather.widened_bfloat16),
+            Product::Bfloat16 => self.gather.bfloat16,
+            Product::WidenedFloat16 => None,
+        };
+        let tile = tile.expect("a micro-kernel for these formats");
+        // SAFETY: the processor has the instructions (see `available`), and the pointers are the caller's.
+        unsafe { tile(pointers) }
+    }
+
     /// Adds the bias, takes the last step and writes a row.
     ///
     /// # Panics
     /// If the slices are of different lengths.
-    pub(super) fn finish(&self, row: FinishRow<'_>) {
+    pub fn finish(&self, row: FinishRow<'_>) {
         // SAFETY: the processor has the instructions.
         unsafe { (self.finish)(row) }
     }

@@ -7,12 +7,16 @@
 //! transformers 5.23, `modeling_t5.py`; Raffel et al., "Exploring the Limits of Transfer Learning" (2020), section 2.1; Shazeer, "GLU Variants"
 //! (2020), for the gate.
 
-use candle_core::{D, DType, Tensor};
+use candle_core::{DType, Tensor};
 
 use super::config::{Config, names};
 use super::names::Names;
 use crate::error::{Error, Result};
 use crate::nn::projection::Projection;
+use crate::ops::attention::{Inputs, biased_attention};
+use crate::ops::gelu::gated_gelu;
+use crate::ops::gemm::Epilogue;
+use crate::ops::norm::{Affine, Norm, norm};
 use crate::weights::store::{Scope, Store};
 
 /// How many layers are in memory at a time.
@@ -31,7 +35,7 @@ pub struct Encoder<'store> {
     config: Config,
     /// `[buckets, heads]`, float32.
     relative_bias: Tensor,
-    final_norm: Norm,
+    final_norm: RmsNorm,
     /// None where they are read one by one.
     layers: Option<Vec<Layer>>,
 }
@@ -55,7 +59,7 @@ impl<'store> Encoder<'store> {
             return Err(Error::run("text encoder's type", "bfloat16 or float32", "float16, which overflows", hint));
         }
         let relative_bias = relative_bias.to_dtype(DType::F32)?;
-        let final_norm = Norm::load(&weights.at(names.final_norm), &config)?;
+        let final_norm = RmsNorm::load(&weights.at(names.final_norm), &config)?;
         let mut encoder = Self { weights, names, config, relative_bias, final_norm, layers: None };
         if residency == Residency::Whole {
             encoder.layers = Some((0..config.layers).map(|index| encoder.layer(index)).collect::<Result<_>>()?);
@@ -125,12 +129,12 @@ fn bucket(distance: i64, config: &Config) -> u32 {
 }
 
 struct Layer {
-    attention_norm: Norm,
+    attention_norm: RmsNorm,
     query: Projection,
     key: Projection,
     value: Projection,
     output: Projection,
-    feed_forward_norm: Norm,
+    feed_forward_norm: RmsNorm,
     gate: Projection,
     expand: Projection,
     contract: Projection,
@@ -143,12 +147,12 @@ impl Layer {
         let inner = heads * config.head_width;
         let projection = |name: &str, from, to| Projection::load(&weights.at(name), from, to);
         Ok(Self {
-            attention_norm: Norm::load(&weights.at(names.attention_norm), config)?,
+            attention_norm: RmsNorm::load(&weights.at(names.attention_norm), config)?,
             query: projection(names.query, width, inner)?,
             key: projection(names.key, width, inner)?,
             value: projection(names.value, width, inner)?,
             output: projection(names.output, inner, width)?,
-            feed_forward_norm: Norm::load(&weights.at(names.feed_forward_norm), config)?,
+            feed_forward_norm: RmsNorm::load(&weights.at(names.feed_forward_norm), config)?,
             gate: projection(names.gate, width, feed_forward)?,
             expand: projection(names.expand, width, feed_forward)?,
             contract: projection(names.contract, feed_forward, width)?,
@@ -158,34 +162,32 @@ impl Layer {
 
     /// `x: [L, width]`, `bias: [heads, L, L]` -> `[L, width]`.
     fn forward(&self, x: &Tensor, bias: &Tensor) -> Result<Tensor> {
-        let h = self.attention_norm.forward(x)?;
-        let x = (x + self.attend(&h, bias)?)?;
-        let h = self.feed_forward_norm.forward(&x)?;
-        let h = (self.gate.forward(&h)?.gelu()? * self.expand.forward(&h)?)?;
-        Ok((&x + self.contract.forward(&h)?)?)
+        let x = &self.attend(x, bias)?;
+        let h = self.feed_forward_norm.forward(x)?;
+        let h = gated_gelu(&self.gate.forward(&h)?, &self.expand.forward(&h)?)?;
+        self.contract.forward_with(&h, Epilogue::Sum(x))
     }
 
     /// `x: [L, width]`, `bias: [heads, L, L]` -> `[L, width]`. The scores are not scaled: the weights are.
     fn attend(&self, x: &Tensor, bias: &Tensor) -> Result<Tensor> {
-        let length = x.dim(0)?;
-        let split = |x: Tensor| x.reshape((length, self.heads, ()))?.transpose(0, 1)?.contiguous();
-        let query = split(self.query.forward(x)?)?;
-        let key = split(self.key.forward(x)?)?;
-        let value = split(self.value.forward(x)?)?;
-        let scores = (query.matmul(&key.t()?)?.to_dtype(DType::F32)? + bias)?;
-        let shares = candle_nn::ops::softmax_last_dim(&scores)?.to_dtype(value.dtype())?;
-        let attended = shares.matmul(&value)?.transpose(0, 1)?.flatten_from(1)?;
-        self.output.forward(&attended)
+        let h = self.attention_norm.forward(x)?;
+        let split = |h: Tensor| h.reshape((1, x.dim(0)?, self.heads, ()));
+        let query = split(self.query.forward(&h)?)?;
+        let key = split(self.key.forward(&h)?)?;
+        let value = split(self.value.forward(&h)?)?;
+        let gathered = biased_attention(&Inputs { query: &query, key: &key, value: &value }, 1.0, bias)?;
+        self.output.forward_with(&gathered.squeeze(0)?.flatten_from(1)?, Epilogue::Sum(x))
     }
 }
 
-/// Division by the root of the mean square, in float32, then a weight; no mean is subtracted.
-struct Norm {
+/// RMS norm with a weight.
+struct RmsNorm {
+    /// `[width]`, float32.
     weight: Tensor,
     epsilon: f64,
 }
 
-impl Norm {
+impl RmsNorm {
     fn load(weights: &Scope, config: &Config) -> Result<Self> {
         let weight = weights.take("weight", &[config.width])?.to_dtype(DType::F32)?;
         Ok(Self { weight, epsilon: config.epsilon })
@@ -193,10 +195,7 @@ impl Norm {
 
     /// `[L, width]` to the same.
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let wide = x.to_dtype(DType::F32)?;
-        let square = (wide.sqr()?.mean_keepdim(D::Minus1)? + self.epsilon)?;
-        let normed = wide.broadcast_div(&square.sqrt()?)?.broadcast_mul(&self.weight)?;
-        Ok(normed.to_dtype(x.dtype())?)
+        norm(x, &Norm { affine: Affine::Weight(&self.weight), ..Norm::root_mean_square(self.epsilon) })
     }
 }
 
