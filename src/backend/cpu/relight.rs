@@ -74,7 +74,7 @@ impl Loops for Relighting<'_> {
 ///
 /// Smooth ramps of light would show steps of one level; the fixed pattern hides them, and fades in with the change.
 #[inline(always)]
-pub(crate) fn relit(value: f32, gain: f32, noise: f32) -> f32 {
+fn relit(value: f32, gain: f32, noise: f32) -> f32 {
     let before = if value > 0.0 { value } else { 0.0 };
     let before = if before < 255.0 { before } else { 255.0 };
     let share = before * (1.0 / 255.0);

@@ -129,7 +129,7 @@ impl Norm {
     fn forward(&self, x: &Tensor, residual: Option<&Tensor>, silu: bool) -> Result<Tensor> {
         let Self { weight, bias } = self;
         let norm = GroupNorm { groups: GROUPS, epsilon: NORM_EPSILON, weight, bias, silu };
-        let mut normed = group_norm(&[x.clone()], &norm, residual.map(std::slice::from_ref))?;
+        let mut normed = group_norm(std::slice::from_ref(x), &norm, residual.map(std::slice::from_ref))?;
         Ok(normed.remove(0))
     }
 }

@@ -46,17 +46,17 @@ impl DisplacementGrid {
             let start = (first + tap) * self.columns;
             &self.values[start..start + self.columns]
         });
-        for axis in 0..2 {
-            out.nodes.resize(self.columns, 0.0);
-            for (column, node) in out.nodes.iter_mut().enumerate() {
+        let RowDisplacements { values, nodes } = out;
+        nodes.resize(self.columns, 0.0);
+        for (axis, values) in values.iter_mut().enumerate() {
+            for (column, node) in nodes.iter_mut().enumerate() {
                 *node = weights[0] * rows[0][column][axis]
                     + weights[1] * rows[1][column][axis]
                     + weights[2] * rows[2][column][axis]
                     + weights[3] * rows[3][column][axis];
             }
-            let values = &mut out.values[axis];
             values.resize(padded(width), 0.0);
-            for (step, nodes) in values[..width].chunks_mut(STEP).zip(out.nodes.windows(TAPS)) {
+            for (step, nodes) in values[..width].chunks_mut(STEP).zip(nodes.windows(TAPS)) {
                 let mut between = [0.0; STEP];
                 for (offset, between) in between.iter_mut().enumerate() {
                     *between = WEIGHTS[0][offset] * nodes[0]
