@@ -18,6 +18,7 @@ pub mod degrade;
 mod disk_space;
 #[cfg(feature = "ffmpeg")]
 mod encoding;
+mod expected_size;
 mod frame_count;
 pub mod framing;
 mod gif;
@@ -38,6 +39,7 @@ pub mod watermark;
 mod y4m;
 mod yuv420;
 
+pub use expected_size::{Disk, ExpectedSize, expected_size, waiting_bytes};
 pub use output_format::OutputFormat;
 pub use target::{Target, check_apart, check_clip, check_file, check_target, warn_of_leftovers};
 pub use unfinished::abandon_unfinished;

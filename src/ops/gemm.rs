@@ -13,7 +13,9 @@ use candle_core::{DType, Device, Tensor};
 
 use super::contents::{Contents, written};
 pub use crate::backend::cpu::gemm::Kernels;
-use crate::backend::cpu::gemm::{self as cpu, Multiplication, PackedPanels, Product, WeightValues};
+use crate::backend::cpu::gemm::{
+    self as cpu, Multiplication, PackedPanels, Panels, Product, StoredPanels, WeightValues,
+};
 use crate::error::{Error, Result};
 
 /// The type in which the device multiplies fastest, of those whose sums are float32 and whose range is float32's: bfloat16, but float32 on processors
@@ -61,18 +63,7 @@ impl PackedWeight {
     /// As for [`new`](Self::new).
     pub fn from_bytes(weight: &WeightBytes<'_>, bias: Option<&Tensor>) -> Result<Self> {
         let WeightBytes { dtype, bytes, shape } = *weight;
-        let expected = shape[0] * shape[1] * dtype.size_in_bytes();
-        if bytes.len() != expected {
-            return Err(misused("weight", &format!("{expected} bytes"), bytes.len().to_string()));
-        }
-        let values = match dtype {
-            DType::F32 => WeightValues::float32_of(bytes),
-            DType::BF16 => WeightValues::two_bytes_of(bytes).map(WeightValues::Bfloat16),
-            DType::F16 => WeightValues::two_bytes_of(bytes).map(WeightValues::Float16),
-            DType::F8E4M3 => Some(WeightValues::Float8(bytes)),
-            other => return Err(misused("weight", "type F32, BF16, F16 or F8E4M3", format!("{other:?}"))),
-        };
-        let Some(values) = values else {
+        let Some(values) = weight.values()? else {
             // A file may place its values at odd addresses.
             return Self::new(&Tensor::from_raw_buffer(bytes, dtype, &shape, &Device::Cpu)?, bias);
         };
@@ -134,6 +125,33 @@ pub struct WeightBytes<'a> {
     pub bytes: &'a [u8],
     /// `[N, K]`.
     pub shape: [usize; 2],
+}
+
+impl<'a> WeightBytes<'a> {
+    /// The values; `None` where they are not aligned.
+    fn values(&self) -> Result<Option<WeightValues<'a>>> {
+        let WeightBytes { dtype, bytes, shape } = *self;
+        let expected = shape[0] * shape[1] * dtype.size_in_bytes();
+        if bytes.len() != expected {
+            return Err(misused("weight", &format!("{expected} bytes"), bytes.len().to_string()));
+        }
+        match dtype {
+            DType::F32 => Ok(WeightValues::float32_of(bytes)),
+            DType::BF16 => Ok(WeightValues::two_bytes_of(bytes).map(WeightValues::Bfloat16)),
+            DType::F16 => Ok(WeightValues::two_bytes_of(bytes).map(WeightValues::Float16)),
+            DType::F8E4M3 => Ok(Some(WeightValues::Float8(bytes))),
+            other => Err(misused("weight", "type F32, BF16, F16 or F8E4M3", format!("{other:?}"))),
+        }
+    }
+}
+
+/// A weight to multiply with.
+#[derive(Clone, Copy)]
+struct Factor<'a> {
+    panels: Panels<'a>,
+    bias: Option<&'a [f32]>,
+    outputs: usize,
+    inputs: usize,
 }
 
 /// What is done to `y` before it is rounded.
@@ -206,6 +224,26 @@ impl Gate {
 /// # Source
 /// Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008), for the order of loops.
 pub fn gemm(x: &Tensor, weight: &PackedWeight, epilogue: Epilogue<'_>, output: DType) -> Result<Tensor> {
+    let PackedWeight { panels, bias, outputs, inputs } = weight;
+    let panels = Panels::Packed(panels);
+    multiplied(x, Factor { panels, bias: bias.as_deref(), outputs: *outputs, inputs: *inputs }, epilogue, output)
+}
+
+/// The same, bit for bit, without a bias, with a weight that is packed while it is multiplied, from where its file is mapped: each value is read once and
+/// none is kept. For weights that are used once; where `x` has thousands of rows, packing before takes as long.
+///
+/// # Errors
+/// As for [`gemm`].
+pub fn gemm_stored(x: &Tensor, weight: &WeightBytes<'_>, epilogue: Epilogue<'_>, output: DType) -> Result<Tensor> {
+    let [outputs, inputs] = weight.shape;
+    let Some(values) = weight.values()? else {
+        return gemm(x, &PackedWeight::from_bytes(weight, None)?, epilogue, output);
+    };
+    let panels = Panels::Stored(StoredPanels { kernels: Kernels::fastest(), values, outputs, inputs });
+    multiplied(x, Factor { panels, bias: None, outputs, inputs }, epilogue, output)
+}
+
+fn multiplied(x: &Tensor, weight: Factor<'_>, epilogue: Epilogue<'_>, output: DType) -> Result<Tensor> {
     let shape = output_shape(x, weight.inputs, weight.outputs)?;
     let ones;
     let epilogue = match epilogue {
@@ -244,13 +282,13 @@ pub fn gemm(x: &Tensor, weight: &PackedWeight, epilogue: Epilogue<'_>, output: D
         _ => cpu::Epilogue::None,
     };
     let rows = shape[..shape.len() - 1].iter().product();
-    let bias = weight.bias.as_deref();
-    let multiplication = Multiplication { x: x.values("x")?, rows, weight: &weight.panels, bias, epilogue };
+    let Factor { panels: weight, bias, .. } = weight;
+    let multiplication = Multiplication { x: x.values("x")?, rows, weight, bias, epilogue };
     written(shape, output, |y| cpu::multiply(&multiplication, y))
 }
 
 /// The same in float16, which only the result is rounded to. No sum without a gate.
-fn narrowed(x: &Tensor, weight: &PackedWeight, epilogue: Epilogue<'_>) -> Result<Tensor> {
+fn narrowed(x: &Tensor, weight: Factor<'_>, epilogue: Epilogue<'_>) -> Result<Tensor> {
     let wide;
     let epilogue = match epilogue {
         Epilogue::Residual { residual, gate } => {
@@ -259,7 +297,7 @@ fn narrowed(x: &Tensor, weight: &PackedWeight, epilogue: Epilogue<'_>) -> Result
         }
         other => other,
     };
-    Ok(gemm(x, weight, epilogue, DType::F32)?.to_dtype(DType::F16)?)
+    Ok(multiplied(x, weight, epilogue, DType::F32)?.to_dtype(DType::F16)?)
 }
 
 /// What [`gemm`] computes, in plain tensor operations: `x: [..., K]`, `weight: [N, K]`, `bias: [N]`, all of the type of the result.

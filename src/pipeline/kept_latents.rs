@@ -69,7 +69,7 @@ pub(super) fn command(request: &Request, index: usize, latents: &Path) -> String
 }
 
 /// A word as shells read it back.
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     let plain = |letter: char| letter.is_alphanumeric() || "-_./:=@%+,".contains(letter);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();

@@ -8,6 +8,7 @@ pub mod kept_latents;
 pub mod latent_file;
 pub mod latent_record;
 pub mod observer;
+pub mod plan;
 mod prepare;
 mod preview;
 pub mod request;

@@ -19,6 +19,7 @@ use crate::error::Error;
 use crate::pipeline::Outcome;
 use crate::pipeline::kept_latents::latents_finished_by;
 use crate::pipeline::observer::{Level, Observer, Stage};
+use crate::pipeline::plan::Planned;
 use crate::units::Clip;
 use events::{ClipShape, Event, Events, ResultFields, rounded};
 use talk::Talk;
@@ -108,15 +109,34 @@ impl Console {
         }
     }
 
-    /// Answers `--dry-run`: the settings as `--config` reads them, and the clip that they make.
-    pub fn dry_run(&self, settings: &Settings, clip: &Clip) {
-        if let Some(events) = &self.events {
-            events.write(&Event::DryRun { engine: ENGINE, request: settings, clip: shape(clip) });
-            return;
+    /// Answers `--dry-run`: the settings as `--config` reads them, and in comments the clip that they make and `lines` of the plan.
+    pub fn dry_run(&self, planned: &Planned, lines: &[String]) {
+        if !self.planned_event(planned) {
+            let Clip { width, height, frames, fps } = &planned.clip;
+            let made = format!("# makes {width}x{height}, {} frames, {}\n", frames.0, frames.duration(*fps));
+            let comments: String =
+                lines.iter().map(|line| format!("#   {line}").trim_end().to_owned() + "\n").collect();
+            stdout::write((Settings::from(&planned.request).to_toml() + &made + &comments).as_bytes());
         }
-        let Clip { width, height, frames, fps } = clip;
-        let made = format!("# makes {width}x{height}, {} frames, {}\n", frames.0, frames.duration(*fps));
-        stdout::write((settings.to_toml() + &made).as_bytes());
+    }
+
+    /// Answers `stir plan`: the same event, or `lines` of the plan.
+    pub fn plan(&self, planned: &Planned, lines: &[String]) {
+        if !self.planned_event(planned) {
+            lines.iter().for_each(|line| stdout::write(format!("{line}\n").as_bytes()));
+        }
+    }
+
+    /// Whether events are wanted; then it is one.
+    fn planned_event(&self, planned: &Planned) -> bool {
+        let Planned { request, clip, plan } = planned;
+        self.event(&Event::DryRun { engine: ENGINE, request: &Settings::from(request), clip: shape(clip), plan });
+        self.events.is_some()
+    }
+
+    /// From here on, warnings of libraries are said as the program's own are.
+    pub fn hear_libraries(self: &Arc<Self>) {
+        warnings::send_to(self.clone());
     }
 }
 
@@ -143,7 +163,7 @@ pub struct Report {
 impl Report {
     /// A report of a run with these settings; from here on, warnings of libraries are a part of it.
     pub fn new(console: Arc<Console>, settings: &Settings) -> Self {
-        warnings::send_to(console.clone());
+        console.hear_libraries();
         Self {
             console,
             format: settings.format,

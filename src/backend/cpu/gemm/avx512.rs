@@ -24,8 +24,8 @@ pub static WITH_BFLOAT16: Kernels = Kernels {
     supported: || is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512bf16"),
     bfloat16: Some(bfloat16),
     peak_bfloat16: Some(peak_bfloat16),
-    gather: Gather { bfloat16: Some(gather_bfloat16), ..GATHER },
     softmax_pairs: Some(softmax_pairs_block),
+    gather: Gather { bfloat16: Some(gather_bfloat16), ..GATHER },
     ..PLAIN
 };
 

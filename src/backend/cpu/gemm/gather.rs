@@ -4,6 +4,7 @@
 //! innermost. Pixels that share what they see share the memory that it is read from.
 #![allow(unsafe_code)]
 
+use super::kernels::Product;
 use super::tile::{Arithmetic, Vectors};
 
 /// The micro-kernels of one instruction set that gather their rows.
@@ -19,6 +20,22 @@ pub struct Gather {
     pub(super) float32: unsafe fn(GatherPointers),
     pub(super) widened_bfloat16: unsafe fn(GatherPointers),
     pub(super) bfloat16: Option<unsafe fn(GatherPointers)>,
+}
+
+impl Gather {
+    /// Whether there is a micro-kernel for `product`. There always is for float32 and for widened bfloat16.
+    pub fn has(&self, product: Product) -> bool {
+        self.tile(product).is_some()
+    }
+
+    pub(super) fn tile(&self, product: Product) -> Option<unsafe fn(GatherPointers)> {
+        match product {
+            Product::Float32 => Some(self.float32),
+            Product::WidenedBfloat16 => Some(self.widened_bfloat16),
+            Product::Bfloat16 => self.bfloat16,
+            Product::WidenedFloat16 => None,
+        }
+    }
 }
 
 /// What such a micro-kernel reads and writes.

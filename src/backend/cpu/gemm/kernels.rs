@@ -53,8 +53,8 @@ pub struct Kernels {
     pub(super) peak_bfloat16: Option<unsafe fn(usize) -> f64>,
     pub(super) finish: unsafe fn(FinishRow<'_>),
     pub(super) softmax: unsafe fn(ScoreBlock<'_>),
-    pub(super) gather: Gather,
     pub(super) softmax_pairs: Option<unsafe fn(ScoreBlock<'_>)>,
+    pub(super) gather: Gather,
 }
 
 /// Loops in plain Rust that every instruction set compiles for itself: see [`Kernels::run`].
@@ -159,13 +159,7 @@ impl Kernels {
     /// # Safety
     /// Each pointer has to be valid for the shape that its field states, the rows' for what [`Gather`] says.
     pub unsafe fn multiply_gathered(&self, product: Product, pointers: GatherPointers) {
-        let tile = match product {
-            Product::Float32 => Some(self.gather.float32),
-            Product::WidenedBfloat16 => Some(self.gather.widened_bfloat16),
-            Product::Bfloat16 => self.gather.bfloat16,
-            Product::WidenedFloat16 => None,
-        };
-        let tile = tile.expect("a micro-kernel for these formats");
+        let tile = self.gather.tile(product).expect("a micro-kernel for these formats");
         // SAFETY: the processor has the instructions (see `available`), and the pointers are the caller's.
         unsafe { tile(pointers) }
     }

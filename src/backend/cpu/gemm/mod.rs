@@ -13,12 +13,14 @@
 
 mod finish;
 mod gather;
+mod interleave;
 mod kernels;
 mod multiply;
 mod output;
 mod packing;
 mod portable;
 mod softmax;
+mod stored;
 mod tile;
 
 #[cfg(target_arch = "x86_64")]
@@ -30,10 +32,11 @@ mod neon;
 
 pub use finish::{FinishRow, FinishStep, round, widen};
 pub use gather::{Gather, GatherPointers};
+pub use interleave::{pair, spread};
 pub use kernels::{Kernels, Loops, Product, TileOperands};
 pub use multiply::{Epilogue, Gate, Multiplication, multiply};
 pub use output::SharedOutput;
-pub use packing::{Lanes, PackedPanels, WeightValues, as_lanes, pair, spread};
+pub use packing::{Lanes, PackedPanels, Panels, StoredPanels, WeightValues, as_lanes};
 pub use softmax::{ColumnState, ScoreBlock};
 
 /// Values of a matrix, row by row; bfloat16 as its bits.

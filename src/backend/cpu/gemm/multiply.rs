@@ -9,7 +9,8 @@ use rayon::prelude::*;
 use super::finish::{FinishRow, FinishStep};
 use super::kernels::{Kernels, Product, TileOperands};
 use super::output::SharedOutput;
-use super::packing::{Lanes, PackedPanels, RowSource, pack_rows};
+use super::packing::{Lanes, Panels, RowSource, pack_rows};
+use super::stored;
 use super::{Values, ValuesMut};
 
 /// `epilogue(x weight^T + bias)`.
@@ -19,7 +20,7 @@ pub struct Multiplication<'a> {
     /// M.
     pub rows: usize,
     /// `[N, K]`.
-    pub weight: &'a PackedPanels,
+    pub weight: Panels<'a>,
     /// `[N]`.
     pub bias: Option<&'a [f32]>,
     /// What is done before rounding.
@@ -62,7 +63,15 @@ const CHUNK_LANES: usize = 48 << 10;
 thread_local! {
     /// Kept by each thread, because the system takes long to hand out memory.
     static STRIPS: RefCell<Lanes> = RefCell::default();
-    static SUMS: RefCell<Vec<f32>> = RefCell::default();
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// What a task needs.
+#[derive(Default)]
+struct Scratch {
+    sums: Vec<f32>,
+    /// Where a part of a panel is packed.
+    panel: Lanes,
 }
 
 /// Writes the product into `y: [M, N]`.
@@ -75,16 +84,27 @@ pub fn multiply(multiplication: &Multiplication<'_>, y: ValuesMut<'_>) {
         return;
     }
     let Multiplication { x, rows, weight, .. } = *multiplication;
-    let run = Run::new(multiplication, y);
+    let mut run = Run::new(multiplication, y);
+    if let Panels::Stored(stored) = weight
+        && let Some(product) = stored::product(&stored, &x)
+    {
+        run.product = product;
+        return stored::multiply(&run, &stored);
+    }
     // Taken out of its place, because this thread may come here again while it waits for others.
     let mut strips = STRIPS.take();
     for start in (0..rows).step_by(run.rows_at_once()) {
         let rows = start..(start + run.rows_at_once()).min(rows);
-        let tasks = Tasks::new(rows.len().div_ceil(run.kernels.rows), weight.outputs.div_ceil(run.kernels.columns));
+        let strips_in_all = rows.len().div_ceil(run.kernels.rows);
+        let panels = weight.outputs().div_ceil(run.kernels.columns);
+        let tasks = match weight {
+            Panels::Packed(_) => Tasks::new(strips_in_all, panels),
+            Panels::Stored(_) => Tasks::by_panel(strips_in_all, panels),
+        };
         strips.resize(tasks.strips * run.lanes_of_strip());
-        pack_rows(&mut strips, RowSource { x, rows, product: run.product }, weight);
+        pack_rows(&mut strips, RowSource { x, rows, product: run.product }, &weight);
         (0..tasks.count()).into_par_iter().with_max_len(1).for_each(|index| {
-            SUMS.with_borrow_mut(|sums| run.task(&strips, &tasks.get(index, start), sums));
+            SCRATCH.with_borrow_mut(|scratch| run.task(&strips, &tasks.get(index, start), scratch));
         });
     }
     STRIPS.set(strips);
@@ -92,8 +112,8 @@ pub fn multiply(multiplication: &Multiplication<'_>, y: ValuesMut<'_>) {
 
 fn check(multiplication: &Multiplication<'_>, length: usize) {
     let Multiplication { x, rows, weight, bias, epilogue } = multiplication;
-    let outputs = weight.outputs;
-    assert_eq!(Some(x.len()), rows.checked_mul(weight.inputs), "values of x");
+    let outputs = weight.outputs();
+    assert_eq!(Some(x.len()), rows.checked_mul(weight.inputs()), "values of x");
     assert_eq!(Some(length), rows.checked_mul(outputs), "values of y");
     assert!(bias.is_none_or(|bias| bias.len() == outputs), "values of the bias");
     if let Epilogue::Residual { residual, gate } = epilogue {
@@ -108,6 +128,7 @@ fn check(multiplication: &Multiplication<'_>, length: usize) {
 struct Tasks {
     strips: usize,
     panels: usize,
+    strips_each: usize,
     panels_each: usize,
 }
 
@@ -130,30 +151,36 @@ impl Tasks {
 
     fn new(strips: usize, panels: usize) -> Self {
         let groups = Self::ENOUGH.div_ceil(strips.div_ceil(Self::STRIPS_EACH));
-        Self { strips, panels, panels_each: (panels / groups).clamp(1, Self::MOST_PANELS) }
+        let panels_each = (panels / groups).clamp(1, Self::MOST_PANELS);
+        Self { strips, panels, strips_each: Self::STRIPS_EACH, panels_each }
+    }
+
+    /// Each panel belongs to one task alone, which packs it.
+    fn by_panel(strips: usize, panels: usize) -> Self {
+        Self { strips, panels, strips_each: strips, panels_each: 1 }
     }
 
     fn count(&self) -> usize {
-        self.strips.div_ceil(Self::STRIPS_EACH) * self.panels.div_ceil(self.panels_each)
+        self.strips.div_ceil(self.strips_each) * self.panels.div_ceil(self.panels_each)
     }
 
     /// Tasks that share panels follow each other.
     fn get(&self, index: usize, start: usize) -> Task {
         let part = |index: usize, size: usize, end: usize| index * size..((index + 1) * size).min(end);
-        let blocks = self.strips.div_ceil(Self::STRIPS_EACH);
+        let blocks = self.strips.div_ceil(self.strips_each);
         Task {
             start,
-            strips: part(index % blocks, Self::STRIPS_EACH, self.strips),
+            strips: part(index % blocks, self.strips_each, self.strips),
             panels: part(index / blocks, self.panels_each, self.panels),
         }
     }
 }
 
 /// A multiplication under way.
-struct Run<'a> {
-    multiplication: &'a Multiplication<'a>,
+pub(super) struct Run<'a> {
+    pub multiplication: &'a Multiplication<'a>,
     kernels: &'static Kernels,
-    product: Product,
+    pub product: Product,
     steps: usize,
     y: SharedOutput<'a>,
 }
@@ -161,8 +188,8 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(multiplication: &'a Multiplication<'a>, y: ValuesMut<'a>) -> Self {
         let weight = multiplication.weight;
-        let product = weight.format.product(weight.kernels, &multiplication.x);
-        Self { multiplication, kernels: weight.kernels, product, steps: weight.steps(), y: SharedOutput::new(y) }
+        let product = weight.format().product(weight.kernels(), &multiplication.x);
+        Self { multiplication, kernels: weight.kernels(), product, steps: weight.steps(), y: SharedOutput::new(y) }
     }
 
     fn lanes_of_strip(&self) -> usize {
@@ -174,7 +201,8 @@ impl<'a> Run<'a> {
         strips.max(1).next_multiple_of(Tasks::STRIPS_EACH) * self.kernels.rows
     }
 
-    fn task(&self, strips: &[u32], task: &Task, sums: &mut Vec<f32>) {
+    fn task(&self, strips: &[u32], task: &Task, scratch: &mut Scratch) {
+        let Scratch { sums, panel: buffer } = scratch;
         let Kernels { rows, columns, .. } = *self.kernels;
         let (size, step) = (rows * columns, self.product.parts() * rows);
         let steps_each = CHUNK_LANES / columns;
@@ -185,7 +213,7 @@ impl<'a> Run<'a> {
         for chunk in 0..chunks {
             let steps = chunk * steps_each..((chunk + 1) * steps_each).min(self.steps);
             for (index, panel) in task.panels.clone().enumerate() {
-                let lanes = &self.multiplication.weight.panel(panel)[steps.start * columns..steps.end * columns];
+                let lanes = self.multiplication.weight.part(panel, steps.clone(), buffer);
                 let sums = sums.chunks_exact_mut(size).skip(index % waiting * task.strips.len());
                 for (strip, sums) in task.strips.clone().zip(sums) {
                     let start = strip * self.lanes_of_strip();
@@ -197,19 +225,19 @@ impl<'a> Run<'a> {
                     };
                     self.kernels.multiply(self.product, operands);
                     if chunk + 1 == chunks {
-                        self.finish([task.start + strip * rows, panel * columns], sums);
+                        self.finish([task.start + strip * rows, panel * columns], columns, sums);
                     }
                 }
             }
         }
     }
 
-    /// Takes the sums of a tile into `y`; `first` is its first row and column.
-    fn finish(&self, first: [usize; 2], sums: &mut [f32]) {
+    /// Takes sums, `[rows, width]`, into `y`, as far as it goes; `first` is their first row and column.
+    pub fn finish(&self, first: [usize; 2], width: usize, sums: &mut [f32]) {
         let Multiplication { rows, weight, bias, epilogue, .. } = self.multiplication;
-        let outputs = weight.outputs;
-        let columns = first[1]..(first[1] + self.kernels.columns).min(outputs);
-        for (row, sums) in (first[0]..*rows).zip(sums.chunks_exact_mut(self.kernels.columns)) {
+        let outputs = weight.outputs();
+        let columns = first[1]..(first[1] + width).min(outputs);
+        for (row, sums) in (first[0]..*rows).zip(sums.chunks_exact_mut(width)) {
             let part = row * outputs + columns.start..row * outputs + columns.end;
             let step = match epilogue {
                 Epilogue::None => FinishStep::None,
@@ -225,7 +253,7 @@ impl<'a> Run<'a> {
                 sums: &mut sums[..columns.len()],
                 bias: bias.map(|bias| &bias[columns.clone()]),
                 step,
-                // SAFETY: a row of a tile belongs to one tile, and that to one task.
+                // SAFETY: these columns of a row belong to one task.
                 output: unsafe { self.y.part(part) },
             });
         }

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::Values;
 use super::finish::widen;
+use super::interleave::{pair, spread, stack};
 use super::kernels::{Kernels, Product};
 
 /// Lanes of 4 bytes that begin at a cache line.
@@ -125,9 +126,14 @@ pub(super) enum PanelFormat {
 impl PanelFormat {
     /// Lanes of a column.
     fn steps(self, inputs: usize) -> usize {
+        inputs.div_ceil(self.values_each())
+    }
+
+    /// Values in a lane.
+    fn values_each(self) -> usize {
         match self {
-            Self::Float32 => inputs,
-            Self::Bfloat16 | Self::Float16 => inputs.div_ceil(2),
+            Self::Float32 => 1,
+            Self::Bfloat16 | Self::Float16 => 2,
         }
     }
 
@@ -150,29 +156,9 @@ impl PackedPanels {
     /// If there are not `outputs * inputs` values.
     pub fn new(kernels: &'static Kernels, values: WeightValues<'_>, [outputs, inputs]: [usize; 2]) -> Self {
         assert_eq!(Some(values.len()), outputs.checked_mul(inputs), "values of the weight");
-        let format = match values {
-            WeightValues::Float32(_) => PanelFormat::Float32,
-            WeightValues::Bfloat16(_) | WeightValues::Float8(_) => PanelFormat::Bfloat16,
-            WeightValues::Float16(_) if kernels.has(Product::WidenedFloat16) => PanelFormat::Float16,
-            WeightValues::Float16(_) => PanelFormat::Float32,
-        };
-        let columns = kernels.columns;
-        let mut packed = Self::zeros(kernels, format, [outputs, inputs]);
-        packed.panels_mut().for_each(|(rows, lanes)| {
-            let part = rows.start * inputs..rows.end * inputs;
-            match values {
-                WeightValues::Float32(values) => spread(lanes, columns, values[part].chunks_exact(inputs), f32_lane),
-                WeightValues::Bfloat16(values) => pair(lanes, columns, values[part].chunks_exact(inputs), |&bits| bits),
-                WeightValues::Float8(values) => {
-                    pair(lanes, columns, values[part].chunks_exact(inputs), |&bits| FLOAT8[usize::from(bits)]);
-                }
-                WeightValues::Float16(values) if format == PanelFormat::Float32 => {
-                    let widen = |&bits: &u16| half::f16::from_bits(bits).to_f32().to_bits();
-                    spread(lanes, columns, values[part].chunks_exact(inputs), widen);
-                }
-                WeightValues::Float16(values) => stack(lanes, columns, values[part].chunks_exact(inputs)),
-            }
-        });
+        let stored = StoredPanels { kernels, values, outputs, inputs };
+        let mut packed = Self::zeros(kernels, stored.format(), [outputs, inputs]);
+        packed.panels_mut().for_each(|(rows, lanes)| stored.pack(rows, 0..inputs, lanes));
         packed
     }
 
@@ -224,11 +210,122 @@ impl PackedPanels {
     }
 }
 
+/// A weight `[N, K]` as it is stored, whose panels are packed when they are multiplied, a part at a time: for weights that are used once.
+#[derive(Clone, Copy)]
+pub struct StoredPanels<'a> {
+    /// For which the panels are.
+    pub kernels: &'static Kernels,
+    /// `[outputs, inputs]`.
+    pub values: WeightValues<'a>,
+    /// N.
+    pub outputs: usize,
+    /// K.
+    pub inputs: usize,
+}
+
+impl StoredPanels<'_> {
+    pub(super) fn format(&self) -> PanelFormat {
+        match self.values {
+            WeightValues::Float32(_) => PanelFormat::Float32,
+            WeightValues::Bfloat16(_) | WeightValues::Float8(_) => PanelFormat::Bfloat16,
+            WeightValues::Float16(_) if self.kernels.has(Product::WidenedFloat16) => PanelFormat::Float16,
+            WeightValues::Float16(_) => PanelFormat::Float32,
+        }
+    }
+
+    /// Packs the values `part` of the rows `rows`, all of one panel, into lanes of which all are written.
+    pub(super) fn pack(&self, rows: Range<usize>, part: Range<usize>, lanes: &mut [u32]) {
+        let columns = self.kernels.columns;
+        let format = self.format();
+        if rows.len() < columns || format == PanelFormat::Float16 || part.len() % 2 == 1 {
+            lanes.fill(0);
+        }
+        let lines = rows.map(|row| row * self.inputs + part.start..row * self.inputs + part.end);
+        match self.values {
+            WeightValues::Float32(values) => spread(lanes, columns, lines.map(|line| &values[line]), f32_lane),
+            WeightValues::Bfloat16(values) => pair(lanes, columns, lines.map(|line| &values[line]), |&bits| bits),
+            WeightValues::Float8(values) => {
+                pair(lanes, columns, lines.map(|line| &values[line]), |&bits| FLOAT8[usize::from(bits)]);
+            }
+            WeightValues::Float16(values) if format == PanelFormat::Float32 => {
+                let widen = |&bits: &u16| half::f16::from_bits(bits).to_f32().to_bits();
+                spread(lanes, columns, lines.map(|line| &values[line]), widen);
+            }
+            WeightValues::Float16(values) => stack(lanes, columns, lines.map(|line| &values[line])),
+        }
+    }
+}
+
+/// Where the panels of a weight come from.
+#[derive(Clone, Copy)]
+pub enum Panels<'a> {
+    /// Packed before.
+    Packed(&'a PackedPanels),
+    /// Packed now.
+    Stored(StoredPanels<'a>),
+}
+
+impl<'a> Panels<'a> {
+    pub(super) fn kernels(&self) -> &'static Kernels {
+        match self {
+            Self::Packed(panels) => panels.kernels,
+            Self::Stored(panels) => panels.kernels,
+        }
+    }
+
+    pub(super) fn format(&self) -> PanelFormat {
+        match self {
+            Self::Packed(panels) => panels.format,
+            Self::Stored(panels) => panels.format(),
+        }
+    }
+
+    /// N.
+    pub(super) fn outputs(&self) -> usize {
+        match self {
+            Self::Packed(panels) => panels.outputs,
+            Self::Stored(panels) => panels.outputs,
+        }
+    }
+
+    /// K.
+    pub(super) fn inputs(&self) -> usize {
+        match self {
+            Self::Packed(panels) => panels.inputs,
+            Self::Stored(panels) => panels.inputs,
+        }
+    }
+
+    /// Lanes of a column.
+    pub(super) fn steps(&self) -> usize {
+        self.format().steps(self.inputs())
+    }
+
+    /// Some steps of a panel; `buffer` is where they are packed if they are not.
+    pub(super) fn part<'b>(&self, panel: usize, steps: Range<usize>, buffer: &'b mut Lanes) -> &'b [u32]
+    where
+        'a: 'b,
+    {
+        let columns = self.kernels().columns;
+        match self {
+            Self::Packed(panels) => &panels.panel(panel)[steps.start * columns..steps.end * columns],
+            Self::Stored(panels) => {
+                buffer.resize(steps.len() * columns);
+                let each = self.format().values_each();
+                let values = steps.start * each..(steps.end * each).min(panels.inputs);
+                let first = panel * columns;
+                panels.pack(first..(first + columns).min(panels.outputs), values, buffer);
+                buffer
+            }
+        }
+    }
+}
+
 /// Packs `rows` rows of `inputs` values, the first being row `first` of `x`, into strips: `[strips, steps, parts, strip rows]` lanes, which all
 /// are written.
-pub(super) fn pack_rows(strips: &mut [u32], source: RowSource<'_>, weight: &PackedPanels) {
+pub(super) fn pack_rows(strips: &mut [u32], source: RowSource<'_>, weight: &Panels<'_>) {
     let RowSource { x, rows, product } = source;
-    let (height, inputs) = (weight.kernels.rows, weight.inputs);
+    let (height, inputs) = (weight.kernels().rows, weight.inputs());
     let size = height * weight.steps() * product.parts();
     if size == 0 {
         return;
@@ -259,60 +356,8 @@ pub(super) struct RowSource<'a> {
     pub product: Product,
 }
 
-/// Lanes of a line that are written one after the other before the next line is read: what they touch stays in the first cache.
-const RUN: usize = 16;
-
 fn f32_lane(value: &f32) -> u32 {
     value.to_bits()
-}
-
-/// Writes line `index` into places `index`, `index + width`, ...: one value a lane.
-pub fn spread<'a, T: Copy + 'a>(
-    lanes: &mut [u32],
-    width: usize,
-    lines: impl Iterator<Item = &'a [T]> + Clone,
-    lane: impl Fn(&T) -> u32,
-) {
-    for (run, lanes) in lanes.chunks_mut(RUN * width).enumerate() {
-        for (index, line) in lines.clone().enumerate() {
-            let values = &line[(run * RUN).min(line.len())..(run * RUN + RUN).min(line.len())];
-            for (lanes, value) in lanes.chunks_exact_mut(width).zip(values) {
-                lanes[index] = lane(value);
-            }
-        }
-    }
-}
-
-/// The same with two values a lane, the first in its low half; `half` makes the bits of a bfloat16.
-pub fn pair<'a, T: Copy + 'a>(
-    lanes: &mut [u32],
-    width: usize,
-    lines: impl Iterator<Item = &'a [T]> + Clone,
-    half: impl Fn(&T) -> u16,
-) {
-    for (run, lanes) in lanes.chunks_mut(RUN * width).enumerate() {
-        for (index, line) in lines.clone().enumerate() {
-            let values = &line[(2 * run * RUN).min(line.len())..(2 * (run * RUN + RUN)).min(line.len())];
-            let pairs = values.chunks_exact(2);
-            let rest = pairs.remainder();
-            for (lanes, pair) in lanes.chunks_exact_mut(width).zip(pairs) {
-                lanes[index] = u32::from(half(&pair[0])) | u32::from(half(&pair[1])) << 16;
-            }
-            if let [last] = rest {
-                lanes[(values.len() / 2) * width + index] = u32::from(half(last));
-            }
-        }
-    }
-}
-
-/// Two values of each line a step, as two rows of `width` two-byte values in `width` lanes, which have to be zero.
-fn stack<'a>(lanes: &mut [u32], width: usize, lines: impl Iterator<Item = &'a [u16]>) {
-    for (index, line) in lines.enumerate() {
-        for (position, &bits) in line.iter().enumerate() {
-            let place = position * width + index;
-            lanes[place / 2] |= u32::from(bits) << (16 * (place % 2));
-        }
-    }
 }
 
 /// The bfloat16 of every float8 (e4m3): four bits of exponent around 7, three of mantissa, no infinity.

@@ -12,7 +12,7 @@ use candle_core::{DType, Tensor};
 use super::config::{Config, names};
 use super::names::Names;
 use crate::error::{Error, Result};
-use crate::nn::projection::Projection;
+use crate::nn::projection::{PassingProjection, Projection};
 use crate::ops::attention::{Inputs, biased_attention};
 use crate::ops::gelu::gated_gelu;
 use crate::ops::gemm::Epilogue;
@@ -24,7 +24,7 @@ use crate::weights::store::{Scope, Store};
 pub enum Residency {
     /// All, from the beginning.
     Whole,
-    /// One: each is read when its turn comes, and dropped.
+    /// One: each is read when its turn comes, and dropped; on the CPU where its file is mapped, part by part.
     Layer,
 }
 
@@ -37,7 +37,7 @@ pub struct Encoder<'store> {
     relative_bias: Tensor,
     final_norm: RmsNorm,
     /// None where they are read one by one.
-    layers: Option<Vec<Layer>>,
+    layers: Option<Vec<Layer<'store>>>,
 }
 
 impl<'store> Encoder<'store> {
@@ -62,13 +62,14 @@ impl<'store> Encoder<'store> {
         let final_norm = RmsNorm::load(&weights.at(names.final_norm), &config)?;
         let mut encoder = Self { weights, names, config, relative_bias, final_norm, layers: None };
         if residency == Residency::Whole {
-            encoder.layers = Some((0..config.layers).map(|index| encoder.layer(index)).collect::<Result<_>>()?);
+            encoder.layers =
+                Some((0..config.layers).map(|index| encoder.layer(index, Residency::Whole)).collect::<Result<_>>()?);
         }
         Ok(encoder)
     }
 
-    fn layer(&self, index: usize) -> Result<Layer> {
-        Layer::load(&self.weights.at(self.names.blocks).at(index), self.names, &self.config)
+    fn layer(&self, index: usize, residency: Residency) -> Result<Layer<'store>> {
+        Layer::load(&self.weights.at(self.names.blocks).at(index), residency, self.names, &self.config)
     }
 
     /// For each text its tokens, `[L]`, to `[L, width]`; several at once so that layers that are read one by one are read once.
@@ -89,7 +90,7 @@ impl<'store> Encoder<'store> {
             let layer = match &self.layers {
                 Some(layers) => &layers[index],
                 None => {
-                    read = self.layer(index)?;
+                    read = self.layer(index, Residency::Layer)?;
                     &read
                 }
             };
@@ -128,24 +129,27 @@ fn bucket(distance: i64, config: &Config) -> u32 {
     (start + kind) as u32
 }
 
-struct Layer {
+struct Layer<'store> {
     attention_norm: RmsNorm,
-    query: Projection,
-    key: Projection,
-    value: Projection,
-    output: Projection,
+    query: PassingProjection<'store>,
+    key: PassingProjection<'store>,
+    value: PassingProjection<'store>,
+    output: PassingProjection<'store>,
     feed_forward_norm: RmsNorm,
-    gate: Projection,
-    expand: Projection,
-    contract: Projection,
+    gate: PassingProjection<'store>,
+    expand: PassingProjection<'store>,
+    contract: PassingProjection<'store>,
     heads: usize,
 }
 
-impl Layer {
-    fn load(weights: &Scope, names: &Names, config: &Config) -> Result<Self> {
+impl<'store> Layer<'store> {
+    fn load(weights: &Scope<'store>, residency: Residency, names: &Names, config: &Config) -> Result<Self> {
         let Config { width, feed_forward, heads, .. } = *config;
         let inner = heads * config.head_width;
-        let projection = |name: &str, from, to| Projection::load(&weights.at(name), from, to);
+        let projection = |name: &str, from, to| match residency {
+            Residency::Whole => Ok(PassingProjection::Kept(Projection::load(&weights.at(name), from, to)?)),
+            Residency::Layer => PassingProjection::load(&weights.at(name), from, to),
+        };
         Ok(Self {
             attention_norm: RmsNorm::load(&weights.at(names.attention_norm), config)?,
             query: projection(names.query, width, inner)?,
