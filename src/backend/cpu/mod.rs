@@ -9,5 +9,7 @@ pub mod gemm;
 pub mod group_norm;
 pub mod memory;
 pub mod norm;
+pub mod pixels;
+pub mod relight;
 pub mod threads;
 pub mod warp;
