@@ -66,11 +66,31 @@ impl FrameConvolution {
     fn of(weights: &Scope, shape: FrameShape, stored: &[usize], axes: &[usize]) -> Result<Self> {
         let FrameShape { from, to, depth, side, .. } = shape;
         let bias = weights.take("bias", &[to])?;
-        if let Some(kernel) = packed(weights, (stored, [to, from, depth, side, side]), &bias)? {
-            return Ok(Self { kept: Kept::Packed(Arc::new(kernel)), shape });
+        let Placement { dtype, device } = weights.placement();
+        let planes = [to, depth * from, side, side];
+        if !device.is_cpu() || !matches!(dtype, DType::F32 | DType::BF16) {
+            let planes = weights.take_permuted("weight", stored, axes, &planes)?;
+            return Ok(Self { kept: Kept::Planes { planes, bias }, shape });
         }
-        let planes = weights.take_permuted("weight", stored, axes, &[to, depth * from, side, side])?;
-        Ok(Self { kept: Kept::Planes { planes, bias }, shape })
+        let full = [to, from, depth, side, side];
+        let packed = |weight: &Tensor| PackedKernel::new(&weight.to_dtype(*dtype)?.reshape(&full)?, Some(&bias));
+        let kernel = match weights.take_weight("weight", stored)? {
+            // Never computed with.
+            Weight::Outline(_) => {
+                let planes = Tensor::zeros((), *dtype, device)?.broadcast_as(&planes)?;
+                return Ok(Self { kept: Kept::Planes { planes, bias }, shape });
+            }
+            // bfloat16 stays what it is, whatever the type of what is convolved.
+            Weight::Mapped(MappedValues { dtype: own @ (DType::F32 | DType::BF16), bytes }) => {
+                PackedKernel::from_bytes((bytes, own), full, Some(&bias))?
+            }
+            Weight::Mapped(MappedValues { dtype: own, bytes }) => {
+                packed(&Tensor::from_raw_buffer(bytes, own, stored, device)?)?
+            }
+            Weight::Dense(weight) | Weight::Float8(weight) => packed(&weight)?,
+            Weight::Quantized(weight) => packed(&weight.dequantize(device)?)?,
+        };
+        Ok(Self { kept: Kept::Packed(Arc::new(kernel)), shape })
     }
 
     /// What it does, apart from the weights.
@@ -97,24 +117,4 @@ impl FrameConvolution {
     pub fn forward(&self, frame: &Tensor) -> Result<Tensor> {
         self.window(&[Some(frame)], Epilogue::default())
     }
-}
-
-/// The weight where the CPU packs it: in float32 or bfloat16. `shapes`: as it is stored, and with all axes.
-fn packed(weights: &Scope, shapes: (&[usize], [usize; 5]), bias: &Tensor) -> Result<Option<PackedKernel>> {
-    let Placement { dtype, device } = weights.placement();
-    if !device.is_cpu() || !matches!(dtype, DType::F32 | DType::BF16) {
-        return Ok(None);
-    }
-    let (stored, shape) = shapes;
-    Ok(match weights.take_weight("weight", stored)? {
-        Weight::Outline(_) => None,
-        // bfloat16 stays what it is, whatever the type of what is convolved.
-        Weight::Mapped(MappedValues { dtype: dtype @ (DType::F32 | DType::BF16), bytes }) => {
-            Some(PackedKernel::from_bytes((bytes, dtype), shape, Some(bias))?)
-        }
-        Weight::Dense(weight) if weight.dtype() == *dtype => {
-            Some(PackedKernel::new(&weight.reshape(&shape)?, Some(bias))?)
-        }
-        _ => Some(PackedKernel::new(&weights.take("weight", stored)?.reshape(&shape)?, Some(bias))?),
-    })
 }
