@@ -50,7 +50,7 @@ pub const QUALITY: std::ops::RangeInclusive<u8> = 20..=99;
 pub const DEFAULT_QUALITY: u8 = 95;
 
 /// Writes a clip frame by frame. Until [`finish`](Self::finish) nothing stands under the final name; dropping a writer before leaves nothing behind.
-pub trait ClipWriter {
+pub trait ClipWriter: Send {
     /// Adds a frame of exactly the clip's size.
     ///
     /// # Errors

@@ -101,7 +101,7 @@ impl Projection {
         let bias = self.bias.as_ref();
         match &self.weight {
             Kept::Packed(weight) => gemm(x, weight, epilogue, x.dtype()),
-            Kept::Small(weight) => gemm(x, &weight.packed(bias)?, epilogue, x.dtype()),
+            Kept::Small(weight) => gemm(x, &weight.packed(bias, x.dtype())?, epilogue, x.dtype()),
             Kept::Dense(weight) => definition(x, weight, bias, epilogue),
             // The converted weight lives for this one product.
             Kept::Float8(weight) => definition(x, &weight.to_dtype(x.dtype())?, bias, epilogue),
@@ -116,12 +116,13 @@ impl Projection {
 }
 
 impl Small {
-    fn packed(&self, bias: Option<&Tensor>) -> Result<PackedWeight> {
+    /// For activations in `dtype`.
+    fn packed(&self, bias: Option<&Tensor>, dtype: DType) -> Result<PackedWeight> {
         match self {
             Self::Float8 { bytes, shape } => {
                 PackedWeight::from_bytes(&WeightBytes { dtype: DType::F8E4M3, bytes, shape: *shape }, bias)
             }
-            Self::Blocks(weight) => PackedWeight::from_blocks(weight, bias),
+            Self::Blocks(weight) => PackedWeight::from_blocks(weight, bias, dtype),
         }
     }
 }

@@ -8,6 +8,8 @@ pub mod gelu;
 pub mod gemm;
 pub mod group_norm;
 pub mod norm;
+mod packed_weight;
+pub mod relight;
 pub mod resize;
 pub mod sliced_attention;
 pub mod warp;

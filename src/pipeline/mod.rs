@@ -15,6 +15,7 @@ pub mod request;
 mod run;
 #[cfg(test)]
 mod tests;
+mod writing;
 
 use crate::error::{Error, Result};
 use crate::media::degrade::Degradation;

@@ -190,6 +190,45 @@ fn instruction_sets_with_fused_multiply_add_agree_in_every_bit() {
     assert!(results.windows(2).all(|pair| pair[0] == pair[1]));
 }
 
+/// So a checkpoint in bfloat16 may stay so, whatever the type of what is convolved.
+#[test]
+fn widened_weights_give_the_bits_of_float32_weights() {
+    for kernels in Kernels::available() {
+        for inputs in [40, 41] {
+            let narrow = Case { inputs, weight: DType::BF16, ..LARGE };
+            let mut operands = narrow.operands();
+            let found = bits(&narrow.computed(&operands, kernels));
+            operands.weight = operands.weight.to_dtype(DType::F32).unwrap();
+            assert!(found == bits(&narrow.computed(&operands, kernels)), "{}", kernels.name());
+        }
+    }
+}
+
+/// A file may place its values anywhere.
+#[test]
+fn weights_are_packed_from_bytes_at_any_address() {
+    for dtype in [DType::F32, DType::BF16] {
+        let weight = random(&[5, 6, 1, 3, 3], 1, dtype);
+        let frame = random(&[1, 3, 4, 6], 2, dtype);
+        let expected = PackedKernel::new(&weight, None).unwrap();
+        let expected = conv3d(&[Some(&frame)], &expected, 1, Epilogue::default()).unwrap();
+        let flat = weight.to_dtype(DType::F32).unwrap().flatten_all().unwrap().to_vec1::<f32>().unwrap();
+        for offset in 0..5 {
+            let mut bytes = vec![0; offset];
+            for value in &flat {
+                match dtype {
+                    DType::F32 => bytes.extend(value.to_ne_bytes()),
+                    _ => bytes.extend(half::bf16::from_f32(*value).to_ne_bytes()),
+                }
+            }
+            let packed = PackedKernel::from_bytes((&bytes[offset..], dtype), [5, 6, 1, 3, 3], None).unwrap();
+            let found = conv3d(&[Some(&frame)], &packed, 1, Epilogue::default()).unwrap();
+            assert!(bits(&found) == bits(&expected), "{dtype:?}, {offset} bytes on");
+        }
+        assert!(PackedKernel::from_bytes((&[0; 7], dtype), [5, 6, 1, 3, 3], None).is_err());
+    }
+}
+
 /// A weight that is 1 in one tap gives the frame back, moved.
 #[test]
 fn a_single_tap_moves_a_frame() {

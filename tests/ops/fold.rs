@@ -58,7 +58,7 @@ proptest! {
         let folded = fold(&frames, [case.block[1], case.block[2]]).unwrap();
         let defined = definition_of_fold(&frames, [case.block[1], case.block[2]]).unwrap();
         prop_assert_eq!(folded.dims(), frame.dims());
-        prop_assert!(bits(&[folded.clone()]) == bits(&[defined]));
+        prop_assert!(bits(std::slice::from_ref(&folded)) == bits(&[defined]));
         if addend.is_none() {
             prop_assert!(bits(&[folded]) == bits(&[frame]));
         }

@@ -7,5 +7,6 @@ mod gelu;
 mod gemm;
 mod group_norm;
 mod norm;
+mod relight;
 mod samples;
 mod warp;

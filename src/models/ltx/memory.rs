@@ -48,7 +48,7 @@ impl Given<'_> {
         let (transformer, vae) = (self.checkpoint.transformer_config(), self.checkpoint.vae_config());
         let bytes = self.placement.dtype.size_in_bytes();
         let texts = text.map_or([0; 2], |text| [text.prompt, text.negative.unwrap_or_default()]);
-        let (longest, all) = (texts[0].max(texts[1]), texts[0] + texts[1]);
+        let all = texts[0] + texts[1];
         let stage = |weights: u64, activations: usize| StageMemory { weights, activations: activations as u64 };
         let encode = passes.iter().map(|clip| encoding(vae, clip, bytes)).max().unwrap_or_default();
         let denoise = passes
@@ -56,7 +56,7 @@ impl Given<'_> {
             .map(|clip| stage(weights.transformer, denoising(transformer, recipe::grid(clip), (all, bytes))))
             .collect();
         let mut memory = Memory {
-            text: stage(weights.text_layer, text_encoding(self.checkpoint.text_config(), longest)),
+            text: stage(weights.text_layer, text_encoding(self.checkpoint.text_config(), texts)),
             encode: stage(weights.encoder, encode),
             denoise,
             ..Memory::default()
@@ -71,10 +71,12 @@ impl Given<'_> {
     }
 }
 
-/// One layer over a text: the gate and the expanded state, scores of all heads, and some tensors of the state's size, in float32.
-fn text_encoding(config: &TextConfig, tokens: usize) -> usize {
+/// One layer over texts of so many tokens: the gate and the expanded state, scores and biases of all heads, and some tensors of the state's size, in
+/// float32.
+fn text_encoding(config: &TextConfig, texts: [usize; 2]) -> usize {
     let inner = config.heads * config.head_width;
-    FLOAT32 * tokens * (3 * config.feed_forward + 4 * config.width + 4 * inner + 2 * config.heads * tokens)
+    let each = (texts[0] + texts[1]) * (3 * config.feed_forward + 4 * config.width + 4 * inner);
+    FLOAT32 * (each + 2 * config.heads * (texts[0] * texts[0] + texts[1] * texts[1]))
 }
 
 /// The first stage of the encoder, whose frames are largest: a block's input, what enters a convolution, its three frames and its result.

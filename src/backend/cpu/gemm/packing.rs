@@ -7,7 +7,7 @@ use memmap2::MmapMut;
 use rayon::prelude::*;
 
 use super::Values;
-use super::finish::widen;
+use super::finish::{round, widen};
 use super::interleave::{pair, spread, stack};
 use super::kernels::{Kernels, Product};
 
@@ -162,7 +162,7 @@ impl PackedPanels {
         packed
     }
 
-    /// Packs a matrix `[outputs, inputs]` of float32 that is made some rows at a time.
+    /// Packs a matrix `[outputs, inputs]` that is made some rows at a time, in float32 or rounded to bfloat16.
     ///
     /// # Errors
     /// That of `make`.
@@ -172,13 +172,20 @@ impl PackedPanels {
     pub fn made<E: Send>(
         kernels: &'static Kernels,
         [outputs, inputs]: [usize; 2],
+        rounded: bool,
         make: impl Fn(Range<usize>) -> Result<Vec<f32>, E> + Sync,
     ) -> Result<Self, E> {
-        let mut packed = Self::zeros(kernels, PanelFormat::Float32, [outputs, inputs]);
+        let format = if rounded { PanelFormat::Bfloat16 } else { PanelFormat::Float32 };
+        let mut packed = Self::zeros(kernels, format, [outputs, inputs]);
         packed.panels_mut().try_for_each(|(rows, lanes)| {
             let values = make(rows.clone())?;
             assert_eq!(values.len(), rows.len() * inputs, "values of rows {rows:?}");
-            spread(lanes, kernels.columns, values.chunks_exact(inputs), f32_lane);
+            match format {
+                PanelFormat::Bfloat16 => {
+                    pair(lanes, kernels.columns, values.chunks_exact(inputs), |&value| round(value))
+                }
+                _ => spread(lanes, kernels.columns, values.chunks_exact(inputs), f32_lane),
+            }
             Ok(())
         })?;
         Ok(packed)

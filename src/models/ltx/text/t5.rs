@@ -72,7 +72,7 @@ impl<'store> Encoder<'store> {
         Layer::load(&self.weights.at(self.names.blocks).at(index), residency, self.names, &self.config)
     }
 
-    /// For each text its tokens, `[L]`, to `[L, width]`; several at once so that layers that are read one by one are read once.
+    /// For each text its tokens, `[L]`, to `[L, width]`; several at once, so that each weight is read once. A text's result does not depend on the others.
     ///
     /// # Errors
     /// No tokens, a token that the embedding does not have, missing or misshapen weights, and a failed tensor operation.
@@ -82,9 +82,14 @@ impl<'store> Encoder<'store> {
         }
         let embedding = self.weights.at(self.names.embedding);
         let table = [self.config.vocabulary, self.config.width];
-        let mut hidden =
-            texts.iter().map(|tokens| embedding.take_rows("weight", table, tokens)).collect::<Result<Vec<_>>>()?;
-        let biases = texts.iter().map(|tokens| self.bias(tokens.len())).collect::<Result<Vec<_>>>()?;
+        let mut hidden = embedding.take_rows("weight", table, &texts.concat())?;
+        let mut start = 0;
+        let place = |tokens: &&[u32]| {
+            let text = TextPlace { start, length: tokens.len(), bias: self.bias(tokens.len())? };
+            start += tokens.len();
+            Ok(text)
+        };
+        let places = texts.iter().map(place).collect::<Result<Vec<_>>>()?;
         for index in 0..self.config.layers {
             let read;
             let layer = match &self.layers {
@@ -94,11 +99,10 @@ impl<'store> Encoder<'store> {
                     &read
                 }
             };
-            for (x, bias) in hidden.iter_mut().zip(&biases) {
-                *x = layer.forward(x, bias)?;
-            }
+            hidden = layer.forward(&hidden, &places)?;
         }
-        hidden.iter().map(|x| self.final_norm.forward(x)).collect()
+        let hidden = self.final_norm.forward(&hidden)?;
+        places.iter().map(|text| Ok(hidden.narrow(0, text.start, text.length)?.contiguous()?)).collect()
     }
 
     /// What distances add to the scores: `[heads, L, L]`, float32.
@@ -127,6 +131,14 @@ fn bucket(distance: i64, config: &Config) -> u32 {
         (single + (share * (side - single) as f32) as usize).min(side - 1)
     };
     (start + kind) as u32
+}
+
+/// Where a text's tokens lie among those of all texts.
+struct TextPlace {
+    start: usize,
+    length: usize,
+    /// `[heads, length, length]`, float32.
+    bias: Tensor,
 }
 
 struct Layer<'store> {
@@ -164,23 +176,29 @@ impl<'store> Layer<'store> {
         })
     }
 
-    /// `x: [L, width]`, `bias: [heads, L, L]` -> `[L, width]`.
-    fn forward(&self, x: &Tensor, bias: &Tensor) -> Result<Tensor> {
-        let x = &self.attend(x, bias)?;
+    /// `x: [N, width]`, the tokens of all texts one after the other, to the same.
+    fn forward(&self, x: &Tensor, texts: &[TextPlace]) -> Result<Tensor> {
+        let x = &self.attend(x, texts)?;
         let h = self.feed_forward_norm.forward(x)?;
         let h = gated_gelu(&self.gate.forward(&h)?, &self.expand.forward(&h)?)?;
         self.contract.forward_with(&h, Epilogue::Sum(x))
     }
 
-    /// `x: [L, width]`, `bias: [heads, L, L]` -> `[L, width]`. The scores are not scaled: the weights are.
-    fn attend(&self, x: &Tensor, bias: &Tensor) -> Result<Tensor> {
+    /// `x: [N, width]` to the same: each text's tokens attend to each other. The scores are not scaled: the weights are.
+    fn attend(&self, x: &Tensor, texts: &[TextPlace]) -> Result<Tensor> {
         let h = self.attention_norm.forward(x)?;
         let split = |h: Tensor| h.reshape((1, x.dim(0)?, self.heads, ()));
         let query = split(self.query.forward(&h)?)?;
         let key = split(self.key.forward(&h)?)?;
         let value = split(self.value.forward(&h)?)?;
-        let gathered = biased_attention(&Inputs { query: &query, key: &key, value: &value }, 1.0, bias)?;
-        self.output.forward_with(&gathered.squeeze(0)?.flatten_from(1)?, Epilogue::Sum(x))
+        let gather = |text: &TextPlace| {
+            let part = |tensor: &Tensor| tensor.narrow(1, text.start, text.length);
+            let (query, key, value) = (part(&query)?, part(&key)?, part(&value)?);
+            biased_attention(&Inputs { query: &query, key: &key, value: &value }, 1.0, &text.bias)
+        };
+        let gathered = texts.iter().map(gather).collect::<Result<Vec<_>>>()?;
+        let gathered = Tensor::cat(&gathered, 1)?.squeeze(0)?.flatten_from(1)?;
+        self.output.forward_with(&gathered, Epilogue::Sum(x))
     }
 }
 
