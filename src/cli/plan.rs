@@ -142,10 +142,11 @@ fn time(plan: &Plan) -> String {
     }
 }
 
-/// Seconds, minutes or hours.
+/// Seconds, minutes or hours, with as many figures as an estimate is worth.
 fn duration(seconds: f64) -> String {
     match seconds {
-        short if short < 120.0 => format!("{} s", figures(short)),
+        moment if moment < 1.0 => format!("{moment:.2} s"),
+        short if short < 120.0 => format!("{short:.1} s"),
         medium if medium < 7200.0 => format!("{:.1} min", medium / 60.0),
         long => format!("{:.1} h", long / 3600.0),
     }
@@ -157,6 +158,6 @@ mod tests {
 
     #[test]
     fn durations_are_in_the_unit_that_people_would_take() {
-        assert_eq!([0.5, 60.0, 150.0, 7300.0].map(duration), ["0.5000 s", "60.00 s", "2.5 min", "2.0 h"]);
+        assert_eq!([0.5, 60.0, 150.0, 7300.0].map(duration), ["0.50 s", "60.0 s", "2.5 min", "2.0 h"]);
     }
 }
