@@ -46,10 +46,7 @@ fn main() {
     let case = Case {
         model: model.into(),
         inputs: candle_core::safetensors::load(inputs, &Device::Cpu).expect("INPUTS is a safetensors file"),
-        placement: Placement {
-            dtype: models::dtype_named(dtype).expect("DTYPE is f32 or bf16"),
-            device: Device::Cpu,
-        },
+        placement: Placement { dtype: models::dtype_named(dtype).expect("DTYPE is f32 or bf16"), device: Device::Cpu },
     };
     let mut requests = Requests { output: output.into(), found: None, waiting: None };
     while let Some(request) = requests.next() {

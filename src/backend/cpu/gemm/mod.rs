@@ -19,6 +19,7 @@ mod packing;
 mod portable;
 mod softmax;
 mod tile;
+mod transpose;
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;

@@ -9,7 +9,8 @@ use rayon::prelude::*;
 use super::finish::{FinishRow, FinishStep};
 use super::kernels::{Kernels, Product, TileOperands};
 use super::output::SharedOutput;
-use super::packing::{Lanes, PackedPanels, RowSource, pack_rows};
+use super::packing::{Lanes, PackedPanels, RowSource, StripLayout, pack_rows};
+use super::tile::Upcoming;
 use super::{Values, ValuesMut};
 
 /// `epilogue(x weight^T + bias)`.
@@ -56,7 +57,7 @@ pub struct Gate<'a> {
 /// Lanes of rows that are packed at a time: 16 MiB, which the third cache holds.
 const PACKED_LANES: usize = 4 << 20;
 
-/// Lanes of a panel that are gone through before the next strip: 192 KiB, a part of the second cache.
+/// Lanes of a panel that are gone through before the next strip: 24 KiB, which stay in the first cache while the strips pass by.
 const CHUNK_LANES: usize = 48 << 10;
 
 thread_local! {
@@ -81,10 +82,11 @@ pub fn multiply(multiplication: &Multiplication<'_>, y: ValuesMut<'_>) {
     for start in (0..rows).step_by(run.rows_at_once()) {
         let rows = start..(start + run.rows_at_once()).min(rows);
         let tasks = Tasks::new(rows.len().div_ceil(run.kernels.rows), weight.outputs.div_ceil(run.kernels.columns));
-        strips.resize(tasks.strips * run.lanes_of_strip());
-        pack_rows(&mut strips, RowSource { x, rows, product: run.product }, weight);
+        let layout = run.layout(tasks.strips);
+        strips.resize(layout.lanes());
+        pack_rows(&mut strips, &layout, RowSource { x, rows, product: run.product }, weight);
         (0..tasks.count()).into_par_iter().with_max_len(1).for_each(|index| {
-            SUMS.with_borrow_mut(|sums| run.task(&strips, &tasks.get(index, start), sums));
+            SUMS.with_borrow_mut(|sums| run.task((&strips, &layout), &tasks.get(index, start), sums));
         });
     }
     STRIPS.set(strips);
@@ -122,9 +124,9 @@ struct Task {
 
 impl Tasks {
     /// Strips of a task: as many rows as use a panel often while it is in the second cache.
-    const STRIPS_EACH: usize = 16;
+    const STRIPS_EACH: usize = 8;
     /// Panels of a task at most: as many as use its rows often while they are in the second cache.
-    const MOST_PANELS: usize = 8;
+    const MOST_PANELS: usize = 16;
     /// Tasks that there should be, so that many threads end at about the same time.
     const ENOUGH: usize = 128;
 
@@ -165,37 +167,55 @@ impl<'a> Run<'a> {
         Self { multiplication, kernels: weight.kernels, product, steps: weight.steps(), y: SharedOutput::new(y) }
     }
 
-    fn lanes_of_strip(&self) -> usize {
-        self.steps * self.product.parts() * self.kernels.rows
-    }
-
     fn rows_at_once(&self) -> usize {
-        let strips = PACKED_LANES / self.lanes_of_strip().max(1);
+        let strips = PACKED_LANES / self.layout(1).lanes().max(1);
         strips.max(1).next_multiple_of(Tasks::STRIPS_EACH) * self.kernels.rows
     }
 
-    fn task(&self, strips: &[u32], task: &Task, sums: &mut Vec<f32>) {
+    fn layout(&self, strips: usize) -> StripLayout {
+        let most = CHUNK_LANES / self.kernels.columns;
+        let steps_each = self.steps.div_ceil(self.steps.div_ceil(most).max(1)).max(1);
+        StripLayout { strips, steps: self.steps, steps_each, lanes_of_step: self.product.parts() * self.kernels.rows }
+    }
+
+    /// Chunk by chunk of K, panel by panel, strip by strip: the panel's chunk is in the first cache, and the sums wait in the second.
+    fn task(&self, (strips, layout): (&[u32], &StripLayout), task: &Task, sums: &mut Vec<f32>) {
         let Kernels { rows, columns, .. } = *self.kernels;
-        let (size, step) = (rows * columns, self.product.parts() * rows);
-        let steps_each = CHUNK_LANES / columns;
-        let chunks = self.steps.div_ceil(steps_each).max(1);
-        // Sums of all tiles wait for the next chunk; without one, a panel's tiles may take the place of those of the panel before.
+        let size = rows * columns;
+        let chunks = layout.chunks();
+        // Without a next chunk, a panel's tiles may take the place of those of the panel before.
         let waiting = if chunks > 1 { task.panels.len() } else { 1 };
         sums.resize(waiting * task.strips.len() * size, 0.0);
         for chunk in 0..chunks {
-            let steps = chunk * steps_each..((chunk + 1) * steps_each).min(self.steps);
-            for (index, panel) in task.panels.clone().enumerate() {
-                let lanes = &self.multiplication.weight.panel(panel)[steps.start * columns..steps.end * columns];
-                let sums = sums.chunks_exact_mut(size).skip(index % waiting * task.strips.len());
-                for (strip, sums) in task.strips.clone().zip(sums) {
-                    let start = strip * self.lanes_of_strip();
+            let steps = layout.steps_of(chunk);
+            let length = steps.len() * layout.lanes_of_step;
+            let strips = &strips[layout.part(task.strips.start, chunk).start..][..length * task.strips.len()];
+            let panel_of =
+                |panel: usize| &self.multiplication.weight.panel(panel)[steps.start * columns..steps.end * columns];
+            let mut first = 0;
+            for panel in task.panels.clone() {
+                let lanes = panel_of(panel);
+                first %= sums.len();
+                for (index, strip) in task.strips.clone().enumerate() {
+                    let last = index + 1 == task.strips.len();
+                    let next = Upcoming {
+                        rows: if last { strips.as_ptr() } else { strips[(index + 1) * length..].as_ptr() },
+                        panel: if last {
+                            panel_of((panel + 1).min(task.panels.end - 1)).as_ptr()
+                        } else {
+                            lanes.as_ptr()
+                        },
+                        sums: sums.as_ptr().wrapping_add(first + size),
+                    };
+                    let sums = &mut sums[first..first + size];
+                    first += size;
                     let operands = TileOperands {
-                        strip: &strips[start + steps.start * step..start + steps.end * step],
+                        strip: &strips[index * length..(index + 1) * length],
                         panel: lanes,
                         sums: &mut *sums,
                         carry_on: chunk > 0,
                     };
-                    self.kernels.multiply(self.product, operands);
+                    self.kernels.multiply_before(self.product, operands, next);
                     if chunk + 1 == chunks {
                         self.finish([task.start + strip * rows, panel * columns], sums);
                     }
@@ -256,7 +276,7 @@ mod tests {
     #[test]
     fn few_rows_are_divided_by_panels_and_many_keep_panels_together() {
         assert_eq!(Tasks::new(1, 43).panels_each, 1);
-        assert_eq!(Tasks::new(128, 43).panels_each, 2);
-        assert_eq!(Tasks::new(512, 43).panels_each, 8);
+        assert_eq!(Tasks::new(128, 43).panels_each, 5);
+        assert_eq!(Tasks::new(512, 43).panels_each, 16);
     }
 }

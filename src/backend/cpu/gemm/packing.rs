@@ -9,6 +9,7 @@ use rayon::prelude::*;
 use super::Values;
 use super::finish::widen;
 use super::kernels::{Kernels, Product};
+use super::transpose::{Line, MOST_LINES, interleave};
 
 /// Lanes of 4 bytes that begin at a cache line.
 ///
@@ -224,32 +225,91 @@ impl PackedPanels {
     }
 }
 
-/// Packs `rows` rows of `inputs` values, the first being row `first` of `x`, into strips: `[strips, steps, parts, strip rows]` lanes, which all
-/// are written.
-pub(super) fn pack_rows(strips: &mut [u32], source: RowSource<'_>, weight: &PackedPanels) {
+/// Where strips are in memory: `[chunks, strips, steps of the chunk, parts, strip rows]` lanes, so that the strips of a chunk follow each other.
+pub(super) struct StripLayout {
+    pub strips: usize,
+    /// Of a whole strip.
+    pub steps: usize,
+    /// Of a chunk; the last one may have fewer.
+    pub steps_each: usize,
+    /// Parts times rows.
+    pub lanes_of_step: usize,
+}
+
+impl StripLayout {
+    /// All of them.
+    pub fn lanes(&self) -> usize {
+        self.strips * self.steps * self.lanes_of_step
+    }
+
+    /// One at least, so that sums of nothing are written too.
+    pub fn chunks(&self) -> usize {
+        self.steps.div_ceil(self.steps_each).max(1)
+    }
+
+    pub fn steps_of(&self, chunk: usize) -> Range<usize> {
+        chunk * self.steps_each..((chunk + 1) * self.steps_each).min(self.steps)
+    }
+
+    /// The lanes of a strip in a chunk.
+    pub fn part(&self, strip: usize, chunk: usize) -> Range<usize> {
+        let steps = self.steps_of(chunk);
+        let first = (steps.start * self.strips + steps.len() * strip) * self.lanes_of_step;
+        first..first + steps.len() * self.lanes_of_step
+    }
+}
+
+/// Packs rows of `x`, which all lanes are written for.
+pub(super) fn pack_rows(strips: &mut [u32], layout: &StripLayout, source: RowSource<'_>, weight: &PackedPanels) {
     let RowSource { x, rows, product } = source;
     let (height, inputs) = (weight.kernels.rows, weight.inputs);
-    let size = height * weight.steps() * product.parts();
-    if size == 0 {
-        return;
-    }
-    strips.par_chunks_exact_mut(size).enumerate().for_each(|(index, strip)| {
-        let first = rows.start + index * height;
-        let last = (first + height).min(rows.end);
-        if last - first < height || inputs % 2 == 1 {
-            strip.fill(0);
-        }
-        let part = first * inputs..last * inputs;
-        match x {
-            Values::Float32(x) => spread(strip, height, x[part].chunks_exact(inputs), f32_lane),
-            Values::Bfloat16(x) if product == Product::Bfloat16 => {
-                pair(strip, height, x[part].chunks_exact(inputs), |&bits| bits);
-            }
-            Values::Bfloat16(x) => {
-                spread(strip, height, x[part].chunks_exact(inputs), |&bits| widen(bits).to_bits());
-            }
-        }
+    // K in a step: as many as a panel's lane holds.
+    let values = if weight.format == PanelFormat::Float32 { 1 } else { 2 };
+    let chunks = (0..layout.chunks()).scan(strips, |rest, chunk| {
+        let (lanes, after) = std::mem::take(rest).split_at_mut(layout.part(0, chunk).len() * layout.strips);
+        *rest = after;
+        Some((layout.steps_of(chunk), lanes))
     });
+    chunks.par_bridge().for_each(|(steps, lanes)| {
+        lanes.par_chunks_exact_mut((steps.len() * layout.lanes_of_step).max(1)).enumerate().for_each(
+            |(index, strip)| {
+                let first = rows.start + index * height;
+                let last = (first + height).min(rows.end);
+                let columns = steps.start * values..(steps.end * values).min(inputs);
+                if last - first < height || columns.len() < steps.len() * values {
+                    strip.fill(0);
+                }
+                let part = |row: usize| row * inputs + columns.start..row * inputs + columns.end;
+                // Only whole strips, whose lanes all come from rows, go eight by eight.
+                let whole = last - first == height && columns.len() == steps.len() * values;
+                match x {
+                    Values::Float32(x) if whole => {
+                        interleave_rows(strip, (first..last).map(|row| Line::of_float32(&x[part(row)])));
+                    }
+                    Values::Float32(x) => spread(strip, height, (first..last).map(|row| &x[part(row)]), f32_lane),
+                    Values::Bfloat16(x) if product == Product::Bfloat16 && whole => {
+                        interleave_rows(strip, (first..last).map(|row| Line::of_pairs(&x[part(row)])));
+                    }
+                    Values::Bfloat16(x) if product == Product::Bfloat16 => {
+                        pair(strip, height, (first..last).map(|row| &x[part(row)]), |&bits| bits);
+                    }
+                    Values::Bfloat16(x) => {
+                        spread(strip, height, (first..last).map(|row| &x[part(row)]), |&bits| widen(bits).to_bits());
+                    }
+                }
+            },
+        );
+    });
+}
+
+fn interleave_rows<'a>(strip: &mut [u32], rows: impl Iterator<Item = Line<'a>>) {
+    let mut lines = [Line::of_float32(&[]); MOST_LINES];
+    let mut count = 0;
+    for row in rows {
+        lines[count] = row;
+        count += 1;
+    }
+    interleave(strip, &lines[..count]);
 }
 
 /// Rows of `x: [M, K]` and the product they are for.
