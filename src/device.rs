@@ -1,5 +1,7 @@
 //! Device choice: the only place that asks what hardware there is.
 
+pub mod energy;
+pub mod gpu;
 pub mod machine;
 
 use candle_core::{Device, DeviceLocation};
@@ -85,6 +87,14 @@ fn kibibytes(text: &str, field: &str) -> Option<u64> {
     let line = text.lines().find_map(|line| line.strip_prefix(field))?;
     let kibibytes: u64 = line.trim().trim_end_matches(" kB").trim().parse().ok()?;
     Some(kibibytes * 1024)
+}
+
+/// Which of several devices of its kind it is.
+fn ordinal(device: &Device) -> usize {
+    match device.location() {
+        DeviceLocation::Cpu => 0,
+        DeviceLocation::Cuda { gpu_id } | DeviceLocation::Metal { gpu_id } => gpu_id,
+    }
 }
 
 /// What `--device` calls it.

@@ -2,13 +2,12 @@
 
 use std::sync::Arc;
 
-use super::dry_run;
 use super::options::Options;
 use super::report::{Console, Report, stdout};
 use super::settings::Settings;
 use super::signals::while_heeding_signals;
 use crate::error::Result;
-use crate::pipeline;
+use crate::pipeline::{self, plan};
 
 impl Options {
     /// The console that these options ask for.
@@ -16,7 +15,7 @@ impl Options {
         self.talk.console()
     }
 
-    /// Makes the clips, or says what they would be.
+    /// Makes the clips, or says what they would be and take.
     ///
     /// # Errors
     /// Whatever stopped it.
@@ -31,8 +30,8 @@ impl Options {
         let settings = Settings::from(&request);
         let mut report = Report::new(console.clone(), &settings);
         if self.dry_run {
-            let checked = dry_run::check(&request, &mut report)?;
-            console.dry_run(&Settings::from(&checked.request), &checked.clip);
+            let planned = plan::plan(&request, &mut report)?;
+            console.dry_run(&planned, &super::plan::lines(&planned.plan));
         } else {
             report.start(&settings);
             pipeline::generate(&request, &mut report)?;

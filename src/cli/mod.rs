@@ -4,11 +4,11 @@ mod bench;
 mod completions;
 pub mod config;
 mod decode;
-mod dry_run;
 mod generate;
 mod models;
 pub mod options;
 mod output;
+mod plan;
 pub mod report;
 mod resolve;
 mod schema;
@@ -46,6 +46,15 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Generate(Box<Options>),
+    /// Say what a run will do and take, and make nothing: sizes, operations, memory, disk, and time
+    ///
+    /// It takes the options of `stir generate`, checks all that a run checks before it loads weights, and ends with the same exit codes. Times are
+    /// estimates from results that `stir bench` has kept on this machine.
+    #[command(
+        override_usage = "stir plan -i IMAGE -p WORDS [-o OUT] [OPTIONS]",
+        after_help = "Example:\n  stir plan -i portrait.png -p \"hair gently flowing\" --model ltx-2b-distilled --resolution 480p"
+    )]
+    Plan(Box<Options>),
     Decode(Box<decode::DecodeOptions>),
     Models(models::Models),
     Bench(Box<bench::Bench>),
@@ -67,7 +76,7 @@ fn run_command(arguments: Vec<OsString>) -> u8 {
     // Of `stir bench` it names a file.
     let bench = arguments.get(1).is_some_and(|command| command == "bench");
     let json = !bench && arguments.iter().any(|argument| argument == "--json");
-    let matches = match Cli::command().try_get_matches_from(&arguments) {
+    let matches = match parser().try_get_matches_from(&arguments) {
         Ok(matches) => matches,
         Err(error) => {
             let Some(stray) = stray(&error, &arguments) else { return answer(&error, json) };
@@ -95,13 +104,14 @@ fn run_command(arguments: Vec<OsString>) -> u8 {
             let result = options.run(console.clone());
             (console, result)
         }
-        Command::Generate(options) => {
-            let given = matches.subcommand_matches("generate").expect("the command is generate");
+        Command::Generate(options) | Command::Plan(options) => {
+            let (command, given) = matches.subcommand().expect("there is a command");
             match configured(*options, given, &arguments) {
                 Err(error) => (plain(), Err(error)),
                 Ok((options, config)) => {
                     let console = Arc::new(options.console());
-                    let result = options.run(console.clone());
+                    let result =
+                        if command == "plan" { options.plan(console.clone()) } else { options.run(console.clone()) };
                     (
                         console,
                         result.map_err(|error| match config {
@@ -122,13 +132,18 @@ fn run_command(arguments: Vec<OsString>) -> u8 {
     }
 }
 
+/// What `stir plan` does is what `--dry-run` asks `stir generate` for.
+fn parser() -> clap::Command {
+    Cli::command().mut_subcommand("plan", |plan| plan.mut_arg("dry_run", |option| option.hide(true)))
+}
+
 /// The options together with those of `--config`, if it is among them.
 fn configured(options: Options, given: &ArgMatches, arguments: &[OsString]) -> Result<(Options, Option<Config>)> {
     let Some(file) = &options.config else { return Ok((options, None)) };
     let on_command_line =
         |option: &str| given.value_source(&option.replace('-', "_")) == Some(ValueSource::CommandLine);
     let config = Config::read(&values::path("--config", file)?)?.without(on_command_line);
-    // Behind "stir generate"; what the user typed comes later and so goes before.
+    // Behind "stir generate" or "stir plan"; what the user typed comes later and so goes before.
     let (command, typed) = arguments.split_at(2);
     let all = command.iter().cloned().chain(config.arguments()).chain(typed.iter().cloned());
     let unusable = |error: clap::Error| {
@@ -136,17 +151,17 @@ fn configured(options: Options, given: &ArgMatches, arguments: &[OsString]) -> R
         Error::input(config.file.clone(), "settings that can be used together", found, "change one of them")
     };
     match Cli::try_parse_from(all).map_err(unusable)?.command {
-        Command::Generate(options) => Ok((*options, Some(config))),
+        Command::Generate(options) | Command::Plan(options) => Ok((*options, Some(config))),
         _ => unreachable!("options do not change the command"),
     }
 }
 
-/// The refusal of a word of `stir generate` that belongs to no option: mostly a picture without -i, or the second word of a prompt without
+/// The refusal of a word of `stir generate` or `stir plan` that belongs to no option: mostly a picture without -i, or the second word of a prompt without
 /// quotes.
 fn stray(error: &clap::Error, arguments: &[OsString]) -> Option<Error> {
     let Some(ContextValue::String(word)) = error.get(ContextKind::InvalidArg) else { return None };
-    let generate = arguments.get(1).is_some_and(|command| command == "generate");
-    if !generate || error.kind() != ErrorKind::UnknownArgument || word.starts_with('-') {
+    let takes_picture = arguments.get(1).is_some_and(|command| command == "generate" || command == "plan");
+    if !takes_picture || error.kind() != ErrorKind::UnknownArgument || word.starts_with('-') {
         return None;
     }
     let found = format!("{} without one", values::shown(word));

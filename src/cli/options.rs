@@ -170,7 +170,7 @@ pub struct Options {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Running")]
     pub(super) config: Option<OsString>,
 
-    /// Check everything and print the settings as TOML that --config reads, but make nothing
+    /// Check everything and print the settings as TOML that --config reads, with what `stir plan` says as comments, but make nothing
     #[arg(long, help_heading = "Running")]
     pub(super) dry_run: bool,
 

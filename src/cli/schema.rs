@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 /// Print a schema of what stir prints
 #[derive(Debug, Args)]
 pub(super) struct Schema {
-    /// Which one: events, the JSON Schema of each line of `stir generate --json` and `stir decode --json`
+    /// Which one: events, the JSON Schema of each line of `stir generate --json`, `stir plan --json` and `stir decode --json`
     #[arg(value_name = "NAME", value_parser = values::Names(&["events"]), hide_possible_values = true)]
     name: std::ffi::OsString,
 }

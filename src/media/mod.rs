@@ -18,6 +18,7 @@ pub mod degrade;
 mod disk_space;
 #[cfg(feature = "ffmpeg")]
 mod encoding;
+mod expected_size;
 mod frame_count;
 pub mod framing;
 mod gif;
@@ -38,6 +39,7 @@ pub mod watermark;
 mod y4m;
 mod yuv420;
 
+pub use expected_size::{Disk, ExpectedSize, expected_size, waiting_bytes};
 pub use output_format::OutputFormat;
 pub use target::{Target, check_apart, check_clip, check_file, check_target, warn_of_leftovers};
 pub use unfinished::abandon_unfinished;
@@ -48,7 +50,7 @@ pub const QUALITY: std::ops::RangeInclusive<u8> = 20..=99;
 pub const DEFAULT_QUALITY: u8 = 95;
 
 /// Writes a clip frame by frame. Until [`finish`](Self::finish) nothing stands under the final name; dropping a writer before leaves nothing behind.
-pub trait ClipWriter {
+pub trait ClipWriter: Send {
     /// Adds a frame of exactly the clip's size.
     ///
     /// # Errors

@@ -7,13 +7,15 @@ pub mod inspect;
 mod location;
 pub mod ltx;
 pub mod manifest;
+pub mod memory;
 pub mod recipe;
 pub mod sway;
 pub mod work;
 
 pub use location::{Location, SYNTHETIC};
+pub use memory::{Memory, StageMemory};
 pub use recipe::{DecodeSettings, Pass, Recipe, SamplingOptions};
-pub use work::Work;
+pub use work::{TextTokens, Work};
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -345,10 +347,22 @@ pub trait Family {
     /// # Errors
     /// A failed tensor operation.
     fn notes(&self, conditioning: &Conditioning) -> Result<Vec<String>>;
+    /// The tokens that the text encoder makes of `prompt`, as it is given to it; without reading weights. As it stands none are counted.
+    ///
+    /// # Errors
+    /// A tokenizer that cannot be read.
+    fn text_tokens(&self, _prompt: &MotionPrompt, _unconditional: bool) -> Result<Option<TextTokens>> {
+        Ok(None)
+    }
     /// Operations that a clip takes, as far as they are counted; `clip` lies on the model's grid. As it stands none are.
-    fn work(&self, _conditioning: &Conditioning, _clip: &Clip) -> Option<Work> {
+    fn work(&self, _text: TextTokens, _clip: &Clip) -> Option<Work> {
         None
     }
+    /// What the stages of a run hold in memory; without reading weights. `text` is `None` where tokens are not counted.
+    ///
+    /// # Errors
+    /// None that opening the model did not find.
+    fn memory(&self, text: Option<TextTokens>, recipe: &Recipe) -> Result<Memory>;
     /// What the sampler must keep for this conditioning.
     ///
     /// # Errors

@@ -1,5 +1,6 @@
 //! How a clip is sampled: what the user asks for, and what a model makes of it.
 
+use super::Branch;
 use crate::diffusion::guidance::Guidance;
 use crate::diffusion::guidance_plan::{GuidancePlan, GuidanceRange};
 use crate::error::{Error, Result};
@@ -109,6 +110,14 @@ impl Pass {
         };
         let steps = self.steps();
         format!("{width}x{height}x{}, {steps} step{plural} from level {first} to {last:.4}, {guidance}", frames.0)
+    }
+
+    /// What the step from the level `sigma` predicts.
+    pub fn branches(&self, sigma: f64) -> Vec<Branch<'_>> {
+        let range = self.guidance.at(sigma);
+        let unconditional = range.guidance.needs_unconditional().then_some(Branch::Unconditional);
+        let perturbed = range.guidance.needs_perturbed().then_some(Branch::Perturbed(&range.perturbed_blocks));
+        [Some(Branch::Prompt), unconditional, perturbed].into_iter().flatten().collect()
     }
 
     /// Whether any step predicts without the prompt.

@@ -1,31 +1,120 @@
-//! Convolutions over images.
+//! Convolutions over images and over frames of clips.
 
-pub use candle_nn::Conv2d;
-use candle_nn::Conv2dConfig;
+use std::sync::Arc;
+
+use candle_core::{DType, Tensor};
 
 use crate::error::Result;
-use crate::weights::store::Scope;
+use crate::ops::conv3d::{Epilogue, PackedKernel, conv3d, definition};
+use crate::weights::store::{MappedValues, Placement, Scope, Weight};
 
-/// What a convolution does to its input, apart from the weights.
+/// What a convolution over frames does to its input, apart from the weights.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Convolution {
+pub struct FrameShape {
     /// Channels in.
     pub from: usize,
     /// Channels out.
     pub to: usize,
-    /// Side of the square kernel: odd; the input is padded with zeros by half of it.
-    pub kernel: usize,
-    /// Step of the kernel in both directions.
+    /// Frames that the kernel spans.
+    pub depth: usize,
+    /// Side of the kernel in space: odd; frames are surrounded by zeros by half of it.
+    pub side: usize,
+    /// Step of the kernel in space.
     pub stride: usize,
 }
 
-/// `[B, from, H, W] -> [B, to, ceil(H / stride), ceil(W / stride)]` with `weight: [to, from, kernel, kernel]` and `bias: [to]`.
+/// A convolution over frames whose channels are innermost. Clones share the weights.
 ///
-/// # Errors
-/// Missing or misshapen weights.
-pub fn convolution(weights: &Scope, shape: Convolution) -> Result<Conv2d> {
-    let Convolution { from, to, kernel, stride } = shape;
-    let config = Conv2dConfig { padding: kernel / 2, stride, ..Conv2dConfig::default() };
-    let weight = weights.take("weight", &[to, from, kernel, kernel])?;
-    Ok(Conv2d::new(weight, Some(weights.take("bias", &[to])?), config))
+/// On the CPU, in float32 and bfloat16, the weight is packed while it is loaded, and keeps its type; elsewhere candle convolves.
+#[derive(Debug, Clone)]
+pub struct FrameConvolution {
+    kept: Kept,
+    shape: FrameShape,
+}
+
+#[derive(Debug, Clone)]
+enum Kept {
+    /// With the bias.
+    Packed(Arc<PackedKernel>),
+    /// As [`definition`] takes it.
+    Planes { planes: Tensor, bias: Tensor },
+}
+
+impl FrameConvolution {
+    /// With `weight: [to, from, depth, side, side]` and `bias: [to]`.
+    ///
+    /// # Errors
+    /// Missing or misshapen weights.
+    pub fn load(weights: &Scope, shape: FrameShape) -> Result<Self> {
+        Self::of(weights, shape, &[shape.to, shape.from, shape.depth, shape.side, shape.side], &[0, 2, 1, 3, 4])
+    }
+
+    /// With `weight: [to, from, side, side]` and `bias: [to]`: the depth has to be 1.
+    ///
+    /// # Errors
+    /// Missing or misshapen weights.
+    pub fn load_flat(weights: &Scope, shape: FrameShape) -> Result<Self> {
+        Self::of(
+            weights,
+            FrameShape { depth: 1, ..shape },
+            &[shape.to, shape.from, shape.side, shape.side],
+            &[0, 1, 2, 3],
+        )
+    }
+
+    /// `stored`: the weight's shape; `axes`: their order with time before the channels.
+    fn of(weights: &Scope, shape: FrameShape, stored: &[usize], axes: &[usize]) -> Result<Self> {
+        let FrameShape { from, to, depth, side, .. } = shape;
+        let bias = weights.take("bias", &[to])?;
+        if let Some(kernel) = packed(weights, (stored, [to, from, depth, side, side]), &bias)? {
+            return Ok(Self { kept: Kept::Packed(Arc::new(kernel)), shape });
+        }
+        let planes = weights.take_permuted("weight", stored, axes, &[to, depth * from, side, side])?;
+        Ok(Self { kept: Kept::Planes { planes, bias }, shape })
+    }
+
+    /// What it does, apart from the weights.
+    pub fn shape(&self) -> FrameShape {
+        self.shape
+    }
+
+    /// One frame `[1, ceil(H / stride), ceil(W / stride), to]` from the frames that the kernel spans, `[1, H, W, from]` each, zeros where there is
+    /// none.
+    ///
+    /// # Errors
+    /// A failed tensor operation.
+    pub fn window(&self, frames: &[Option<&Tensor>], epilogue: Epilogue<'_>) -> Result<Tensor> {
+        match &self.kept {
+            Kept::Packed(kernel) => conv3d(frames, kernel, self.shape.stride, epilogue),
+            Kept::Planes { planes, bias } => definition(frames, (planes, Some(bias)), self.shape.stride, epilogue),
+        }
+    }
+
+    /// The same of one frame, where the kernel spans one.
+    ///
+    /// # Errors
+    /// A failed tensor operation.
+    pub fn forward(&self, frame: &Tensor) -> Result<Tensor> {
+        self.window(&[Some(frame)], Epilogue::default())
+    }
+}
+
+/// The weight where the CPU packs it: in float32 or bfloat16. `shapes`: as it is stored, and with all axes.
+fn packed(weights: &Scope, shapes: (&[usize], [usize; 5]), bias: &Tensor) -> Result<Option<PackedKernel>> {
+    let Placement { dtype, device } = weights.placement();
+    if !device.is_cpu() || !matches!(dtype, DType::F32 | DType::BF16) {
+        return Ok(None);
+    }
+    let (stored, shape) = shapes;
+    Ok(match weights.take_weight("weight", stored)? {
+        Weight::Outline(_) => None,
+        // bfloat16 stays what it is, whatever the type of what is convolved.
+        Weight::Mapped(MappedValues { dtype: dtype @ (DType::F32 | DType::BF16), bytes }) => {
+            Some(PackedKernel::from_bytes((bytes, dtype), shape, Some(bias))?)
+        }
+        Weight::Dense(weight) if weight.dtype() == *dtype => {
+            Some(PackedKernel::new(&weight.reshape(&shape)?, Some(bias))?)
+        }
+        _ => Some(PackedKernel::new(&weights.take("weight", stored)?.reshape(&shape)?, Some(bias))?),
+    })
 }

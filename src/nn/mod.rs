@@ -1,9 +1,5 @@
 //! Layers that two families, or two networks of one family, share.
-//!
-//! Most are loaders of candle's own layers: they check names and shapes, which candle's builders do not all do.
 
 pub mod convolution;
-pub mod linear;
-pub mod norm;
 pub mod projection;
 pub mod timestep;

@@ -6,7 +6,7 @@ use candle_core::quantized::{QMatMul, QTensor};
 use candle_core::{D, DType, Module, Tensor};
 
 use crate::error::Result;
-use crate::ops::gemm::{Epilogue, PackedWeight, WeightBytes, definition, finished, gemm};
+use crate::ops::gemm::{Epilogue, PackedWeight, WeightBytes, definition, finished, gemm, gemm_stored};
 use crate::weights::store::{MappedValues, Placement, Scope, Weight};
 
 /// `[..., from] -> [..., to]`, in the input's type. Clones share the weight.
@@ -63,8 +63,12 @@ impl Projection {
     }
 
     fn of(weights: &Scope, shape: [usize; 2], bias: Option<Tensor>) -> Result<Self> {
-        let on_cpu = weights.placement().device.is_cpu();
-        let weight = match weights.take_weight("weight", &shape)? {
+        let weight = weights.take_weight("weight", &shape)?;
+        Self::kept(weight, shape, bias, weights.placement().device.is_cpu())
+    }
+
+    fn kept(weight: Weight<'_>, shape: [usize; 2], bias: Option<Tensor>, on_cpu: bool) -> Result<Self> {
+        let weight = match weight {
             Weight::Mapped(MappedValues { dtype: DType::F8E4M3, bytes }) => {
                 Kept::Small(Small::Float8 { bytes: bytes.into(), shape })
             }
@@ -97,7 +101,7 @@ impl Projection {
         let bias = self.bias.as_ref();
         match &self.weight {
             Kept::Packed(weight) => gemm(x, weight, epilogue, x.dtype()),
-            Kept::Small(weight) => gemm(x, &weight.packed(bias)?, epilogue, x.dtype()),
+            Kept::Small(weight) => gemm(x, &weight.packed(bias, x.dtype())?, epilogue, x.dtype()),
             Kept::Dense(weight) => definition(x, weight, bias, epilogue),
             // The converted weight lives for this one product.
             Kept::Float8(weight) => definition(x, &weight.to_dtype(x.dtype())?, bias, epilogue),
@@ -112,12 +116,63 @@ impl Projection {
 }
 
 impl Small {
-    fn packed(&self, bias: Option<&Tensor>) -> Result<PackedWeight> {
+    /// For activations in `dtype`.
+    fn packed(&self, bias: Option<&Tensor>, dtype: DType) -> Result<PackedWeight> {
         match self {
             Self::Float8 { bytes, shape } => {
                 PackedWeight::from_bytes(&WeightBytes { dtype: DType::F8E4M3, bytes, shape: *shape }, bias)
             }
-            Self::Blocks(weight) => PackedWeight::from_blocks(weight, bias),
+            Self::Blocks(weight) => PackedWeight::from_blocks(weight, bias, dtype),
         }
+    }
+}
+
+/// `[..., from] -> [..., to]`, in the input's type and without a bias, for a weight that is used once: on the CPU it is multiplied from where its file is
+/// mapped, and takes no memory of its own. Otherwise as [`Projection`], and with its results.
+#[derive(Debug)]
+pub enum PassingProjection<'data> {
+    /// In the file.
+    Stored {
+        /// `[to, from]`.
+        shape: [usize; 2],
+        /// Row by row.
+        values: MappedValues<'data>,
+    },
+    /// In memory.
+    Kept(Projection),
+}
+
+impl<'data> PassingProjection<'data> {
+    /// With `weight: [to, from]`.
+    ///
+    /// # Errors
+    /// A missing or misshapen weight.
+    pub fn load(weights: &Scope<'data>, from: usize, to: usize) -> Result<Self> {
+        let shape = [to, from];
+        match weights.take_weight("weight", &shape)? {
+            Weight::Mapped(values) => Ok(Self::Stored { shape, values }),
+            other => Ok(Self::Kept(Projection::kept(other, shape, None, weights.placement().device.is_cpu())?)),
+        }
+    }
+
+    /// As [`Projection::forward_with`].
+    ///
+    /// # Errors
+    /// A residual or a gate that does not fit, or a failed tensor operation.
+    pub fn forward_with(&self, x: &Tensor, epilogue: Epilogue<'_>) -> Result<Tensor> {
+        match self {
+            Self::Kept(projection) => projection.forward_with(x, epilogue),
+            Self::Stored { shape, values: MappedValues { dtype, bytes } } => {
+                gemm_stored(x, &WeightBytes { dtype: *dtype, bytes, shape: *shape }, epilogue, x.dtype())
+            }
+        }
+    }
+
+    /// As [`Projection::forward`].
+    ///
+    /// # Errors
+    /// A failed tensor operation.
+    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.forward_with(x, Epilogue::None)
     }
 }

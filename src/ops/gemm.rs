@@ -4,16 +4,12 @@
 //! and the processor multiplies pairs of them, it does so (and takes subnormal values for zero); elsewhere they are widened to float32. A
 //! row of `y` depends on its own row of `x` only, and nothing depends on the number of threads.
 
-use std::borrow::Cow;
-use std::fmt;
-use std::ops::Range;
-
-use candle_core::quantized::{QStorage, QTensor};
 use candle_core::{DType, Device, Tensor};
 
 use super::contents::{Contents, written};
+pub use super::packed_weight::{PackedWeight, WeightBytes};
 pub use crate::backend::cpu::gemm::Kernels;
-use crate::backend::cpu::gemm::{self as cpu, Multiplication, PackedPanels, Product, WeightValues};
+use crate::backend::cpu::gemm::{self as cpu, Multiplication, Panels, Product, StoredPanels};
 use crate::error::{Error, Result};
 
 /// The type in which the device multiplies fastest, of those whose sums are float32 and whose range is float32's: bfloat16, but float32 on processors
@@ -23,117 +19,13 @@ pub fn fastest_dtype(device: &Device) -> DType {
     if widened { DType::F32 } else { DType::BF16 }
 }
 
-/// A weight in the order in which the processor reads it, with its bias.
-pub struct PackedWeight {
-    panels: PackedPanels,
-    bias: Option<Vec<f32>>,
+/// A weight to multiply with.
+#[derive(Clone, Copy)]
+struct Factor<'a> {
+    panels: Panels<'a>,
+    bias: Option<&'a [f32]>,
     outputs: usize,
     inputs: usize,
-}
-
-impl PackedWeight {
-    /// Packs `weight: [N, K]` of float32, bfloat16 or float16, and `bias: [N]` of any type, for the fastest instructions of this machine. Two-byte types
-    /// take two bytes a value, but for float16 on processors that cannot widen it while they multiply.
-    ///
-    /// # Errors
-    /// Other types or shapes, or a tensor that is not on the CPU.
-    pub fn new(weight: &Tensor, bias: Option<&Tensor>) -> Result<Self> {
-        Self::with_kernels(weight, bias, Kernels::fastest())
-    }
-
-    /// The same for one of the [instruction sets](Kernels::available) of this machine.
-    ///
-    /// # Errors
-    /// As for [`new`](Self::new).
-    pub fn with_kernels(weight: &Tensor, bias: Option<&Tensor>, kernels: &'static Kernels) -> Result<Self> {
-        let &[outputs, inputs] = weight.dims() else {
-            return Err(misused("weight", "shape [N, K]", format!("{:?}", weight.dims())));
-        };
-        let weight = weight.contiguous()?;
-        let contents = Contents::of(&weight)?;
-        let panels = PackedPanels::new(kernels, contents.weight_values("weight")?, [outputs, inputs]);
-        Self::with_bias(panels, [outputs, inputs], bias)
-    }
-
-    /// Packs a weight from where its file is mapped, or from wherever its bytes are. float8 is widened to bfloat16, which is exact.
-    ///
-    /// # Errors
-    /// As for [`new`](Self::new).
-    pub fn from_bytes(weight: &WeightBytes<'_>, bias: Option<&Tensor>) -> Result<Self> {
-        let WeightBytes { dtype, bytes, shape } = *weight;
-        let expected = shape[0] * shape[1] * dtype.size_in_bytes();
-        if bytes.len() != expected {
-            return Err(misused("weight", &format!("{expected} bytes"), bytes.len().to_string()));
-        }
-        let values = match dtype {
-            DType::F32 => WeightValues::float32_of(bytes),
-            DType::BF16 => WeightValues::two_bytes_of(bytes).map(WeightValues::Bfloat16),
-            DType::F16 => WeightValues::two_bytes_of(bytes).map(WeightValues::Float16),
-            DType::F8E4M3 => Some(WeightValues::Float8(bytes)),
-            other => return Err(misused("weight", "type F32, BF16, F16 or F8E4M3", format!("{other:?}"))),
-        };
-        let Some(values) = values else {
-            // A file may place its values at odd addresses.
-            return Self::new(&Tensor::from_raw_buffer(bytes, dtype, &shape, &Device::Cpu)?, bias);
-        };
-        Self::with_bias(PackedPanels::new(Kernels::fastest(), values, shape), shape, bias)
-    }
-
-    /// Packs a weight in blocks of one of GGUF's types, widened to float32.
-    ///
-    /// # Errors
-    /// Other shapes, a weight that is not on the CPU, or blocks that cannot be read.
-    pub fn from_blocks(weight: &QTensor, bias: Option<&Tensor>) -> Result<Self> {
-        let &[outputs, inputs] = weight.shape().dims() else {
-            return Err(misused("weight", "shape [N, K]", format!("{:?}", weight.shape().dims())));
-        };
-        let kind = weight.dtype();
-        let data = weight.data()?;
-        let row_bytes = inputs / kind.block_size() * kind.type_size();
-        let make = |rows: Range<usize>| {
-            let bytes = &data[rows.start * row_bytes..rows.end * row_bytes];
-            let blocks = QStorage::from_data(Cow::Borrowed(bytes), &Device::Cpu, kind)?;
-            QTensor::new(blocks, (rows.len(), inputs))?.dequantize(&Device::Cpu)?.flatten_all()?.to_vec1()
-        };
-        let panels = PackedPanels::made(Kernels::fastest(), [outputs, inputs], make)?;
-        Self::with_bias(panels, [outputs, inputs], bias)
-    }
-
-    fn with_bias(panels: PackedPanels, [outputs, inputs]: [usize; 2], bias: Option<&Tensor>) -> Result<Self> {
-        if let Some(bias) = bias.filter(|bias| bias.dims() != [outputs]) {
-            return Err(misused("bias", &format!("shape [{outputs}]"), format!("{:?}", bias.dims())));
-        }
-        let bias = bias.map(to_float32).transpose()?;
-        Ok(Self { panels, bias, outputs, inputs })
-    }
-
-    /// N.
-    pub fn outputs(&self) -> usize {
-        self.outputs
-    }
-
-    /// K.
-    pub fn inputs(&self) -> usize {
-        self.inputs
-    }
-}
-
-impl fmt::Debug for PackedWeight {
-    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let bias = if self.bias.is_some() { " with a bias" } else { "" };
-        write!(formatter, "PackedWeight([{}, {}]{bias})", self.outputs, self.inputs)
-    }
-}
-
-/// The values of a weight as bytes.
-#[derive(Debug, Clone, Copy)]
-pub struct WeightBytes<'a> {
-    /// float32, bfloat16, float16 or float8 (e4m3).
-    pub dtype: DType,
-    /// Row by row.
-    pub bytes: &'a [u8],
-    /// `[N, K]`.
-    pub shape: [usize; 2],
 }
 
 /// What is done to `y` before it is rounded.
@@ -206,7 +98,58 @@ impl Gate {
 /// # Source
 /// Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication" (2008), for the order of loops.
 pub fn gemm(x: &Tensor, weight: &PackedWeight, epilogue: Epilogue<'_>, output: DType) -> Result<Tensor> {
+    let PackedWeight { panels, bias, outputs, inputs } = weight;
+    let panels = Panels::Packed(panels);
+    multiplied(x, Factor { panels, bias: bias.as_deref(), outputs: *outputs, inputs: *inputs }, epilogue, output)
+}
+
+/// The same, bit for bit, without a bias, with a weight that is multiplied from where its file is mapped: each value is read once, and none is kept. For
+/// weights that are used once, and hundreds of rows of `x`; with thousands, packing before costs next to nothing and multiplies a little faster.
+///
+/// # Errors
+/// As for [`gemm`].
+pub fn gemm_stored(x: &Tensor, weight: &WeightBytes<'_>, epilogue: Epilogue<'_>, output: DType) -> Result<Tensor> {
+    gemm_stored_with(x, &StoredWeight { weight: *weight, kernels: Kernels::fastest() }, epilogue, output)
+}
+
+/// A weight where it is stored, to be multiplied by one of the [instruction sets](Kernels::available) of this machine.
+#[derive(Clone, Copy)]
+pub struct StoredWeight<'a> {
+    /// The weight.
+    pub weight: WeightBytes<'a>,
+    /// The instruction set.
+    pub kernels: &'static Kernels,
+}
+
+/// As [`gemm_stored`].
+///
+/// # Errors
+/// As for [`gemm`].
+pub fn gemm_stored_with(
+    x: &Tensor,
+    weight: &StoredWeight<'_>,
+    epilogue: Epilogue<'_>,
+    output: DType,
+) -> Result<Tensor> {
+    let StoredWeight { weight: WeightBytes { dtype, bytes, shape }, kernels } = *weight;
+    let [outputs, inputs] = shape;
+    let Some(values) = weight.weight.values()? else {
+        // A file may place its values at odd addresses.
+        let weight = Tensor::from_raw_buffer(bytes, dtype, &shape, &Device::Cpu)?;
+        return gemm(x, &PackedWeight::with_kernels(&weight, None, kernels)?, epilogue, output);
+    };
+    let panels = Panels::Stored(StoredPanels { kernels, values, outputs, inputs });
+    multiplied(x, Factor { panels, bias: None, outputs, inputs }, epilogue, output)
+}
+
+fn multiplied(x: &Tensor, weight: Factor<'_>, epilogue: Epilogue<'_>, output: DType) -> Result<Tensor> {
+    if !matches!(output, DType::F32 | DType::BF16 | DType::F16) {
+        return Err(misused("y", "type F32, BF16 or F16", format!("{output:?}")));
+    }
     let shape = output_shape(x, weight.inputs, weight.outputs)?;
+    if !matches!(output, DType::F32 | DType::BF16 | DType::F16) {
+        return Err(misused("y", "type F32, BF16 or F16", format!("{output:?}")));
+    }
     let ones;
     let epilogue = match epilogue {
         Epilogue::Sum(residual) => {
@@ -244,13 +187,13 @@ pub fn gemm(x: &Tensor, weight: &PackedWeight, epilogue: Epilogue<'_>, output: D
         _ => cpu::Epilogue::None,
     };
     let rows = shape[..shape.len() - 1].iter().product();
-    let bias = weight.bias.as_deref();
-    let multiplication = Multiplication { x: x.values("x")?, rows, weight: &weight.panels, bias, epilogue };
+    let Factor { panels: weight, bias, .. } = weight;
+    let multiplication = Multiplication { x: x.values("x")?, rows, weight, bias, epilogue };
     written(shape, output, |y| cpu::multiply(&multiplication, y))
 }
 
 /// The same in float16, which only the result is rounded to. No sum without a gate.
-fn narrowed(x: &Tensor, weight: &PackedWeight, epilogue: Epilogue<'_>) -> Result<Tensor> {
+fn narrowed(x: &Tensor, weight: Factor<'_>, epilogue: Epilogue<'_>) -> Result<Tensor> {
     let wide;
     let epilogue = match epilogue {
         Epilogue::Residual { residual, gate } => {
@@ -259,7 +202,7 @@ fn narrowed(x: &Tensor, weight: &PackedWeight, epilogue: Epilogue<'_>) -> Result
         }
         other => other,
     };
-    Ok(gemm(x, weight, epilogue, DType::F32)?.to_dtype(DType::F16)?)
+    Ok(multiplied(x, weight, epilogue, DType::F32)?.to_dtype(DType::F16)?)
 }
 
 /// What [`gemm`] computes, in plain tensor operations: `x: [..., K]`, `weight: [N, K]`, `bias: [N]`, all of the type of the result.
@@ -311,11 +254,7 @@ fn checked_residual(residual: &Tensor, shape: &[usize], output: DType) -> Result
     Ok(residual.contiguous()?)
 }
 
-fn to_float32(tensor: &Tensor) -> Result<Vec<f32>> {
-    Ok(tensor.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
-}
-
 /// What only a defect in the caller brings about.
-fn misused(name: &str, wanted: &str, found: String) -> Error {
+pub(super) fn misused(name: &str, wanted: &str, found: String) -> Error {
     Error::run(format!("`{name}` of a matrix product"), wanted, found, "please report this: it is a defect of stir")
 }

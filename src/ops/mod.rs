@@ -2,10 +2,14 @@
 
 pub mod attention;
 mod contents;
-pub mod conv2d;
+pub mod conv3d;
+pub mod fold;
 pub mod gelu;
 pub mod gemm;
+pub mod group_norm;
 pub mod norm;
+mod packed_weight;
+pub mod relight;
 pub mod resize;
 pub mod sliced_attention;
 pub mod warp;

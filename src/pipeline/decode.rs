@@ -10,12 +10,13 @@ use super::latent_record::{LatentRecord, PictureRecord, fingerprint};
 use super::observer::{Level, Observer, Stage};
 use super::prepare::prepared;
 use super::request::{self, check_side};
+use super::writing::Writers;
 use crate::device::DeviceChoice;
 use crate::error::{Error, Result};
 use crate::media::framing::{Fit, Framing, FramingRequest};
 use crate::media::image::{self, ImageSource, ReadOptions};
 use crate::media::watermark::{PreparedWatermark, Watermark};
-use crate::media::{self, ClipWriter, OutputFormat, Target, WrittenClip};
+use crate::media::{self, OutputFormat, Target, WrittenClip};
 use crate::models::{
     self, Conditioning, DecodeInputs, DecodeSettings, Decoder, Family, ModelRequest, SamplingOptions, VaeTiling,
 };
@@ -39,32 +40,31 @@ pub(super) struct ClipDecode<'a> {
 }
 
 impl ClipDecode<'_> {
-    /// Frames go from the decoder into the file one by one; they are never all in memory.
+    /// Frames go from the decoder into the file one by one, encoded while the next ones are decoded; they are never all in memory.
     pub fn write(&self, decoder: &dyn Decoder, observer: &mut dyn Observer) -> Result<WrittenClip> {
         let count = self.clip.frames.0;
         observer.begin(Stage::Decode, count);
         let mut frames = decoder.start(&self.inputs)?;
         frames.note().into_iter().for_each(|note| observer.say(Level::Note, note));
-        let mut clip_writer = media::create(&self.target, self.clip)?;
-        let mut frame_writer: Option<Box<dyn ClipWriter>> =
-            self.frames_target.as_ref().map(|target| media::create(target, self.clip)).transpose()?;
-        // The tail that only fills the model's grid is not asked for.
-        for done in 1..=count {
-            let Some(frame) = frames.next()? else { break };
-            let mut frame = self.framing.finish(frame);
-            if let Some(watermark) = self.watermark {
-                watermark.draw(&mut frame);
+        let writers = Writers {
+            clip: media::create(&self.target, self.clip)?,
+            frames: self.frames_target.as_ref().map(|target| media::create(target, self.clip)).transpose()?,
+        };
+        writers.write_beside(|written| {
+            // The tail that only fills the model's grid is not asked for.
+            for done in 1..=count {
+                let Some(frame) = frames.next()? else { break };
+                let mut frame = self.framing.finish(frame);
+                if let Some(watermark) = self.watermark {
+                    watermark.draw(&mut frame);
+                }
+                if written.send(frame).is_err() {
+                    break;
+                }
+                observer.advance(done);
             }
-            clip_writer.write(&frame)?;
-            if let Some(writer) = &mut frame_writer {
-                writer.write(&frame)?;
-            }
-            observer.advance(done);
-        }
-        if let Some(writer) = frame_writer {
-            writer.finish()?;
-        }
-        clip_writer.finish()
+            Ok(())
+        })
     }
 }
 

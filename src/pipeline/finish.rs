@@ -30,7 +30,12 @@ impl Run<'_> {
         observer: &mut dyn Observer,
     ) -> Result<WrittenClip> {
         let kept = self.keep(index, latents, observer)?;
-        match (self.decode(decoder, index, latents, observer), kept) {
+        if let Some(kept) = kept.as_ref().filter(|_| !self.family.decodes_onto_picture()) {
+            observer.latents_kept(Some(&kept_latents::command(self.request, index, &kept.path)));
+        }
+        let made = self.decode(decoder, index, latents, observer);
+        observer.latents_kept(None);
+        match (made, kept) {
             (Ok(written), Some(Kept { path, until_done: true })) => {
                 let hint = "the clip is complete; remove the file by hand";
                 std::fs::remove_file(&path).map_err(|error| Error::io("removing", &path, error, hint))?;

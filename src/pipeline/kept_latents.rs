@@ -20,8 +20,13 @@ pub(super) fn keep(bytes: &[u8], clip: &Path) -> Result<PathBuf> {
 
 /// Says in the error's hint by which command the clip is finished.
 pub(super) fn explain(error: Error, command: &str) -> Error {
-    let hint = format!("{}; the latents are kept, and this finishes the clip: {command}", error.hint());
+    let hint = format!("{}; {}", error.hint(), latents_finished_by(command));
     error.with_hint(hint)
+}
+
+/// What to tell whoever has latents and no clip.
+pub fn latents_finished_by(command: &str) -> String {
+    format!("the latents are kept, and this finishes the clip: {command}")
 }
 
 /// `NAME.latents.safetensors`, or with a number if that is taken.
@@ -64,7 +69,7 @@ pub(super) fn command(request: &Request, index: usize, latents: &Path) -> String
 }
 
 /// A word as shells read it back.
-fn quoted(word: &str) -> String {
+pub(super) fn quoted(word: &str) -> String {
     let plain = |letter: char| letter.is_alphanumeric() || "-_./:=@%+,".contains(letter);
     if !word.is_empty() && word.chars().all(plain) {
         return word.to_owned();

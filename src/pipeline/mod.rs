@@ -4,16 +4,18 @@ pub mod bench;
 pub mod decode;
 pub mod denoise;
 mod finish;
-mod kept_latents;
+pub mod kept_latents;
 pub mod latent_file;
 pub mod latent_record;
 pub mod observer;
+pub mod plan;
 mod prepare;
 mod preview;
 pub mod request;
 mod run;
 #[cfg(test)]
 mod tests;
+mod writing;
 
 use crate::error::{Error, Result};
 use crate::media::degrade::Degradation;

@@ -71,6 +71,8 @@ pub trait Observer {
     fn first_warning(&self) -> Option<String>;
     /// A preview can be looked at; it is written anew whenever more can be seen.
     fn preview(&mut self, path: &Path);
+    /// From here on latents are on disk, and this command finishes their clip, whatever ends the run; with `None`, the clip needs it no more.
+    fn latents_kept(&mut self, command: Option<&str>);
     /// A clip is complete.
     fn finished(&mut self, outcome: &Outcome);
 }

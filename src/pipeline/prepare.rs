@@ -6,12 +6,45 @@ use super::request::{self, Request};
 use super::run::{Run, Scene};
 use super::{check_warnings, latent_file};
 use crate::error::Result;
+use crate::latents::Latents;
 use crate::media::degrade::{Degradation, degrade, for_motion};
 use crate::media::framing::Framing;
-use crate::models::{Conditioning, Family, MotionPrompt, Pass, Recipe};
+use crate::media::watermark::PreparedWatermark;
+use crate::models::{Conditioning, Family, MotionPrompt, Pass, PictureHints, Recipe};
 use crate::picture::Picture;
 use crate::units::Clip;
 use crate::words;
+
+/// What a request comes to with a picture and a model, before anything is encoded.
+pub(super) struct Resolved {
+    /// The clip as it is written.
+    pub clip: Clip,
+    pub framing: Framing,
+    /// The clip that the model makes.
+    pub generated: Clip,
+    pub recipe: Recipe,
+    pub hints: PictureHints,
+    pub noise: Option<Latents>,
+    pub watermark: Option<PreparedWatermark>,
+}
+
+impl Resolved {
+    /// Resolves the request, or refuses what the model or the picture cannot do. `original`: the picture as it was read.
+    pub fn of(request: &Request, original: &Picture, family: &dyn Family, observer: &dyn Observer) -> Result<Self> {
+        family.check_prompt(&request.prompt)?;
+        let clip = request.clip(original)?;
+        let framing = request.framing(original, &clip, family.grid());
+        let generated = request::generated(&clip, &framing, family.grid());
+        let recipe = family.recipe(&request.sampling, &generated)?;
+        let hints = request.hints(original, &framing)?;
+        family.check_hints(&hints)?;
+        let shapes = family.latent_shapes(&recipe.passes[0].clip);
+        let noise = request.noise.as_deref().map(|path| latent_file::read_noise(path, &shapes)).transpose()?;
+        let watermark = request.watermark(&clip)?;
+        check_warnings(request, observer)?;
+        Ok(Self { clip, framing, generated, recipe, hints, noise, watermark })
+    }
+}
 
 impl<'a> Run<'a> {
     /// All that comes before noise, and is the same for every clip. `original`: the picture as it was read.
@@ -21,20 +54,11 @@ impl<'a> Run<'a> {
         family: Box<dyn Family>,
         observer: &mut dyn Observer,
     ) -> Result<Self> {
-        family.check_prompt(&request.prompt)?;
-        let clip = request.clip(&original)?;
-        let framing = request.framing(&original, &clip, family.grid());
-        let generated = request::generated(&clip, &framing, family.grid());
+        let resolved = Resolved::of(request, &original, family.as_ref(), observer)?;
+        let Resolved { clip, framing, generated, recipe, hints, noise, watermark } = resolved;
         let level = if generated == clip { Level::Detail } else { Level::Note };
         observer.say(level, &request::describe(&clip, &generated));
-        let recipe = family.recipe(&request.sampling, &generated)?;
         observer.say(Level::Detail, &recipe.describe());
-        let hints = request.hints(&original, &framing)?;
-        family.check_hints(&hints)?;
-        let shapes = family.latent_shapes(&recipe.passes[0].clip);
-        let noise = request.noise.as_deref().map(|path| latent_file::read_noise(path, &shapes)).transpose()?;
-        let watermark = request.watermark(&clip)?;
-        check_warnings(request, observer)?;
 
         observer.begin(Stage::Text, 1);
         let unconditional = recipe.passes.iter().any(Pass::needs_unconditional);
@@ -93,7 +117,7 @@ fn degradation(request: &Request, recipe: &Recipe, observer: &mut dyn Observer) 
 }
 
 /// The prompt as the family reads it: with all that is asked for in words, where it reads nothing else.
-fn spoken(prompt: &MotionPrompt, family: &dyn Family) -> MotionPrompt {
+pub(super) fn spoken(prompt: &MotionPrompt, family: &dyn Family) -> MotionPrompt {
     if !family.reads_only_text() {
         return prompt.clone();
     }

@@ -15,8 +15,9 @@ use crate::media::image::{ImageSource, ReadOptions};
 use crate::media::watermark::Watermark;
 use crate::media::{OutputFormat, Target};
 use crate::models::{
-    Conditioning, DecodeInputs, DecodeState, Decoder, Denoiser, Family, ImageCondition, ImageEncoder, ModelRequest,
-    MotionPrompt, PictureHints, Prediction, Recipe, SamplingOptions, TextCondition, TextEncoder, Upsampler,
+    Conditioning, DecodeInputs, DecodeState, Decoder, Denoiser, Family, ImageCondition, ImageEncoder, Memory,
+    ModelRequest, MotionPrompt, PictureHints, Prediction, Recipe, SamplingOptions, TextCondition, TextEncoder,
+    TextTokens, Upsampler,
 };
 use crate::picture::{Color, Picture};
 use crate::units::{Clip, Fps, Grid, PixelFrames};
@@ -78,6 +79,10 @@ impl Family for Coarse {
 
     fn upsampler(&self) -> Result<Box<dyn Upsampler>> {
         unreachable!("its recipe has one pass")
+    }
+
+    fn memory(&self, _text: Option<TextTokens>, _recipe: &Recipe) -> Result<Memory> {
+        unreachable!("nothing is planned")
     }
 
     fn notes(&self, _conditioning: &Conditioning) -> Result<Vec<String>> {
@@ -174,6 +179,8 @@ impl Observer for Heard {
         assert!(path.is_file());
         self.previews += 1;
     }
+
+    fn latents_kept(&mut self, _command: Option<&str>) {}
 
     fn finished(&mut self, outcome: &Outcome) {
         self.finished.push(outcome.clone());

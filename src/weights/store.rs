@@ -62,6 +62,8 @@ pub struct Store<'data> {
     synthetic: Option<&'data Synthetic>,
     keys: Box<dyn Naming + 'data>,
     taken: RefCell<BTreeSet<String>>,
+    /// Bytes that the taken tensors are kept in.
+    kept_bytes: RefCell<BTreeMap<String, u64>>,
     placement: Placement,
     reads: bool,
 }
@@ -109,8 +111,15 @@ impl<'data> Store<'data> {
     /// # Errors
     /// As [`Store::open`].
     pub fn outline(files: &'data WeightFiles, keys: impl Naming + 'data) -> Result<Self> {
-        let placement = Placement { dtype: DType::F32, device: Device::Cpu };
-        Ok(Self { reads: false, ..Self::open(files, keys, &placement)? })
+        Self::outline_in(files, keys, &Placement { dtype: DType::F32, device: Device::Cpu })
+    }
+
+    /// The same for another type or device.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn outline_in(files: &'data WeightFiles, keys: impl Naming + 'data, placement: &Placement) -> Result<Self> {
+        Ok(Self { reads: false, ..Self::open(files, keys, placement)? })
     }
 
     fn of(
@@ -120,8 +129,8 @@ impl<'data> Store<'data> {
         placement: &Placement,
     ) -> Self {
         let tensors = tensors.into_iter().map(|(name, stored)| (name, Rc::new(stored))).collect();
-        let taken = RefCell::default();
-        Self { name, tensors, synthetic: None, keys, taken, placement: placement.clone(), reads: true }
+        let (taken, kept_bytes) = (RefCell::default(), RefCell::default());
+        Self { name, tensors, synthetic: None, keys, taken, kept_bytes, placement: placement.clone(), reads: true }
     }
 
     /// The top of the name hierarchy.
@@ -142,6 +151,7 @@ impl<'data> Store<'data> {
     /// The tensor is missing, has another shape, or is not a floating-point tensor.
     pub fn take(&self, name: &str, shape: &[usize]) -> Result<Tensor> {
         let (key, stored) = self.find(name, shape)?;
+        self.count(&key, stored.shape().iter().product::<usize>() * self.placement.dtype.size_in_bytes());
         if !self.reads {
             return self.zeros(shape);
         }
@@ -165,10 +175,11 @@ impl<'data> Store<'data> {
     /// As [`Store::take`].
     pub fn take_weight(&self, name: &str, shape: &[usize]) -> Result<Weight<'data>> {
         let (key, stored) = self.find(name, shape)?;
+        let Placement { dtype, device } = &self.placement;
+        self.count(&key, stored.compact_bytes(*dtype, device));
         if !self.reads {
             return Ok(Weight::Outline(self.zeros(shape)?));
         }
-        let Placement { dtype, device } = &self.placement;
         stored.compact(*dtype, device).map_err(|found| self.refuse(&key, Stored::TYPES, found))
     }
 
@@ -218,6 +229,16 @@ impl<'data> Store<'data> {
     /// Where tensors go, and in which type.
     pub fn placement(&self) -> &Placement {
         &self.placement
+    }
+
+    /// Bytes of memory that all that was taken so far is kept in, apart from rows of matrices; in outline, that it would be kept in.
+    pub fn kept_bytes(&self) -> u64 {
+        self.kept_bytes.borrow().values().sum()
+    }
+
+    /// Who takes a tensor twice keeps it once, as it was asked for first.
+    fn count(&self, key: &str, bytes: usize) {
+        self.kept_bytes.borrow_mut().entry(key.to_owned()).or_insert(bytes as u64);
     }
 
     /// The tensor, found, checked and accounted for.
@@ -367,6 +388,22 @@ mod tests {
             assert_eq!(bias.to_vec1::<f32>().unwrap(), [0.5, -0.25]);
             store.finish().unwrap();
         }
+    }
+
+    /// Rows are as many as a text has; everything else stays.
+    #[test]
+    fn what_is_kept_is_counted() {
+        let eighths = Tensor::zeros((4, 2), DType::F8E4M3, &Device::Cpu).unwrap();
+        let halves = Tensor::zeros((3, 2), DType::BF16, &Device::Cpu).unwrap();
+        let bytes = file(&[("a", two_halves()), ("b", eighths), ("c", halves)]);
+        let store = store(&bytes);
+        store.take("a", &[2]).unwrap();
+        store.take_weight("b", &[4, 2]).unwrap();
+        store.take_rows("c", [3, 2], &[1]).unwrap();
+        assert_eq!(store.kept_bytes(), 2 * 4 + 8);
+        store.take_weight("c", &[3, 2]).unwrap();
+        store.take("c", &[3, 2]).unwrap();
+        assert_eq!(store.kept_bytes(), 2 * 4 + 8 + 6 * 2);
     }
 
     #[test]

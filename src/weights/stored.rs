@@ -161,6 +161,21 @@ impl<'data> Stored<'data> {
         })
     }
 
+    /// Bytes that [`compact`](Self::compact) keeps.
+    pub fn compact_bytes(&self, dtype: DType, device: &Device) -> usize {
+        let values: usize = self.shape().iter().product();
+        match self {
+            Self::Gguf { info, .. } if info.ggml_dtype.block_size() > 1 => {
+                values / info.ggml_dtype.block_size() * info.ggml_dtype.type_size()
+            }
+            Self::Plain(view) if view.dtype() == Dtype::F8_E4M3 => values,
+            _ => {
+                let mapped = self.mapped().ok().flatten().filter(|_| device.is_cpu());
+                values * mapped.map_or(dtype, |mapped| kept_on_cpu(mapped.dtype, dtype)).size_in_bytes()
+            }
+        }
+    }
+
     /// Rows of a matrix in `dtype`, on the CPU. `rows` are there.
     pub fn rows(&self, rows: &[u32], dtype: DType) -> Found<Tensor> {
         match self {

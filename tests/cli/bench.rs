@@ -10,7 +10,7 @@ const STAGES: [&str; 6] = ["load", "text", "encode", "step", "decode", "mux"];
 /// Runs a benchmark and gives its result from the file and its table.
 fn bench(scratch: &Scratch, options: &[&str]) -> (Value, String) {
     let file = scratch.path("result.json").display().to_string();
-    let outcome = stir(&[&["bench", "--json", &file, "--device", "cpu"], options].concat()).expect_code(0);
+    let outcome = stir(&[&["bench", "--json", &file, "--device", "cpu", "--no-save"], options].concat()).expect_code(0);
     let result = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     (result, outcome.stdout)
 }
@@ -162,6 +162,9 @@ fn what_cannot_be_measured_or_compared_is_refused() {
         &["compare", &good, &missing],
         &["compare", &good, &text],
         &["compare", &later, &good],
+        &["ops", "gem"],
+        &["ops", "--repeats", "0"],
+        &["ops", "--json", &nowhere],
     ];
     let before = scratch.names();
     let mut refusals = String::new();
@@ -173,4 +176,26 @@ fn what_cannot_be_measured_or_compared_is_refused() {
     assert_eq!(scratch.names(), before);
     let folder = format!("{}/", scratch.folder().display());
     insta::assert_snapshot!("refusals-bench", refusals.replace(&folder, ""));
+}
+
+#[test]
+fn an_operation_alone() {
+    let scratch = Scratch::new("bench-ops");
+    let file = scratch.path("warp.json").display().to_string();
+    let outcome = stir(&["bench", "ops", "warp", "--repeats", "2", "--json", &file]).expect_code(0);
+    assert_eq!(outcome.stdout.lines().count(), 2, "{}", outcome.stdout);
+    let result: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!(
+        result["command"],
+        serde_json::json!(["stir", "bench", "ops", "warp", "--repeats", "2", "--json", file])
+    );
+    assert!(result["machine"]["cores"].as_u64().unwrap() >= 1);
+    let unknown = stir(&["bench", "ops", "--kernels", "sse"]).expect_code(2).stderr;
+    assert!(unknown.contains("or portable, found \"sse\""), "{unknown}");
+    let measured = &result["operations"][0];
+    let number = |name: &str| measured[name].as_f64().unwrap();
+    assert_eq!((&measured["name"], &measured["unit"]), (&Value::from("warp"), &Value::from("FLOP")));
+    assert!((number("amount") - 2.0 * 16.0 * 4.0 * 1280.0 * 720.0 / 1e9).abs() < 1e-9);
+    assert!((number("rate") / (number("amount") / measured["seconds"]["median"].as_f64().unwrap()) - 1.0).abs() < 1e-9);
+    assert!((0.0..1.0).contains(&number("share")) && number("limit") > 0.0, "{measured}");
 }

@@ -122,7 +122,8 @@ fn latents_of_other_programs_are_decoded_whole() {
     run_ltx(&scratch, "run.y4m", &shape).expect_code(0);
     without_record(&scratch, "latents.safetensors", "foreign.safetensors");
     let (model, arguments) = (checkpoint(), ["decode", "foreign.safetensors", "-o", "again.y4m", "--device", "cpu"]);
-    stir(&scratch, &[&arguments[..], &["--model", &model, "--fps", "24", "--seed", "7"]].concat()).expect_code(0);
+    let said = ["--model", &model, "--fps", "24", "--seed", "7", "--dtype", "f32"];
+    stir(&scratch, &[&arguments[..], &said].concat()).expect_code(0);
     assert_same(&scratch, "run.y4m", "again.y4m");
 }
 

@@ -14,6 +14,7 @@ mod ltx_named;
 mod ltx_options;
 mod ltx_two_pass;
 mod models;
+mod plan;
 mod refusals;
 mod runs;
 mod schema;

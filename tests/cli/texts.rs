@@ -10,6 +10,7 @@ fn help_is_what_the_documentation_says() {
     for (name, arguments) in [
         ("help", ["--help"].as_slice()),
         ("generate-help", &["generate", "--help"]),
+        ("plan-help", &["plan", "--help"]),
         ("decode-help", &["decode", "--help"]),
         ("models-help", &["models", "--help"]),
         ("models-inspect-help", &["models", "inspect", "--help"]),
@@ -17,6 +18,7 @@ fn help_is_what_the_documentation_says() {
         ("models-verify-help", &["models", "verify", "--help"]),
         ("bench-help", &["bench", "--help"]),
         ("bench-compare-help", &["bench", "compare", "--help"]),
+        ("bench-ops-help", &["bench", "ops", "--help"]),
         ("completions-help", &["completions", "--help"]),
         ("schema-help", &["schema", "--help"]),
     ] {
@@ -51,7 +53,9 @@ fn wrong_use_is_exit_code_2() {
     assert!(stir(&["generate", "--stteps", "3"]).expect_code(2).stderr.contains("'--steps'"));
     assert!(stir(&["generat"]).expect_code(2).stderr.contains("'generate'"));
     assert!(stir(&["schema", "clips"]).expect_code(2).stderr.contains("wanted events, found \"clips\""));
-    for arguments in [&["generate", "a.png"][..], &["generate", "-i", "a.png", "-p", "hair", "flowing"]] {
+    for arguments in
+        [&["generate", "a.png"][..], &["generate", "-i", "a.png", "-p", "hair", "flowing"], &["plan", "a.png"]]
+    {
         let outcome = stir(arguments).expect_code(2);
         let found = format!("found \"{}\" without one\n  next: name the picture by -i", arguments.last().unwrap());
         assert!(outcome.stderr.contains(&found), "{}", outcome.stderr);

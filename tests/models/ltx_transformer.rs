@@ -177,6 +177,20 @@ fn inputs_that_do_not_fit_are_refused() {
     let rope = |grid| Rope::new(network.config(), grid, FPS, &Device::Cpu).unwrap();
     let (fitting, other) = (rope(GRID), rope(LatentGrid { frames: 2, ..GRID }));
     let beyond = Perturbation { blocks: vec![1, 19], mode: PerturbationMode::AttentionValues };
+    let weights = bytes("transformer_20.safetensors");
+    let store = Store::new("tiny", &weights, KeyMap::IDENTITY, &Placement { dtype: DType::F32, device: Device::Cpu });
+    let shorter = TransformerConfig { layers: 1, ..network.config().clone() };
+    let other_context =
+        Transformer::load(&store.unwrap().root(), &shorter).unwrap().context(&cases.get("text")).unwrap();
+    let inputs = TransformerInputs {
+        latents: &latents,
+        levels: &FrameLevels::new(&[0.0, 0.5, 0.5]),
+        context: &other_context,
+        rope: &fitting,
+        perturbation: None,
+    };
+    let message = network.forward(&inputs).unwrap_err().to_string();
+    assert!(message.contains("one for each of 3 blocks, found 1"), "{message}");
     let refused = |levels: &[f64], rope: &Rope, perturbation: Option<&Perturbation>| {
         let levels = &FrameLevels::new(levels);
         let inputs = TransformerInputs { latents: &latents, levels, context: &context, rope, perturbation };

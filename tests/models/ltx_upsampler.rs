@@ -110,8 +110,10 @@ fn the_norm_is_over_all_frames_of_a_group_of_channels() {
     let store = Store::new("norm", &bytes, KeyMap::IDENTITY, &placement(DType::F32)).unwrap();
     let norm = ClipNorm::load(&store.root().at("norm"), 64).unwrap();
     let reference = reference();
-    let clip = |tensor: Tensor| tensor.squeeze(0).unwrap().transpose(0, 1).unwrap().contiguous().unwrap();
-    let found = norm.forward(&clip(reference.get("norm.input"))).unwrap();
+    let clip = |tensor: Tensor| tensor.squeeze(0).unwrap().permute((1, 2, 3, 0)).unwrap().contiguous().unwrap();
+    let input = clip(reference.get("norm.input"));
+    let frames = input.chunk(input.dim(0).unwrap(), 0).unwrap();
+    let found = Tensor::cat(&norm.forward(&frames, None, false).unwrap(), 0).unwrap();
     assert_close("norm", &values(&found), &values(&clip(reference.get("norm.output"))), TOLERANCE);
 }
 
@@ -139,11 +141,13 @@ fn error_of(dtype: DType) -> f64 {
     difference / largest
 }
 
-/// Measured 1.1e-3: every layer rounds its result, by 4.9e-4 of it at most. On the CPU candle has no convolution in bfloat16.
+/// Measured 8.3e-4 and 4.8e-3: every layer rounds its result, by 4.9e-4 of it at most, or 3.9e-3.
 #[test]
 fn half_precision_errs_as_far_as_it_rounds() {
-    let error = error_of(DType::F16);
-    assert!((1e-5..2.2e-3).contains(&error), "{error}");
+    for (dtype, most) in [(DType::F16, 2.2e-3), (DType::BF16, 1e-2)] {
+        let error = error_of(dtype);
+        assert!((1e-5..most).contains(&error), "{dtype:?}: {error}");
+    }
 }
 
 /// The fixture's tensors by name, as float32.

@@ -201,11 +201,11 @@ fn a_stream_keeps_exactly_what_is_computed_from_sizes() {
 }
 
 /// Weights are bfloat16 numbers, so that these errors are those of the arithmetic, with the norms in float32. Measured in pixels and in
-/// latents: float16 2.3e-3 and 1.0e-3, bfloat16, which has 3 bits less, 2.5e-2 and 9.7e-3.
+/// latents: float16 2.5e-3 and 1.5e-3, bfloat16, which has 3 bits less but is rounded less often, 1.5e-2 and 8.2e-3.
 #[test]
 fn half_precision_stays_near_float32() {
     for generation in GENERATIONS {
-        for (dtype, tolerances) in [(DType::F16, [5e-3, 2e-3]), (DType::BF16, [5e-2, 2e-2])] {
+        for (dtype, tolerances) in [(DType::F16, [5e-3, 2e-3]), (DType::BF16, [3e-2, 1.6e-2])] {
             let golden = golden_in(generation, dtype, |text| text);
             let close = |name: &str, found: &[f64], tolerance| {
                 assert_close(

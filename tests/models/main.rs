@@ -15,6 +15,7 @@ mod ltx_checkpoint_refusals;
 mod ltx_inspect;
 mod ltx_layouts;
 mod ltx_manifest;
+mod ltx_memory;
 mod ltx_recipe;
 mod ltx_released;
 mod ltx_runs;

@@ -186,7 +186,7 @@ fn write_gguf(path: &std::path::Path, kind: GgmlDType) {
     gguf_file::write(&mut file, &[], &[("layer.weight", &weight), ("layer.bias", &bias)]).unwrap();
 }
 
-/// With 8 bits a block's largest value has 127 steps, and the input is rounded likewise: within 1 % of the largest output.
+/// With 8 bits a block's largest value has 127 steps: within 1 % of the largest output.
 #[test]
 fn quantized_weights_project_nearly_alike() {
     let scratch = Scratch::new("gguf");

@@ -3,7 +3,9 @@
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
 use proptest::prelude::*;
-use stir::ops::gemm::{Epilogue, Gate, Kernels, PackedWeight, WeightBytes, definition, gemm};
+use stir::ops::gemm::{
+    Epilogue, Gate, Kernels, PackedWeight, StoredWeight, WeightBytes, definition, gemm, gemm_stored_with,
+};
 
 /// Normally distributed values; the type's rounding included, so that a float64 copy is exact.
 fn random(shape: &[usize], seed: u64, dtype: DType) -> Tensor {
@@ -141,6 +143,16 @@ proptest! {
     }
 }
 
+/// The values as a file has them.
+fn bytes_of(tensor: &Tensor) -> Vec<u8> {
+    let values: Vec<f32> = tensor.to_dtype(DType::F32).unwrap().flatten_all().unwrap().to_vec1().unwrap();
+    match tensor.dtype() {
+        DType::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+        DType::BF16 => values.iter().flat_map(|value| half::bf16::from_f32(*value).to_le_bytes()).collect(),
+        _ => values.iter().flat_map(|value| half::f16::from_f32(*value).to_le_bytes()).collect(),
+    }
+}
+
 /// Every instruction set by every pair of types.
 fn each_combination(mut check: impl FnMut(&'static Kernels, DType, DType)) {
     for kernels in Kernels::available() {
@@ -210,12 +222,7 @@ fn small_types_are_packed_without_a_change() {
     let expected = values(&wide.t().unwrap());
     assert_eq!(of_bytes(DType::F8E4M3, &bytes), expected);
     for dtype in [DType::F32, DType::BF16, DType::F16] {
-        let values: Vec<f32> = wide.flatten_all().unwrap().to_vec1().unwrap();
-        let bytes: Vec<u8> = match dtype {
-            DType::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-            DType::BF16 => values.iter().flat_map(|value| half::bf16::from_f32(*value).to_le_bytes()).collect(),
-            _ => values.iter().flat_map(|value| half::f16::from_f32(*value).to_le_bytes()).collect(),
-        };
+        let bytes = bytes_of(&wide.to_dtype(dtype).unwrap());
         // At an even and at an odd address.
         let shifted = [&[0, 0][..], &bytes].concat();
         let odd = if shifted.as_ptr().addr().is_multiple_of(2) { 1 } else { 2 };
@@ -228,6 +235,30 @@ fn small_types_are_packed_without_a_change() {
     assert!(PackedWeight::from_bytes(&short, None).unwrap_err().to_string().contains("wanted 8 bytes, found 6"));
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 16, failure_persistence: None, ..ProptestConfig::default() })]
+
+    /// In every combination of types, with odd and even K, and more rows than are taken at a time.
+    #[test]
+    fn a_weight_where_it_is_stored_gives_the_bits_of_a_packed_one(
+        rows in prop_oneof![1..=140_usize, 505..=530_usize],
+        (outputs, inputs) in (1..=130_usize, prop_oneof![1..=90_usize, 2040..=2110_usize]),
+        seed in 0..1000_u64,
+    ) {
+        each_combination(|kernels, x_type, weight_type| {
+            let x = random(&[rows, inputs], seed + 1, x_type);
+            let weight = random(&[outputs, inputs], seed + 2, weight_type);
+            let bytes = bytes_of(&weight);
+            let residual = random(&[rows, outputs], seed + 3, DType::BF16);
+            let packed = PackedWeight::with_kernels(&weight, None, kernels).unwrap();
+            let weight = WeightBytes { dtype: weight_type, bytes: &bytes, shape: [outputs, inputs] };
+            let epilogue = Epilogue::Sum(&residual);
+            let found = gemm_stored_with(&x, &StoredWeight { weight, kernels }, epilogue, DType::BF16).unwrap();
+            assert!(bits(&found) == bits(&gemm(&x, &packed, epilogue, DType::BF16).unwrap()), "{}", kernels.name());
+        });
+    }
+}
+
 #[test]
 fn blocks_are_multiplied_as_what_they_stand_for() {
     let (x, weight) = (random(&[5, 512], 20, DType::F32), random(&[101, 512], 21, DType::F32));
@@ -235,9 +266,13 @@ fn blocks_are_multiplied_as_what_they_stand_for() {
     for kind in [GgmlDType::Q8_0, GgmlDType::Q4K, GgmlDType::Q5_1] {
         let blocks = QTensor::quantize(&weight, kind).unwrap();
         let wide = blocks.dequantize(&Device::Cpu).unwrap();
-        let product = |packed: PackedWeight| bits(&gemm(&x, &packed, Epilogue::None, DType::F32).unwrap());
-        let expected = product(PackedWeight::new(&wide, Some(&bias)).unwrap());
-        assert!(product(PackedWeight::from_blocks(&blocks, Some(&bias)).unwrap()) == expected, "{kind:?}");
+        for dtype in [DType::F32, DType::BF16] {
+            let (x, wide) = (x.to_dtype(dtype).unwrap(), wide.to_dtype(dtype).unwrap());
+            let product = |packed: PackedWeight| bits(&gemm(&x, &packed, Epilogue::None, DType::F32).unwrap());
+            let expected = product(PackedWeight::new(&wide, Some(&bias)).unwrap());
+            let packed = PackedWeight::from_blocks(&blocks, Some(&bias), dtype).unwrap();
+            assert!(product(packed) == expected, "{kind:?} {dtype:?}");
+        }
     }
 }
 

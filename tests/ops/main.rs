@@ -1,8 +1,12 @@
 //! Operations against their definitions.
 
 mod attention;
+mod conv;
+mod fold;
 mod gelu;
 mod gemm;
+mod group_norm;
 mod norm;
+mod relight;
 mod samples;
 mod warp;

@@ -1,6 +1,10 @@
 //! The warp against cubic spline interpolation in float64.
 
-use stir::ops::warp::{DisplacementGrid, PixelRectangle, SplinePicture, round_row, warp};
+use std::sync::Mutex;
+
+use proptest::prelude::*;
+use stir::ops::gemm::Kernels;
+use stir::ops::warp::{DisplacementGrid, PixelRectangle, RowColours, SplinePicture, round_row, warp, warp_with};
 use stir::picture::Picture;
 
 /// Pixels without any pattern.
@@ -16,7 +20,7 @@ fn noise(width: usize, height: usize) -> Picture {
 }
 
 fn warped(spline: &SplinePicture, grid: &DisplacementGrid) -> Picture {
-    warp(spline, grid, |_, _, values, bytes| round_row(values, bytes))
+    warp(spline, grid, |_, _, colours, bytes| round_row(colours, bytes))
 }
 
 fn uniform(picture: &Picture, displacement: [f32; 2]) -> DisplacementGrid {
@@ -174,5 +178,43 @@ fn fine_lines_keep_their_contrast() {
         let shift = eighths as f32 / 8.0;
         let ratio = energy(&warped(&spline, &uniform(&picture, [shift, shift]))) / energy(&picture);
         assert!((0.95..1.06).contains(&ratio), "moved by {shift}, the gradient energy changes by a factor of {ratio}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+
+    /// Some pixels rest, and some come from beyond the border, where blocks cannot be sampled whole.
+    #[test]
+    fn every_instruction_set_makes_of_each_pixel_what_the_spline_is_there(
+        (width, height) in (1..70_usize, 1..24_usize),
+        reach in prop_oneof![Just(0.0_f32), 0.1..5.0_f32, 5.0..60.0_f32],
+        resting in 0.0..1.0_f32,
+    ) {
+        let picture = noise(width, height);
+        let spline = SplinePicture::new(picture.clone());
+        let grid = DisplacementGrid::from_fn(width, height, |x, y| {
+            if x < resting * width as f32 { [0.0; 2] } else { [reach * (0.7 * y).sin(), reach * (0.3 * x).cos()] }
+        });
+        let mut first: Option<Picture> = None;
+        for kernels in Kernels::available() {
+            let wrong = Mutex::new(None);
+            let frame = warp_with(&spline, &grid, kernels, |row, displacements, colours: &mut RowColours, bytes| {
+                let [x, y] = displacements.values();
+                for column in 0..width {
+                    let wanted = match [x[column], y[column]] {
+                        [0.0, 0.0] => picture.pixel(column, row).map(f32::from),
+                        displacement => spline.sample(column, row, displacement),
+                    };
+                    if colours.pixel(column) != wanted {
+                        *wrong.lock().unwrap() = Some((column, row, colours.pixel(column), wanted));
+                    }
+                }
+                round_row(colours, bytes);
+            });
+            let wrong = wrong.into_inner().unwrap();
+            prop_assert!(wrong.is_none(), "{}: {wrong:?}", kernels.name());
+            prop_assert_eq!(first.get_or_insert_with(|| frame.clone()).pixels(), frame.pixels(), "{}", kernels.name());
+        }
     }
 }

@@ -27,7 +27,8 @@ impl Outcome {
 /// The program, ready to be given arguments and run without a terminal.
 pub fn command() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_stir"));
-    command.env("COLUMNS", "100").stdin(Stdio::null());
+    // Results of the user's own benchmarks are not to be seen.
+    command.env("COLUMNS", "100").env("XDG_DATA_HOME", "/no/such/folder").stdin(Stdio::null());
     command
 }
 
@@ -36,6 +37,11 @@ pub fn run(command: &mut Command) -> Outcome {
     let output = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("the program prints UTF-8");
     Outcome { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// What a dry run prints, without the comments, which say how much is free at the moment.
+pub fn without_comments(printed: &str) -> String {
+    printed.lines().filter(|line| !line.starts_with('#')).map(|line| format!("{line}\n")).collect()
 }
 
 /// Runs `stir` with these arguments.

@@ -1,7 +1,10 @@
 //! `stir bench`: how fast a model runs on this machine, and what two machines or versions have to do with each other.
 
 mod comparison;
+mod ops;
 mod result;
+
+pub(super) use result::figures;
 
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
@@ -18,7 +21,8 @@ use crate::error::Result;
 use crate::media;
 use crate::pipeline::bench::compare::compare;
 use crate::pipeline::bench::record::Record;
-use crate::pipeline::bench::{self, Request};
+use crate::pipeline::bench::{self, Request, kept};
+use crate::pipeline::observer::Level;
 use crate::units::Fps;
 
 /// Most clips that are measured.
@@ -29,14 +33,15 @@ const EXAMPLE: &str = "\
 Examples:
   stir bench
   stir bench --model synthetic:ltx-2b --resolution 480p --num-frames 33 --steps 2 --json here.json
-  stir bench compare here.json there.json";
+  stir bench compare here.json there.json
+  stir bench ops gemm";
 
 /// Measure how fast a model runs on this machine, stage by stage
 ///
 /// A picture that is made up is animated after one warm-up as often as --repeats says; the clips are thrown away. The share of the peak is that of
 /// the best product of matrices on this device, measured in the same run.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLE, args_conflicts_with_subcommands = true, override_usage = "stir bench [OPTIONS]\n       stir bench compare A.json B.json")]
+#[command(after_help = EXAMPLE, args_conflicts_with_subcommands = true, override_usage = "stir bench [OPTIONS]\n       stir bench compare A.json B.json\n       stir bench ops [NAME] [OPTIONS]")]
 pub(super) struct Bench {
     #[command(subcommand)]
     action: Option<Action>,
@@ -78,11 +83,15 @@ pub(super) struct Bench {
     /// Also write the result, with every number, to this file
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Measurement")]
     json: Option<OsString>,
+    /// Do not keep the result for `stir plan`, which finds it in stir/bench below $XDG_DATA_HOME or ~/.local/share
+    #[arg(long, help_heading = "Measurement")]
+    no_save: bool,
 }
 
 #[derive(Debug, Subcommand)]
 enum Action {
     Compare(Compare),
+    Ops(ops::Ops),
 }
 
 /// Print two results side by side: medians, ratios, and what was not the same
@@ -105,6 +114,7 @@ impl Bench {
     pub(super) fn run(&self, console: &Arc<Console>, arguments: &[OsString]) -> Result<()> {
         match &self.action {
             Some(Action::Compare(files)) => files.run(),
+            Some(Action::Ops(ops)) => ops.run(console, &command(arguments)),
             None => {
                 let hint = "nothing is kept of a benchmark that did not end";
                 while_heeding_signals(console.clone(), hint, || self.measure(console, arguments))
@@ -117,12 +127,19 @@ impl Bench {
         let request = self.request(&options)?;
         let file = self.file()?;
         self.device.use_threads()?;
+        console.hear_libraries();
         let command = command(arguments);
         let record = bench::run(&request, &command, &mut |line| console.line(line))?;
         if let Some(file) = &file {
             media::write_atomically(file, record.to_json().as_bytes(), true)?;
         }
         stdout::write(result::table(&record).as_bytes());
+        if !self.no_save {
+            match kept::keep(&record) {
+                Ok(path) => console.line(&format!("kept for `stir plan` in {}", path.display())),
+                Err(error) => console.say(Level::Warning, &format!("{error}; `stir plan` will not know the result")),
+            }
+        }
         stdout::check()
     }
 

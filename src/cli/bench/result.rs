@@ -4,6 +4,9 @@ use crate::cli::report::printable;
 use crate::pipeline::bench::record::{Record, Shape, Stage};
 use crate::units::Bytes;
 
+/// Stands for what no driver tells.
+const NOT_REPORTED: &str = "not reported";
+
 /// Facts first, then a line a stage.
 pub(super) fn table(record: &Record) -> String {
     let mut text = String::new();
@@ -36,15 +39,35 @@ fn facts(record: &Record) -> Vec<(&'static str, String)> {
         clip += &format!("; {tokens} tokens, {text} of text");
     }
     let repeats = plural(run.repeats, "repeat");
+    let mut memory = format!("{} at its peak", bytes(record.peak_memory_bytes));
+    if run.device != "cpu" {
+        let held = record.device_peak_memory_bytes.map(|bytes| format!("{} at its peak", Bytes(bytes)));
+        memory += &format!("; of the GPU: {}", held.unwrap_or_else(|| NOT_REPORTED.to_owned()));
+    }
+    let energy = record.energy.as_ref().map_or_else(
+        || NOT_REPORTED.to_owned(),
+        |energy| format!("{} J by {}", figures(energy.joules), energy.counters.join(", ")),
+    );
+    let mut place = format!("{processor}, {cores}, {} of memory, {}", bytes(machine.memory_bytes), machine.system);
+    let more = [
+        ("GPU", machine.gpu.clone()),
+        ("driver", machine.driver.clone()),
+        ("governor", machine.governor.clone()),
+        ("up to", machine.megahertz.map(|megahertz| format!("{megahertz} MHz"))),
+    ];
+    for (label, value) in more.into_iter().filter_map(|(label, value)| Some((label, value?))) {
+        place += &format!(", {label} {value}");
+    }
     vec![
         ("stir", format!("{}, {}", record.stir, record.date)),
         ("command", record.command.join(" ")),
-        ("machine", format!("{processor}, {cores}, {} of memory, {}", bytes(machine.memory_bytes), machine.system)),
+        ("machine", place),
         ("model", format!("{} on {}, {}, {}", run.model, run.device, run.dtype, plural(run.threads, "thread"))),
         ("clip", clip),
         ("sampling", format!("{}, {repeats} after a warm-up", plural(run.steps, "step"))),
         ("peak", format!("{} TFLOP/s, the best product of matrices", figures(record.peak_teraflops))),
-        ("memory", format!("{} at its peak", bytes(record.peak_memory_bytes))),
+        ("memory", memory),
+        ("energy", energy),
     ]
 }
 
@@ -74,7 +97,7 @@ fn line(cells: &[String; 8]) -> String {
 }
 
 /// A number with about four figures, and never fewer than its whole part has.
-pub(super) fn figures(number: f64) -> String {
+pub(in crate::cli) fn figures(number: f64) -> String {
     let decimals = match number.abs() {
         large if large >= 1000.0 => 0,
         large if large >= 100.0 => 1,

@@ -9,6 +9,7 @@ use super::printable::json_text;
 use super::stdout;
 use crate::cli::settings::Settings;
 use crate::error::{Error, Problem};
+use crate::pipeline::plan::Plan;
 
 /// The JSON Schema of a line.
 pub const SCHEMA: &str = include_str!("events.schema.json");
@@ -21,8 +22,8 @@ const VERSION: u32 = 1;
 pub(super) enum Event<'a> {
     /// A run begins, with every setting that is known.
     Start { engine: &'static str, request: &'a Settings },
-    /// The answer of `--dry-run`: what would be made of these settings.
-    DryRun { engine: &'static str, request: &'a Settings, clip: ClipShape },
+    /// The answer of `--dry-run` and `stir plan`: what would be made of these settings, and what that takes.
+    DryRun { engine: &'static str, request: &'a Settings, clip: ClipShape, plan: &'a Plan },
     /// Clip `index` of `count`, from 0, begins.
     Clip { index: usize, count: usize, seed: u64 },
     /// A stage of `total` steps begins.

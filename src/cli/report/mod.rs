@@ -10,14 +10,16 @@ mod transfer;
 mod warnings;
 
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
 use super::settings::Settings;
 use crate::device::peak_memory;
 use crate::error::Error;
 use crate::pipeline::Outcome;
+use crate::pipeline::kept_latents::latents_finished_by;
 use crate::pipeline::observer::{Level, Observer, Stage};
+use crate::pipeline::plan::Planned;
 use crate::units::Clip;
 use events::{ClipShape, Event, Events, ResultFields, rounded};
 use talk::Talk;
@@ -38,6 +40,8 @@ pub struct Console {
     events: Option<Events>,
     /// The first warning, which `--strict` takes for an error.
     first_warning: OnceLock<String>,
+    /// The command that finishes the clip under way from latents that are on disk.
+    finishing_command: Mutex<Option<String>>,
 }
 
 impl Console {
@@ -45,7 +49,12 @@ impl Console {
     pub fn new(verbosity: Verbosity, json: bool) -> Self {
         // A program that listens to events gets no talk when it asks for quiet: errors are among the events.
         let verbosity = if json && verbosity == Verbosity::Quiet { Verbosity::Silent } else { verbosity };
-        Self { talk: Talk::new(verbosity, json), events: json.then(Events::new), first_warning: OnceLock::new() }
+        Self {
+            talk: Talk::new(verbosity, json),
+            events: json.then(Events::new),
+            first_warning: OnceLock::new(),
+            finishing_command: Mutex::default(),
+        }
     }
 
     /// Prints an error and the next step.
@@ -59,6 +68,8 @@ impl Console {
     /// Prints that a signal ends the program, with which exit code, and what to do then; nothing is printed after it.
     pub fn interrupted(&self, signal: &str, exit_code: u8, hint: &str) {
         floor::take();
+        let command = self.finishing_command.lock().ok().and_then(|command| command.clone());
+        let hint = command.map_or(hint.to_owned(), |command| format!("{hint}; {}", latents_finished_by(&command)));
         let error = Error::run("the run", "it to finish", signal, hint);
         self.talk.error(&error);
         if let Some(events) = &self.events {
@@ -98,15 +109,34 @@ impl Console {
         }
     }
 
-    /// Answers `--dry-run`: the settings as `--config` reads them, and the clip that they make.
-    pub fn dry_run(&self, settings: &Settings, clip: &Clip) {
-        if let Some(events) = &self.events {
-            events.write(&Event::DryRun { engine: ENGINE, request: settings, clip: shape(clip) });
-            return;
+    /// Answers `--dry-run`: the settings as `--config` reads them, and in comments the clip that they make and `lines` of the plan.
+    pub fn dry_run(&self, planned: &Planned, lines: &[String]) {
+        if !self.planned_event(planned) {
+            let Clip { width, height, frames, fps } = &planned.clip;
+            let made = format!("# makes {width}x{height}, {} frames, {}\n", frames.0, frames.duration(*fps));
+            let comments: String =
+                lines.iter().map(|line| format!("#   {line}").trim_end().to_owned() + "\n").collect();
+            stdout::write((Settings::from(&planned.request).to_toml() + &made + &comments).as_bytes());
         }
-        let Clip { width, height, frames, fps } = clip;
-        let made = format!("# makes {width}x{height}, {} frames, {}\n", frames.0, frames.duration(*fps));
-        stdout::write((settings.to_toml() + &made).as_bytes());
+    }
+
+    /// Answers `stir plan`: the same event, or `lines` of the plan.
+    pub fn plan(&self, planned: &Planned, lines: &[String]) {
+        if !self.planned_event(planned) {
+            lines.iter().for_each(|line| stdout::write(format!("{line}\n").as_bytes()));
+        }
+    }
+
+    /// Whether events are wanted; then it is one.
+    fn planned_event(&self, planned: &Planned) -> bool {
+        let Planned { request, clip, plan } = planned;
+        self.event(&Event::DryRun { engine: ENGINE, request: &Settings::from(request), clip: shape(clip), plan });
+        self.events.is_some()
+    }
+
+    /// From here on, warnings of libraries are said as the program's own are.
+    pub fn hear_libraries(self: &Arc<Self>) {
+        warnings::send_to(self.clone());
     }
 }
 
@@ -133,7 +163,7 @@ pub struct Report {
 impl Report {
     /// A report of a run with these settings; from here on, warnings of libraries are a part of it.
     pub fn new(console: Arc<Console>, settings: &Settings) -> Self {
-        warnings::send_to(console.clone());
+        console.hear_libraries();
         Self {
             console,
             format: settings.format,
@@ -211,6 +241,12 @@ impl Observer for Report {
         let path = path.display().to_string();
         self.talk().fact("preview", &path);
         self.console.event(&Event::Preview { path: &path });
+    }
+
+    fn latents_kept(&mut self, command: Option<&str>) {
+        if let Ok(mut known) = self.console.finishing_command.lock() {
+            *known = command.map(str::to_owned);
+        }
     }
 
     /// Says what was made, how fast and with how much memory.

@@ -49,7 +49,8 @@ impl models::Decoder for FrameDecoder {
         let map_noise = self.decoder.draw_noise(inputs.seed, size)?;
         let latents = self.placed(&latents)?;
         let map_noise = map_noise.iter().map(|map| self.placed(map)).collect::<Result<Vec<_>>>()?;
-        if let Some(reason) = self.reason_for_tiles(size) {
+        let reason = reason_for_tiles(self.tiling, &self.config, size, &self.placement);
+        if let Some(reason) = reason {
             let given = (inputs.settings.timestep, map_noise.as_slice());
             let clip = self.decoder.decode_tiled(&latents, given, Tiling::DEFAULT)?;
             let note = format!("frames are decoded in tiles: {reason}");
@@ -100,20 +101,25 @@ impl FrameDecoder {
     fn placed(&self, tensor: &Tensor) -> Result<Tensor> {
         Ok(tensor.to_device(&self.placement.device)?.to_dtype(self.placement.dtype)?)
     }
+}
 
-    /// Why a decode of latent frames of this size is one of tiles, if it is; frames no larger than a tile have nothing to cut.
-    fn reason_for_tiles(&self, size: LatentSize) -> Option<&'static str> {
-        if size.height.max(size.width) <= Tiling::DEFAULT.side {
-            return None;
-        }
-        match self.tiling {
-            VaeTiling::On => Some("--vae-tiling is on"),
-            VaeTiling::Off => None,
-            VaeTiling::Auto => {
-                let needed = DecodeMemory::of(&self.config, size, self.placement.dtype.size_in_bytes()).peak();
-                let available = available_memory(&self.placement.device)?;
-                (needed as u64 > available).then_some("whole ones would not fit into memory")
-            }
+/// Why a decode of latent frames of this size is one of tiles, if it is; frames no larger than a tile have nothing to cut.
+pub fn reason_for_tiles(
+    tiling: VaeTiling,
+    config: &Config,
+    size: LatentSize,
+    placement: &Placement,
+) -> Option<&'static str> {
+    if size.height.max(size.width) <= Tiling::DEFAULT.side {
+        return None;
+    }
+    match tiling {
+        VaeTiling::On => Some("--vae-tiling is on"),
+        VaeTiling::Off => None,
+        VaeTiling::Auto => {
+            let needed = DecodeMemory::of(config, size, placement.dtype.size_in_bytes()).peak();
+            let available = available_memory(&placement.device)?;
+            (needed as u64 > available).then_some("whole ones would not fit into memory")
         }
     }
 }

@@ -13,6 +13,7 @@ pub mod frames;
 pub mod image_encoder;
 pub mod inspect;
 pub mod keys;
+pub mod memory;
 pub mod prompt;
 pub mod recipe;
 pub mod releases;
@@ -36,8 +37,8 @@ use crate::error::{Error, Result};
 use crate::latents::{Constraint, Latents, Shapes};
 use crate::models::catalog::{self, Role};
 use crate::models::{
-    self, Conditioning, Family, Location, ModelRequest, MotionPrompt, PictureHints, Recipe, SamplingOptions, VaeTiling,
-    Variant, Work,
+    self, Conditioning, Family, Location, Memory, ModelRequest, MotionPrompt, PictureHints, Recipe, SamplingOptions,
+    TextTokens, VaeTiling, Variant, Work,
 };
 use crate::ops::gemm::fastest_dtype;
 use crate::units::{Clip, Grid};
@@ -45,13 +46,11 @@ use crate::weights::store::Placement;
 use checkpoint::{Checkpoint, Files, VaeDecoder, VaeEncoder};
 use denoiser::PART;
 use image_encoder::LATENTS;
-use prompt::{NEGATIVE_PROMPT, PROMPT};
 use recipe::{Rules, Subject};
 use releases::Releases;
 use synthetic::Sizes;
 use upsampler::Upsampler;
 use vae::statistics::Statistics;
-use work::TextTokens;
 
 /// Opens a checkpoint of the family: headers and configurations, no weights.
 ///
@@ -275,10 +274,22 @@ impl Family for Ltx {
         Ok(Vec::new())
     }
 
-    fn work(&self, conditioning: &Conditioning, clip: &Clip) -> Option<Work> {
-        let tokens = |name| conditioning.text.tensors.get(name).and_then(|text| text.dim(1).ok());
-        let text = TextTokens { prompt: tokens(PROMPT)?, negative: tokens(NEGATIVE_PROMPT) };
+    fn text_tokens(&self, prompt: &MotionPrompt, unconditional: bool) -> Result<Option<TextTokens>> {
+        let tokenizer = self.checkpoint.tokenizer()?;
+        let negative = prompt.negative.as_ref().unwrap_or(&self.rules.negative_prompt);
+        let count = |text: &str| -> Result<usize> { Ok(tokenizer.encode(text)?.ids.len()) };
+        let negative = unconditional.then(|| count(negative)).transpose()?;
+        Ok(Some(TextTokens { prompt: count(&prompt.words)?, negative }))
+    }
+
+    fn work(&self, text: TextTokens, clip: &Clip) -> Option<Work> {
         Some(work::of(&self.checkpoint, text, clip))
+    }
+
+    fn memory(&self, text: Option<TextTokens>, recipe: &Recipe) -> Result<Memory> {
+        let clips: Vec<Clip> = recipe.passes.iter().map(|pass| pass.clip).collect();
+        let given = memory::Given { checkpoint: &self.checkpoint, placement: &self.placement, tiling: self.tiling };
+        given.memory(text, &clips)
     }
 
     /// The picture is the first latent frame.

@@ -8,7 +8,7 @@ use super::text::config::Config as TextConfig;
 use super::vae::config::{Config as VaeConfig, Downsampling, UpStage};
 use crate::device::available_memory;
 use crate::error::{Error, Result};
-use crate::models::Work;
+use crate::models::{TextTokens, Work};
 use crate::units::{Bytes, Clip};
 use crate::weights::store::Placement;
 
@@ -16,15 +16,6 @@ use crate::weights::store::Placement;
 const MULTIPLY_ADD: f64 = 2.0;
 /// Taps of a 3x3x3 convolution.
 const TAPS: usize = 27;
-
-/// Tokens of the texts of a clip.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TextTokens {
-    /// Of what is to be seen.
-    pub prompt: usize,
-    /// Of what is not to be seen, where guidance asks.
-    pub negative: Option<usize>,
-}
 
 /// Operations of one prediction by the transformer.
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -7,7 +7,7 @@
 //! # Source
 //! `scripts/sway/denoiser.py`; Chen et al., "PixArt-alpha" (ICLR 2024), section 2.3, for the shared modulation.
 
-use candle_core::{D, DType, IndexOp, Module, Tensor};
+use candle_core::{D, DType, IndexOp, Tensor};
 
 use super::named::named;
 use super::text::names::{PLAN, UNCONDITIONAL_PLAN};
@@ -15,10 +15,10 @@ use super::{CELLS, CONTROL_CHANNELS, FEATURE_CHANNELS, FEATURES, GRID, KEYS, LAT
 use crate::error::{Error, Result};
 use crate::latents::Latents;
 use crate::models::{self, Branch, Prediction};
-use crate::nn::linear::{Linear, linear};
-use crate::nn::norm::Modulation;
-use crate::ops::gelu::gelu;
-use crate::ops::sliced_attention::sliced_attention;
+use crate::nn::projection::Projection;
+use crate::ops::attention::{Inputs, attention};
+use crate::ops::gemm::{Epilogue, Gate};
+use crate::ops::norm::{Affine, Norm, norm};
 use crate::shape;
 use crate::weights::store::Scope;
 
@@ -28,24 +28,25 @@ const LAYERS: usize = 4;
 const SIGMA_CHANNELS: usize = 64;
 /// Tokens of a latent frame.
 const TOKENS: usize = CELLS + 1;
+const NORM_EPSILON: f64 = 1e-6;
 /// Below this noise level `(x - clean) / sigma` would only magnify rounding; schedules end their last step at 0 but never ask there.
 const SMALLEST_SIGMA: f64 = 1e-4;
 
 /// The network: noisy motion in, clean motion out.
 pub struct Denoiser {
-    latent_input: Linear,
-    control_input: Linear,
+    latent_input: Projection,
+    control_input: Projection,
     token_position: Tensor,
     frame_position: Tensor,
-    sigma_expand: Linear,
-    sigma_contract: Linear,
-    plan_expand: Linear,
-    plan_contract: Linear,
-    modulation: Linear,
+    sigma_expand: Projection,
+    sigma_contract: Projection,
+    plan_expand: Projection,
+    plan_contract: Projection,
+    modulation: Projection,
     blocks: Vec<Block>,
-    final_modulation: Linear,
-    latent_output: Linear,
-    control_output: Linear,
+    final_modulation: Projection,
+    latent_output: Projection,
+    control_output: Projection,
 }
 
 /// What the network is told apart from the motion itself.
@@ -64,7 +65,7 @@ impl Denoiser {
     /// # Errors
     /// Missing or misshapen weights.
     pub fn load(weights: &Scope) -> Result<Self> {
-        let layer = |name: &str, from, to| linear(&weights.at(name), from, to);
+        let layer = |name: &str, from, to| Projection::load_with_bias(&weights.at(name), from, to);
         let block = |index: usize| Block::load(&weights.at("blocks").at(index));
         Ok(Self {
             latent_input: layer("latent_input", LATENT_CHANNELS + FEATURE_CHANNELS, WIDTH)?,
@@ -95,11 +96,11 @@ impl Denoiser {
 
         let x = self.tokens(latents, control, known.features)?;
         let condition = self.condition(known)?;
-        let shared = self.modulation.forward(&condition)?.reshape((9, WIDTH))?;
+        let shared = self.modulation.forward(&condition)?.reshape((1, 9, WIDTH))?;
         let x = self.blocks.iter().try_fold(x, |x, block| block.forward(&x, &shared))?;
 
-        let rows = self.final_modulation.forward(&condition)?.reshape((2, WIDTH))?;
-        let x = Modulation { shift: rows.i(0)?, scale: rows.i(1)? }.norm(&x)?;
+        let rows = self.final_modulation.forward(&condition)?.reshape((1, 2, WIDTH))?;
+        let x = modulated(&x, &rows, 0)?;
         let clean_latents = self.latent_output.forward(&x.narrow(1, 0, CELLS)?.contiguous()?)?;
         let clean_latents = clean_latents.permute((2, 0, 1))?.reshape((1, LATENT_CHANNELS, KEYS, GRID, GRID))?;
         let clean_control = self.control_output.forward(&x.i((.., CELLS))?.contiguous()?)?.unsqueeze(0)?;
@@ -175,8 +176,8 @@ impl models::Denoiser for Denoiser {
 struct Block {
     spatial: SelfAttention,
     temporal: SelfAttention,
-    expand: Linear,
-    contract: Linear,
+    expand: Projection,
+    contract: Projection,
     modulation_table: Tensor,
 }
 
@@ -185,51 +186,54 @@ impl Block {
         Ok(Self {
             spatial: SelfAttention::load(&weights.at("spatial"))?,
             temporal: SelfAttention::load(&weights.at("temporal"))?,
-            expand: linear(&weights.at("expand"), WIDTH, 4 * WIDTH)?,
-            contract: linear(&weights.at("contract"), 4 * WIDTH, WIDTH)?,
+            expand: Projection::load_with_bias(&weights.at("expand"), WIDTH, 4 * WIDTH)?,
+            contract: Projection::load_with_bias(&weights.at("contract"), 4 * WIDTH, WIDTH)?,
             modulation_table: weights.take("modulation_table", &[9, WIDTH])?,
         })
     }
 
-    /// `x: [T, S, D]`, `shared: [9, D]` -> `[T, S, D]`. The nine rows: shift, scale and gate of space, of time, of the MLP.
+    /// `x: [T, S, D]`, `shared: [1, 9, D]` -> `[T, S, D]`. The nine rows: shift, scale and gate of space, of time, of the MLP.
     fn forward(&self, x: &Tensor, shared: &Tensor) -> Result<Tensor> {
-        let rows = (shared + &self.modulation_table)?;
-        let modulation = |branch: usize| -> Result<Modulation> {
-            Ok(Modulation { shift: rows.i(3 * branch)?, scale: rows.i(3 * branch + 1)? })
-        };
-        let gated = |branch: usize, h: &Tensor| -> Result<Tensor> { Ok(h.broadcast_mul(&rows.i(3 * branch + 2)?)?) };
+        let rows = shared.broadcast_add(&self.modulation_table)?;
+        let gate = |branch: usize| Gate::new(&rows.i((.., 3 * branch + 2))?, &[0]);
 
-        let h = modulation(0)?.norm(x)?;
-        let x = (x + gated(0, &self.spatial.forward(&h)?)?)?;
-        let h = modulation(1)?.norm(&x)?.transpose(0, 1)?.contiguous()?;
-        let x = (&x + gated(1, &self.temporal.forward(&h)?)?.transpose(0, 1)?)?;
-        let h = gelu(&self.expand.forward(&modulation(2)?.norm(&x)?)?)?;
-        Ok((&x + gated(2, &self.contract.forward(&h)?)?)?)
+        let x = self.spatial.forward(&modulated(x, &rows, 0)?, Epilogue::Residual { residual: x, gate: &gate(0)? })?;
+        let x = x.transpose(0, 1)?.contiguous()?;
+        let x =
+            self.temporal.forward(&modulated(&x, &rows, 3)?, Epilogue::Residual { residual: &x, gate: &gate(1)? })?;
+        let x = x.transpose(0, 1)?.contiguous()?;
+        let h = self.expand.forward_with(&modulated(&x, &rows, 6)?, Epilogue::Gelu)?;
+        self.contract.forward_with(&h, Epilogue::Residual { residual: &x, gate: &gate(2)? })
     }
+}
+
+/// Layer norm without weights, `* (1 + scale) + shift` by the rows `first` and `first + 1` of `rows: [1, R, D]`.
+fn modulated(x: &Tensor, rows: &Tensor, first: usize) -> Result<Tensor> {
+    norm(x, &Norm { affine: Affine::Modulation { rows, first }, ..Norm::layer(NORM_EPSILON) })
 }
 
 /// Multi-head self-attention over the second axis.
 struct SelfAttention {
-    query_key_value: Linear,
-    output: Linear,
+    query_key_value: Projection,
+    output: Projection,
 }
 
 impl SelfAttention {
     fn load(weights: &Scope) -> Result<Self> {
         Ok(Self {
-            query_key_value: linear(&weights.at("query_key_value"), WIDTH, 3 * WIDTH)?,
-            output: linear(&weights.at("output"), WIDTH, WIDTH)?,
+            query_key_value: Projection::load_with_bias(&weights.at("query_key_value"), WIDTH, 3 * WIDTH)?,
+            output: Projection::load_with_bias(&weights.at("output"), WIDTH, WIDTH)?,
         })
     }
 
     /// `x: [N, L, D]` -> `[N, L, D]`.
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    fn forward(&self, x: &Tensor, epilogue: Epilogue<'_>) -> Result<Tensor> {
         let (count, length, width) = x.dims3()?;
         let heads = self.query_key_value.forward(x)?.reshape((count, length, 3, HEADS, width / HEADS))?;
-        let heads = heads.permute((2, 0, 3, 1, 4))?;
+        let [query, key, value] = [0, 1, 2].map(|part| heads.i((.., .., part)));
         let scale = 1.0 / ((width / HEADS) as f64).sqrt();
-        let attended = sliced_attention(&heads.i(0)?, &heads.i(1)?, &heads.i(2)?, scale)?;
-        Ok(self.output.forward(&attended.transpose(1, 2)?.reshape((count, length, width))?)?)
+        let attended = attention(&Inputs { query: &query?, key: &key?, value: &value? }, scale)?;
+        self.output.forward_with(&attended.reshape((count, length, width))?, epilogue)
     }
 }
 

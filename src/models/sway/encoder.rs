@@ -3,32 +3,35 @@
 //! # Source
 //! `scripts/sway/encoder.py`; Ronneberger et al., "U-Net" (2015).
 
-use candle_core::{IndexOp, Module, Tensor};
+use candle_core::{IndexOp, Tensor};
 
 use super::class_map::class;
 use crate::error::{Error, Result};
-use crate::nn::convolution::{Conv2d, Convolution, convolution};
-use crate::nn::norm::{GroupNorm, group_norm};
-use crate::ops::sliced_attention::sliced_attention;
+use crate::nn::convolution::{FrameConvolution, FrameShape};
+use crate::ops::attention::{Inputs, attention};
+use crate::ops::conv3d::Epilogue;
+use crate::ops::group_norm::{GroupNorm, group_norm};
 use crate::weights::store::Scope;
 
 const WIDTHS: [usize; 4] = [24, 48, 96, 160];
 const GROUPS: usize = 4;
 const HEADS: usize = 4;
+/// PyTorch's default for group norm.
+const NORM_EPSILON: f64 = 1e-5;
 
 /// The picture's sides must be multiples of this: a pixel-unshuffle by 2 and three strides of 2.
 pub const MULTIPLE: usize = 1 << WIDTHS.len();
 
 /// RGB in, class logits at half the resolution out.
 pub struct Encoder {
-    stem: Conv2d,
+    stem: FrameConvolution,
     encoder: Vec<ResidualBlock>,
     attention_before: SelfAttention,
     middle: ResidualBlock,
     attention_after: SelfAttention,
     /// The first is the coarsest: it joins the deepest features with those of `encoder[2]`.
     decoder: Vec<ResidualBlock>,
-    head: Conv2d,
+    head: FrameConvolution,
 }
 
 impl Encoder {
@@ -50,16 +53,13 @@ impl Encoder {
             decoder.push(block("decoder", index, pair[1] + pair[0], pair[0], 1)?);
         }
         Ok(Self {
-            stem: convolution(&weights.at("stem"), Convolution { from: 12, to: finest, kernel: 3, stride: 1 })?,
+            stem: convolution(&weights.at("stem"), [12, finest], 3, 1)?,
             encoder,
             attention_before: SelfAttention::load(&weights.at("attention_before"), deepest)?,
             middle: ResidualBlock::load(&weights.at("middle"), deepest, deepest, 1)?,
             attention_after: SelfAttention::load(&weights.at("attention_after"), deepest)?,
             decoder,
-            head: convolution(
-                &weights.at("head"),
-                Convolution { from: finest, to: class::COUNT, kernel: 1, stride: 1 },
-            )?,
+            head: convolution(&weights.at("head"), [finest, class::COUNT], 1, 1)?,
         })
     }
 
@@ -77,7 +77,17 @@ impl Encoder {
                 "resize it first",
             ));
         }
-        let mut x = self.stem.forward(&candle_nn::ops::pixel_unshuffle(picture, 2)?)?;
+        let pictures = candle_nn::ops::pixel_unshuffle(picture, 2)?.permute((0, 2, 3, 1))?;
+        // Each on its own: a norm is over one picture.
+        let logits = (0..pictures.dim(0)?)
+            .map(|index| self.look(&pictures.narrow(0, index, 1)?.contiguous()?))
+            .collect::<Result<Vec<_>>>()?;
+        Ok(Tensor::cat(&logits, 0)?.permute((0, 3, 1, 2))?.contiguous()?)
+    }
+
+    /// `[1, H, W, 12] -> [1, H, W, 10]`, channels innermost.
+    fn look(&self, picture: &Tensor) -> Result<Tensor> {
+        let mut x = self.stem.forward(picture)?;
         let mut skips = Vec::new();
         for block in &self.encoder {
             x = block.forward(&x)?;
@@ -88,79 +98,97 @@ impl Encoder {
         x = self.middle.forward(&x)?;
         x = self.attention_after.forward(&x)?;
         for (block, skip) in self.decoder.iter().zip(skips.iter().rev()) {
-            let (_, _, height, width) = skip.dims4()?;
-            let up = x.upsample_bilinear2d(height, width, false)?;
-            x = block.forward(&Tensor::cat(&[&up, skip], 1)?)?;
+            let (_, height, width, _) = skip.dims4()?;
+            let planes = x.permute((0, 3, 1, 2))?.contiguous()?;
+            let up = planes.upsample_bilinear2d(height, width, false)?.permute((0, 2, 3, 1))?;
+            x = block.forward(&Tensor::cat(&[&up, skip], 3)?)?;
         }
-        Ok(self.head.forward(&x)?)
+        self.head.forward(&x)
+    }
+}
+
+/// `[1, H, W, from] -> [1, ceil(H / stride), ceil(W / stride), to]` with `weight: [to, from, side, side]` and `bias: [to]`.
+fn convolution(weights: &Scope, [from, to]: [usize; 2], side: usize, stride: usize) -> Result<FrameConvolution> {
+    FrameConvolution::load_flat(weights, FrameShape { from, to, depth: 1, side, stride })
+}
+
+/// Group norm of a picture.
+struct Norm {
+    /// `[C]`.
+    weight: Tensor,
+    /// `[C]`.
+    bias: Tensor,
+}
+
+impl Norm {
+    fn load(weights: &Scope, channels: usize) -> Result<Self> {
+        Ok(Self { weight: weights.take("weight", &[channels])?, bias: weights.take("bias", &[channels])? })
+    }
+
+    /// `[1, H, W, C]` to the same: then `residual` is added, and SiLU comes last where it is asked for.
+    fn forward(&self, x: &Tensor, residual: Option<&Tensor>, silu: bool) -> Result<Tensor> {
+        let Self { weight, bias } = self;
+        let norm = GroupNorm { groups: GROUPS, epsilon: NORM_EPSILON, weight, bias, silu };
+        let mut normed = group_norm(std::slice::from_ref(x), &norm, residual.map(std::slice::from_ref))?;
+        Ok(normed.remove(0))
     }
 }
 
 /// Two 3x3 convolutions with group norm, and a shortcut.
 struct ResidualBlock {
-    convolution_1: Conv2d,
-    norm_1: GroupNorm,
-    convolution_2: Conv2d,
-    norm_2: GroupNorm,
+    convolution_1: FrameConvolution,
+    norm_1: Norm,
+    convolution_2: FrameConvolution,
+    norm_2: Norm,
     /// Where shape changes; elsewhere the input itself is added.
-    shortcut: Option<Conv2d>,
+    shortcut: Option<FrameConvolution>,
 }
 
 impl ResidualBlock {
     fn load(weights: &Scope, from: usize, to: usize, stride: usize) -> Result<Self> {
-        let shortcut = Convolution { from, to, kernel: 1, stride };
-        let shortcut =
-            (from != to || stride != 1).then(|| convolution(&weights.at("shortcut"), shortcut)).transpose()?;
+        let changes = from != to || stride != 1;
         Ok(Self {
-            convolution_1: convolution(&weights.at("convolution_1"), Convolution { from, to, kernel: 3, stride })?,
-            norm_1: group_norm(&weights.at("norm_1"), to, GROUPS)?,
-            convolution_2: convolution(
-                &weights.at("convolution_2"),
-                Convolution { from: to, to, kernel: 3, stride: 1 },
-            )?,
-            norm_2: group_norm(&weights.at("norm_2"), to, GROUPS)?,
-            shortcut,
+            shortcut: changes.then(|| convolution(&weights.at("shortcut"), [from, to], 1, stride)).transpose()?,
+            convolution_1: convolution(&weights.at("convolution_1"), [from, to], 3, stride)?,
+            norm_1: Norm::load(&weights.at("norm_1"), to)?,
+            convolution_2: convolution(&weights.at("convolution_2"), [to, to], 3, 1)?,
+            norm_2: Norm::load(&weights.at("norm_2"), to)?,
         })
     }
 
-    /// `[B, from, H, W] -> [B, to, H / stride, W / stride]`.
+    /// `[1, H, W, from] -> [1, H / stride, W / stride, to]`.
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let hidden = self.norm_1.forward(&self.convolution_1.forward(x)?)?.silu()?;
-        let hidden = self.norm_2.forward(&self.convolution_2.forward(&hidden)?)?;
-        let sum = match &self.shortcut {
-            Some(shortcut) => (hidden + shortcut.forward(x)?)?,
-            None => (hidden + x)?,
-        };
-        Ok(sum.silu()?)
+        let shortcut = self.shortcut.as_ref().map(|shortcut| shortcut.forward(x)).transpose()?;
+        let hidden = self.norm_1.forward(&self.convolution_1.forward(x)?, None, true)?;
+        self.norm_2.forward(&self.convolution_2.forward(&hidden)?, Some(shortcut.as_ref().unwrap_or(x)), true)
     }
 }
 
 /// Multi-head self-attention over all positions, added to its input.
 struct SelfAttention {
-    norm: GroupNorm,
-    query_key_value: Conv2d,
-    projection: Conv2d,
+    norm: Norm,
+    query_key_value: FrameConvolution,
+    projection: FrameConvolution,
 }
 
 impl SelfAttention {
     fn load(weights: &Scope, channels: usize) -> Result<Self> {
-        let layer =
-            |name: &str, to| convolution(&weights.at(name), Convolution { from: channels, to, kernel: 1, stride: 1 });
         Ok(Self {
-            norm: group_norm(&weights.at("norm"), channels, GROUPS)?,
-            query_key_value: layer("query_key_value", 3 * channels)?,
-            projection: layer("projection", channels)?,
+            norm: Norm::load(&weights.at("norm"), channels)?,
+            query_key_value: convolution(&weights.at("query_key_value"), [channels, 3 * channels], 1, 1)?,
+            projection: convolution(&weights.at("projection"), [channels, channels], 1, 1)?,
         })
     }
 
-    /// `[B, C, H, W]` to the same.
+    /// `[1, H, W, C]` to the same.
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let (batch, channels, height, width) = x.dims4()?;
-        let heads = self.query_key_value.forward(&self.norm.forward(x)?)?;
-        let heads = heads.reshape((batch, 3, HEADS, channels / HEADS, height * width))?.transpose(3, 4)?;
+        let (_, height, width, channels) = x.dims4()?;
+        let heads = self.query_key_value.forward(&self.norm.forward(x, None, false)?)?;
+        let heads = heads.reshape((1, height * width, 3, HEADS, channels / HEADS))?;
+        let [query, key, value] = [0, 1, 2].map(|part| heads.i((.., .., part)));
         let scale = 1.0 / ((channels / HEADS) as f64).sqrt();
-        let attended = sliced_attention(&heads.i((.., 0))?, &heads.i((.., 1))?, &heads.i((.., 2))?, scale)?;
-        let attended = attended.transpose(2, 3)?.reshape((batch, channels, height, width))?;
-        Ok((x + self.projection.forward(&attended)?)?)
+        let attended = attention(&Inputs { query: &query?, key: &key?, value: &value? }, scale)?;
+        let attended = attended.reshape((1, height, width, channels))?;
+        self.projection.window(&[Some(&attended)], Epilogue { residual: Some(x), ..Epilogue::default() })
     }
 }

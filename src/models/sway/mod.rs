@@ -14,6 +14,7 @@ pub mod frames;
 pub mod given_eyes;
 pub mod image_encoder;
 pub mod keys;
+mod memory;
 pub mod motion;
 mod named;
 pub mod parts;
@@ -27,8 +28,8 @@ use crate::diffusion::schedule;
 use crate::error::{Error, Result};
 use crate::latents::{Constraint, Shapes};
 use crate::models::{
-    self, Conditioning, Defaults, Family, Location, ModelRequest, MotionPrompt, PictureHints, Recipe, SamplingOptions,
-    VaeTiling,
+    self, Conditioning, Defaults, Family, Location, Memory, ModelRequest, MotionPrompt, PictureHints, Recipe,
+    SamplingOptions, TextTokens, VaeTiling,
 };
 use crate::units::{Clip, Grid};
 use class_map::class;
@@ -186,6 +187,10 @@ impl Family for Sway {
             }
         }
         Ok(notes)
+    }
+
+    fn memory(&self, _text: Option<TextTokens>, recipe: &Recipe) -> Result<Memory> {
+        Ok(memory::memory(&self.weights, recipe))
     }
 
     fn constraints(&self, conditioning: &Conditioning, _clip: &Clip) -> Result<Vec<Constraint>> {

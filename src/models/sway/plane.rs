@@ -83,48 +83,44 @@ impl Plane {
         let weights: Vec<f32> = (0..=radius).map(|i| (-0.5 * (i as f32 / sigma).powi(2)).exp()).collect();
         let total = weights[0] + 2.0 * weights[1..].iter().sum::<f32>();
         let weights: Vec<f32> = weights.iter().map(|weight| weight / total).collect();
-        let rows = Self::from_fn(self.width, self.height, |column, row| {
-            let line = &self.values[row * self.width..(row + 1) * self.width];
-            let pair = |i: usize| line[column.saturating_sub(i)] + line[(column + i).min(self.width - 1)];
-            weights[0] * line[column] + (1..=radius).map(|i| weights[i] * pair(i)).sum::<f32>()
+        let (width, height) = (self.width, self.height);
+        let across = self.by_rows(|row, sums| {
+            let source = self.row(row);
+            // Edges repeated, so that the loops over a row have none.
+            let mut padded = vec![source[0]; radius];
+            padded.extend_from_slice(source);
+            padded.resize(width + 2 * radius, source[width - 1]);
+            let from = |start: usize| &padded[start..start + width];
+            for (i, &weight) in weights.iter().enumerate().skip(1) {
+                add_pair(sums, weight, from(radius - i), from(radius + i));
+            }
+            add(sums, weights[0], source);
         });
-        Self::from_fn(self.width, self.height, |column, row| {
-            let pair =
-                |i: usize| rows.at(column, row.saturating_sub(i)) + rows.at(column, (row + i).min(self.height - 1));
-            weights[0] * rows.at(column, row) + (1..=radius).map(|i| weights[i] * pair(i)).sum::<f32>()
+        across.by_rows(|row, sums| {
+            let from = |row: usize| across.row(row);
+            for (i, &weight) in weights.iter().enumerate().skip(1) {
+                add_pair(sums, weight, from(row.saturating_sub(i)), from((row + i).min(height - 1)));
+            }
+            add(sums, weights[0], from(row));
         })
+    }
+
+    fn row(&self, row: usize) -> &[f32] {
+        &self.values[row * self.width..(row + 1) * self.width]
+    }
+
+    /// A plane of this size, filled row by row by `fill(row, values)`; the values are 0 before.
+    fn by_rows(&self, fill: impl Fn(usize, &mut [f32]) + Sync) -> Self {
+        let mut values = vec![0.0; self.values.len()];
+        values.par_chunks_mut(self.width).enumerate().for_each(|(row, line)| fill(row, line));
+        Self { width: self.width, height: self.height, values }
     }
 
     /// Raises values so that none is more than `slope` a cell below a neighbour (1.41 `slope` diagonally): the upper envelope of cones on all values.
     pub fn spread(mut self, slope: f32) -> Self {
-        let (width, height) = (self.width, self.height);
-        for row in 0..height {
-            if row > 0 {
-                let (above, line) = self.values.split_at_mut(row * width);
-                raise_from_neighbour(&mut line[..width], &above[(row - 1) * width..], slope);
-            }
-            self.spread_along_row(row, slope);
-        }
-        for row in (0..height.saturating_sub(1)).rev() {
-            let (head, below) = self.values.split_at_mut((row + 1) * width);
-            raise_from_neighbour(&mut head[row * width..], &below[..width], slope);
-            self.spread_along_row(row, slope);
-        }
+        let (values, _) = self.values.as_chunks_mut::<1>();
+        spread_together(values, self.width, slope);
         self
-    }
-
-    fn spread_along_row(&mut self, row: usize, slope: f32) {
-        let line = &mut self.values[row * self.width..(row + 1) * self.width];
-        let mut carried = f32::NEG_INFINITY;
-        for value in line.iter_mut() {
-            carried = value.max(carried - slope);
-            *value = carried;
-        }
-        carried = f32::NEG_INFINITY;
-        for value in line.iter_mut().rev() {
-            carried = value.max(carried - slope);
-            *value = carried;
-        }
     }
 
     /// Distance of every cell from the nearest where `inside` holds, in cells, approximately; `far` where there is none within that.
@@ -140,18 +136,71 @@ pub fn smooth_step(low: f32, high: f32, value: f32) -> f32 {
     t * t * (3.0 - 2.0 * t)
 }
 
-/// Raises a row so that no value is more than `slope` below the one beside it in the `neighbour` row, or 1.41 `slope` below a diagonal one.
-fn raise_from_neighbour(line: &mut [f32], neighbour: &[f32], slope: f32) {
-    let diagonal = slope * std::f32::consts::SQRT_2;
-    for (column, value) in line.iter_mut().enumerate() {
-        *value = value.max(neighbour[column] - slope);
-        if column > 0 {
-            *value = value.max(neighbour[column - 1] - diagonal);
-        }
-        if column + 1 < neighbour.len() {
-            *value = value.max(neighbour[column + 1] - diagonal);
-        }
+/// `sums += weight (left + right)`.
+fn add_pair(sums: &mut [f32], weight: f32, left: &[f32], right: &[f32]) {
+    for ((sum, left), right) in sums.iter_mut().zip(left).zip(right) {
+        *sum += weight * (left + right);
     }
+}
+
+/// `sums += weight values`.
+fn add(sums: &mut [f32], weight: f32, values: &[f32]) {
+    for (sum, value) in sums.iter_mut().zip(values) {
+        *sum += weight * value;
+    }
+}
+
+/// [`Plane::spread`] for several planes of one width at once, whose values stand side by side: what a value waits for is then shared by all.
+pub fn spread_together<const PLANES: usize>(values: &mut [[f32; PLANES]], width: usize, slope: f32) {
+    let height = values.len() / width;
+    for row in 0..height {
+        if row > 0 {
+            let (above, line) = values.split_at_mut(row * width);
+            raise_from_neighbour(&mut line[..width], &above[(row - 1) * width..], slope);
+        }
+        spread_along_row(&mut values[row * width..(row + 1) * width], slope);
+    }
+    for row in (0..height.saturating_sub(1)).rev() {
+        let (head, below) = values.split_at_mut((row + 1) * width);
+        raise_from_neighbour(&mut head[row * width..], &below[..width], slope);
+        spread_along_row(&mut values[row * width..(row + 1) * width], slope);
+    }
+}
+
+fn spread_along_row<const PLANES: usize>(line: &mut [[f32; PLANES]], slope: f32) {
+    let mut carried = [f32::NEG_INFINITY; PLANES];
+    for value in line.iter_mut() {
+        carried = at_least(*value, carried, slope);
+        *value = carried;
+    }
+    carried = [f32::NEG_INFINITY; PLANES];
+    for value in line.iter_mut().rev() {
+        carried = at_least(*value, carried, slope);
+        *value = carried;
+    }
+}
+
+/// Raises a row so that no value is more than `slope` below the one beside it in the `neighbour` row, or 1.41 `slope` below a diagonal one.
+fn raise_from_neighbour<const PLANES: usize>(line: &mut [[f32; PLANES]], neighbour: &[[f32; PLANES]], slope: f32) {
+    let diagonal = slope * std::f32::consts::SQRT_2;
+    for (value, beside) in line.iter_mut().zip(neighbour) {
+        *value = at_least(*value, *beside, slope);
+    }
+    for (value, beside) in line[1..].iter_mut().zip(neighbour) {
+        *value = at_least(*value, *beside, diagonal);
+    }
+    for (value, beside) in line.iter_mut().zip(&neighbour[1..]) {
+        *value = at_least(*value, *beside, diagonal);
+    }
+}
+
+/// `values`, but at least `slope` below `beside`. Not `f32::max`, whose care for NaN costs as much as the rest.
+#[inline(always)]
+fn at_least<const PLANES: usize>(values: [f32; PLANES], beside: [f32; PLANES], slope: f32) -> [f32; PLANES] {
+    std::array::from_fn(|plane| {
+        let least = beside[plane] - slope;
+        if values[plane] > least { values[plane] } else { least }
+    })
 }
 
 #[cfg(test)]
@@ -178,5 +227,34 @@ mod tests {
         assert_eq!(plane.at(10, 10), 3.0);
         assert_eq!(plane.at(14, 10), 1.0);
         assert_eq!(plane.at(20, 10), 0.0);
+    }
+    #[test]
+    fn planes_spread_together_as_they_do_alone() {
+        let planes: [Plane; 2] = [(7, 3), (2, 9)].map(|place| {
+            Plane::from_fn(13, 11, |column, row| if (column, row) == place { 4.0 } else { 0.1 * (column % 3) as f32 })
+        });
+        let mut together: Vec<[f32; 2]> =
+            planes[0].values().iter().zip(planes[1].values()).map(|(&a, &b)| [a, b]).collect();
+        spread_together(&mut together, 13, 0.5);
+        for (index, plane) in planes.into_iter().enumerate() {
+            let alone = plane.spread(0.5);
+            assert!(alone.values().iter().zip(&together).all(|(alone, together)| *alone == together[index]));
+        }
+    }
+
+    /// An impulse in a corner, against the sum by the definition.
+    #[test]
+    fn blurring_repeats_the_edges() {
+        let plane = Plane::from_fn(6, 5, |column, row| if (column, row) == (0, 4) { 1.0 } else { 0.0 });
+        let weight = |i: i32| (-0.5 * (i as f32 / 1.5).powi(2)).exp();
+        let total: f32 = (-5..=5).map(weight).sum();
+        let line = |place: i32, at: i32, last: i32| -> f32 {
+            (-5..=5).filter(|i| (place + i).clamp(0, last) == at).map(weight).sum::<f32>() / total
+        };
+        let blurred = plane.blurred(1.5);
+        for (row, column) in [(4, 0), (3, 1), (0, 5), (2, 2)] {
+            let wanted = line(column, 0, 5) * line(row, 4, 4);
+            assert!((blurred.at(column as usize, row as usize) - wanted).abs() < 1e-6, "({column}, {row})");
+        }
     }
 }

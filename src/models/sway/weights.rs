@@ -86,6 +86,16 @@ impl Weights {
         self.defaults
     }
 
+    /// Bytes of the image encoder's weights in float32: their file has 16 bits a value.
+    pub fn encoder_bytes(&self) -> u64 {
+        2 * self.encoder.bytes().len() as u64
+    }
+
+    /// As [`encoder_bytes`](Self::encoder_bytes), of the denoiser.
+    pub fn denoiser_bytes(&self) -> u64 {
+        2 * self.denoiser.bytes().len() as u64
+    }
+
     /// The image encoder's network, float32, on the device.
     ///
     /// # Errors

@@ -57,6 +57,9 @@ fn differences(first: &Record, second: &Record) -> Vec<Difference> {
             ("cores", machine.cores.to_string()),
             ("memory", or_unknown(machine.memory_bytes.map(|bytes| bytes.to_string()))),
             ("system", machine.system.clone()),
+            ("governor", or_unknown(machine.governor.clone())),
+            ("GPU", or_unknown(machine.gpu.clone())),
+            ("driver", or_unknown(machine.driver.clone())),
             ("model", run.model.clone()),
             ("family", run.family.clone()),
             ("device", run.device.clone()),
@@ -96,5 +99,8 @@ fn rows(first: &Record, second: &Record) -> Vec<Row> {
     rows.push(row("step, TFLOP/s".to_owned(), &|record| record.stage("step")?.teraflops));
     rows.push(row("peak, TFLOP/s".to_owned(), &|record| Some(record.peak_teraflops)));
     rows.push(row("memory, MB".to_owned(), &|record| Some(record.peak_memory_bytes? as f64 / 1e6)));
+    if [first, second].iter().any(|record| record.energy.is_some()) {
+        rows.push(row("energy, J".to_owned(), &|record| Some(record.energy.as_ref()?.joules)));
+    }
     rows
 }

@@ -5,12 +5,17 @@
 //! frame.
 
 pub mod compare;
+pub mod kept;
+pub mod ops;
 mod peak;
 pub mod record;
 mod stages;
 pub mod summary;
 
 use super::request::{self, Length, Size};
+use crate::device::energy::{Energy, Meter};
+use crate::device::gpu::GpuMeter;
+use crate::device::machine::Machine;
 use crate::device::{self, DeviceChoice};
 use crate::error::Result;
 use crate::media;
@@ -71,8 +76,12 @@ pub fn run(request: &Request, command: &[String], say: &mut dyn FnMut(&str)) -> 
     let generated = request::generated(&clip, &framing, grid);
     let recipe = recipe(family.as_ref(), request.steps, &generated)?;
     let picture = framing.prepare(&picture);
-    let bench = Bench { request, device, family, recipe, picture, framing, clip, prompt };
+    let meter = Meter::of_processors();
+    let bench = Bench { request, device, family, recipe, picture, framing, clip, prompt, meter };
+    let gpu = GpuMeter::start(&bench.device);
     let measured = bench.measure(say)?;
+    let gpu = gpu.map(GpuMeter::finish).unwrap_or_default();
+    let energy = energy(bench.meter.as_ref().map(Meter::energy), gpu.joules);
     let peak_memory_bytes = device::peak_memory();
     say("peak: products of matrices once more");
     // On a machine with other work the one or the other may be disturbed.
@@ -97,8 +106,19 @@ pub fn run(request: &Request, command: &[String], say: &mut dyn FnMut(&str)) -> 
         peak_teraflops: peak / 1e12,
         stages: stages.collect(),
         peak_memory_bytes,
+        device_peak_memory_bytes: gpu.peak_memory_bytes,
+        energy,
         notes: measured.notes,
-        ..Record::new(command, date, run)
+        ..Record::new(command, date, Machine::of(&bench.device), run)
+    })
+}
+
+/// Of processors and the GPU together, as far as it is known.
+fn energy(processors: Option<Energy>, gpu: Option<f64>) -> Option<Energy> {
+    let gpu = gpu.map(|joules| Energy { joules, counters: vec!["GPU".to_owned()] });
+    processors.into_iter().chain(gpu).reduce(|both, other| Energy {
+        joules: both.joules + other.joules,
+        counters: [both.counters, other.counters].concat(),
     })
 }
 
@@ -145,6 +165,15 @@ fn spread(levels: &[f64], steps: usize) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn energy_is_what_is_known_of_it() {
+        let processors = Energy { joules: 2.0, counters: vec!["package-0".to_owned()] };
+        assert_eq!(energy(None, None), None);
+        assert_eq!(energy(Some(processors.clone()), None), Some(processors.clone()));
+        let both = Energy { joules: 5.0, counters: vec!["package-0".to_owned(), "GPU".to_owned()] };
+        assert_eq!(energy(Some(processors), Some(3.0)), Some(both));
+    }
 
     #[test]
     fn steps_are_spread_over_the_levels() {

@@ -6,6 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::{Deserialize, Serialize};
 
 use super::summary::Summary;
+use crate::device::energy::Energy;
 use crate::device::machine::Machine;
 use crate::error::{Error, Result};
 use crate::units::Clip;
@@ -36,6 +37,10 @@ pub struct Record {
     pub stages: Vec<Stage>,
     /// The most memory that the process held, in bytes; `None` where the system does not tell.
     pub peak_memory_bytes: Option<u64>,
+    /// The most memory of the GPU that was in use, by all programs, in bytes; `None` on the CPU, and where the driver does not tell.
+    pub device_peak_memory_bytes: Option<u64>,
+    /// Energy of all that was measured, warm-up included, by all programs; `None` where no driver counts it or lets its counters be read.
+    pub energy: Option<Energy>,
     /// What there is to know about the numbers.
     pub notes: Vec<String>,
 }
@@ -130,17 +135,19 @@ impl From<&Clip> for Shape {
 
 impl Record {
     /// A result without stages.
-    pub fn new(command: &[String], date: String, run: Run) -> Self {
+    pub fn new(command: &[String], date: String, machine: Machine, run: Run) -> Self {
         Self {
             version: VERSION,
             stir: env!("CARGO_PKG_VERSION").to_owned(),
             date,
             command: command.to_vec(),
-            machine: Machine::this(),
+            machine,
             run,
             peak_teraflops: 0.0,
             stages: Vec::new(),
             peak_memory_bytes: None,
+            device_peak_memory_bytes: None,
+            energy: None,
             notes: Vec::new(),
         }
     }

@@ -6,12 +6,13 @@ use candle_core::Device;
 
 use super::Request;
 use super::record::Measurement;
+use crate::device::energy::Meter;
 use crate::diffusion::noise;
 use crate::error::{Error, Result};
 use crate::latents::Latents;
 use crate::media::framing::Framing;
 use crate::media::{self, OutputFormat, Target};
-use crate::models::{self, Branch, Conditioning, DecodeInputs, Family, MotionPrompt, Pass, PictureHints, Recipe, Work};
+use crate::models::{self, Conditioning, DecodeInputs, Family, MotionPrompt, Pass, PictureHints, Recipe, Work};
 use crate::picture::Picture;
 use crate::pipeline::denoise::Denoising;
 use crate::units::Clip;
@@ -38,6 +39,7 @@ pub(super) struct Bench<'a> {
     pub framing: Framing,
     pub clip: Clip,
     pub prompt: MotionPrompt,
+    pub meter: Option<Meter>,
 }
 
 /// What was measured.
@@ -83,7 +85,8 @@ impl Bench<'_> {
             encode.push(timed.seconds);
             conditioning.image = timed.result;
         }
-        let work = self.family.work(&conditioning, &self.pass().clip);
+        let text_tokens = self.family.text_tokens(&self.prompt, self.pass().needs_unconditional())?;
+        let work = text_tokens.and_then(|tokens| self.family.work(tokens, &self.pass().clip));
         let (mut steps, mut latents) = (Vec::new(), Latents::default());
         for (repeat, load) in load.iter_mut().enumerate() {
             say(&format!("step: {}", said(repeat)));
@@ -132,7 +135,9 @@ impl Bench<'_> {
         let start = Instant::now();
         let result = action()?;
         self.device.synchronize()?;
-        Ok(Timed { result, seconds: start.elapsed().as_secs_f64() })
+        let seconds = start.elapsed().as_secs_f64();
+        self.meter.iter().for_each(Meter::look);
+        Ok(Timed { result, seconds })
     }
 
     /// `warm_up`: a single step.
@@ -158,7 +163,8 @@ impl Bench<'_> {
         let (mut steps, mut before) = (Vec::new(), Instant::now());
         let latents = denoising.run(start, |_, step| {
             self.device.synchronize()?;
-            let operations = work.map(|work| operations(work, &pass, pass.sigmas[step]));
+            self.meter.iter().for_each(Meter::look);
+            let operations = work.map(|work| work.step(&pass, pass.sigmas[step]));
             steps.push(Measurement { seconds: before.elapsed().as_secs_f64(), operations });
             before = Instant::now();
             Ok(())
@@ -219,36 +225,4 @@ struct Decoded {
     load: f64,
     decode: f64,
     mux: f64,
-}
-
-/// Operations of the step from the level `sigma`: one prediction or several.
-fn operations(work: &Work, pass: &Pass, sigma: f64) -> f64 {
-    let range = pass.guidance.at(sigma);
-    let unconditional = range.guidance.needs_unconditional().then_some(Branch::Unconditional);
-    let perturbed = range.guidance.needs_perturbed().then_some(Branch::Perturbed(&range.perturbed_blocks));
-    [Some(Branch::Prompt), unconditional, perturbed].into_iter().flatten().map(|branch| work.prediction(branch)).sum()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::units::{Fps, PixelFrames};
-
-    #[test]
-    fn guidance_takes_a_prediction_more() {
-        let clip = Clip { width: 64, height: 64, frames: PixelFrames(9), fps: Fps(25.0) };
-        let work = Work {
-            tokens: 1,
-            text_tokens: 1,
-            text: 0.0,
-            encode: 0.0,
-            prompt: 100.0,
-            unconditional: 90.0,
-            saved_by_perturbed_block: 1.0,
-            decode: 0.0,
-        };
-        let counted = |scale| operations(&work, &Recipe::plain(&clip, vec![1.0, 0.0], scale).passes[0], 1.0);
-        assert_eq!([counted(1.0), counted(3.0)], [100.0, 190.0]);
-        assert_eq!(work.prediction(Branch::Perturbed(&[3, 4])), 98.0);
-    }
 }

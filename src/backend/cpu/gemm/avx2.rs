@@ -8,12 +8,15 @@ use std::arch::asm;
 use std::arch::x86_64::*;
 
 use super::finish::{FinishRow, finish};
+use super::gather::{Gather, GatherPointers, gather};
 use super::kernels::{Instructions, Kernels, Loops};
 use super::softmax::{ScoreBlock, softmax};
 use super::tile::{Float32, HalfVectors, TilePointers, Vectors, WidenedBfloat16, WidenedFloat16, peak, tile};
 
 const ROWS: usize = 6;
 const VECTORS: usize = 2;
+const GATHERED_ROWS: usize = 6;
+const GATHERED_VECTORS: usize = 2;
 
 /// The micro-kernels.
 pub static KERNELS: Kernels = Kernels {
@@ -33,6 +36,15 @@ pub static KERNELS: Kernels = Kernels {
     finish: finish_row,
     softmax: softmax_block,
     softmax_pairs: None,
+    gather: GATHER,
+};
+
+const GATHER: Gather = Gather {
+    rows: GATHERED_ROWS,
+    columns: GATHERED_VECTORS * 8,
+    float32: gather_float32,
+    widened_bfloat16: gather_widened_bfloat16,
+    bfloat16: None,
 };
 
 struct Avx2;
@@ -143,6 +155,16 @@ unsafe fn finish_row(row: FinishRow<'_>) {
 #[target_feature(enable = "avx2,fma")]
 unsafe fn softmax_block(block: ScoreBlock<'_>) {
     unsafe { softmax::<Avx2, VECTORS>(block) }
+}
+
+#[target_feature(enable = "avx2,fma")]
+unsafe fn gather_float32(pointers: GatherPointers) {
+    unsafe { gather::<Avx2, Float32, GATHERED_ROWS, GATHERED_VECTORS>(pointers) }
+}
+
+#[target_feature(enable = "avx2,fma")]
+unsafe fn gather_widened_bfloat16(pointers: GatherPointers) {
+    unsafe { gather::<Avx2, WidenedBfloat16, GATHERED_ROWS, GATHERED_VECTORS>(pointers) }
 }
 
 #[target_feature(enable = "avx2,fma")]

@@ -6,6 +6,7 @@
 use std::arch::x86_64::*;
 
 use super::finish::{FinishRow, finish};
+use super::gather::{Gather, GatherPointers, gather};
 use super::kernels::{Instructions, Kernels, Loops};
 use super::softmax::{PairVectors, ScoreBlock, softmax, softmax_pairs};
 use super::tile::{
@@ -14,6 +15,8 @@ use super::tile::{
 
 const ROWS: usize = 8;
 const VECTORS: usize = 3;
+const GATHERED_ROWS: usize = 6;
+const GATHERED_VECTORS: usize = 4;
 
 /// With VDPBF16PS, which multiplies pairs of bfloat16 and adds both products to a float32 sum.
 pub static WITH_BFLOAT16: Kernels = Kernels {
@@ -22,6 +25,7 @@ pub static WITH_BFLOAT16: Kernels = Kernels {
     bfloat16: Some(bfloat16),
     peak_bfloat16: Some(peak_bfloat16),
     softmax_pairs: Some(softmax_pairs_block),
+    gather: Gather { bfloat16: Some(gather_bfloat16), ..GATHER },
     ..PLAIN
 };
 
@@ -43,6 +47,15 @@ const PLAIN: Kernels = Kernels {
     finish: finish_row,
     softmax: softmax_block,
     softmax_pairs: None,
+    gather: GATHER,
+};
+
+const GATHER: Gather = Gather {
+    rows: GATHERED_ROWS,
+    columns: GATHERED_VECTORS * 16,
+    float32: gather_float32,
+    widened_bfloat16: gather_widened_bfloat16,
+    bfloat16: None,
 };
 
 struct Avx512;
@@ -197,6 +210,21 @@ unsafe fn softmax_block(block: ScoreBlock<'_>) {
 #[target_feature(enable = "avx512f")]
 unsafe fn softmax_pairs_block(block: ScoreBlock<'_>) {
     unsafe { softmax_pairs::<Avx512, VECTORS>(block) }
+}
+
+#[target_feature(enable = "avx512f")]
+unsafe fn gather_float32(pointers: GatherPointers) {
+    unsafe { gather::<Avx512, Float32, GATHERED_ROWS, GATHERED_VECTORS>(pointers) }
+}
+
+#[target_feature(enable = "avx512f")]
+unsafe fn gather_widened_bfloat16(pointers: GatherPointers) {
+    unsafe { gather::<Avx512, WidenedBfloat16, GATHERED_ROWS, GATHERED_VECTORS>(pointers) }
+}
+
+#[target_feature(enable = "avx512f,avx512bf16")]
+unsafe fn gather_bfloat16(pointers: GatherPointers) {
+    unsafe { gather::<Avx512, Bfloat16, GATHERED_ROWS, GATHERED_VECTORS>(pointers) }
 }
 
 #[target_feature(enable = "avx512f")]

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 use super::finish::FinishRow;
+use super::gather::{Gather, GatherPointers};
 use super::softmax::ScoreBlock;
 use super::tile::{TilePointers, Upcoming};
 
@@ -53,6 +54,7 @@ pub struct Kernels {
     pub(super) finish: unsafe fn(FinishRow<'_>),
     pub(super) softmax: unsafe fn(ScoreBlock<'_>),
     pub(super) softmax_pairs: Option<unsafe fn(ScoreBlock<'_>)>,
+    pub(super) gather: Gather,
 }
 
 /// Loops in plain Rust that every instruction set compiles for itself: see [`Kernels::run`].
@@ -156,11 +158,29 @@ impl Kernels {
         unsafe { tile(TilePointers { steps, rows, panel, sums, carry_on, next }) }
     }
 
+    /// The micro-kernels that read rows where they lie.
+    pub fn gather(&self) -> &Gather {
+        &self.gather
+    }
+
+    /// `sums = rows panel`, or `sums += rows panel` where `carry_on` says so, of rows that are gathered.
+    ///
+    /// # Panics
+    /// If there is no such micro-kernel.
+    ///
+    /// # Safety
+    /// Each pointer has to be valid for the shape that its field states, the rows' for what [`Gather`] says.
+    pub unsafe fn multiply_gathered(&self, product: Product, pointers: GatherPointers) {
+        let tile = self.gather.tile(product).expect("a micro-kernel for these formats");
+        // SAFETY: the processor has the instructions (see `available`), and the pointers are the caller's.
+        unsafe { tile(pointers) }
+    }
+
     /// Adds the bias, takes the last step and writes a row.
     ///
     /// # Panics
     /// If the slices are of different lengths.
-    pub(super) fn finish(&self, row: FinishRow<'_>) {
+    pub fn finish(&self, row: FinishRow<'_>) {
         // SAFETY: the processor has the instructions.
         unsafe { (self.finish)(row) }
     }

@@ -12,14 +12,16 @@
 //!   and go over the taps with `carry_on`.
 
 mod finish;
+mod gather;
+mod interleave;
 mod kernels;
 mod multiply;
 mod output;
 mod packing;
 mod portable;
 mod softmax;
+mod stored;
 mod tile;
-mod transpose;
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
@@ -28,11 +30,13 @@ mod avx512;
 #[cfg(target_arch = "aarch64")]
 mod neon;
 
-pub use finish::{round, widen};
+pub use finish::{FinishRow, FinishStep, round, widen};
+pub use gather::{Gather, GatherPointers};
+pub use interleave::{pair, spread};
 pub use kernels::{Kernels, Loops, Product, TileOperands};
 pub use multiply::{Epilogue, Gate, Multiplication, multiply};
 pub use output::SharedOutput;
-pub use packing::{Lanes, PackedPanels, WeightValues, as_lanes, pair, spread};
+pub use packing::{Lanes, PackedPanels, Panels, StoredPanels, WeightValues, as_lanes};
 pub use softmax::{ColumnState, ScoreBlock};
 
 /// Values of a matrix, row by row; bfloat16 as its bits.
@@ -56,6 +60,22 @@ impl<'a> Values<'a> {
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Those that are float32.
+    pub fn float32(&self) -> Option<&'a [f32]> {
+        match self {
+            Self::Float32(values) => Some(values),
+            Self::Bfloat16(_) => None,
+        }
+    }
+
+    /// The bits of those that are bfloat16.
+    pub fn bfloat16(&self) -> Option<&'a [u16]> {
+        match self {
+            Self::Float32(_) => None,
+            Self::Bfloat16(values) => Some(values),
+        }
     }
 
     /// Those in `range`.

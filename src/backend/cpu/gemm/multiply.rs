@@ -9,7 +9,8 @@ use rayon::prelude::*;
 use super::finish::{FinishRow, FinishStep};
 use super::kernels::{Kernels, Product, TileOperands};
 use super::output::SharedOutput;
-use super::packing::{Lanes, PackedPanels, RowSource, StripLayout, pack_rows};
+use super::packing::{Lanes, Panels, RowSource, StripLayout, pack_rows};
+use super::stored;
 use super::tile::Upcoming;
 use super::{Values, ValuesMut};
 
@@ -20,7 +21,7 @@ pub struct Multiplication<'a> {
     /// M.
     pub rows: usize,
     /// `[N, K]`.
-    pub weight: &'a PackedPanels,
+    pub weight: Panels<'a>,
     /// `[N]`.
     pub bias: Option<&'a [f32]>,
     /// What is done before rounding.
@@ -57,13 +58,21 @@ pub struct Gate<'a> {
 /// Lanes of rows that are packed at a time: 16 MiB, which the third cache holds.
 const PACKED_LANES: usize = 4 << 20;
 
-/// Lanes of a panel that are gone through before the next strip: 24 KiB, which stay in the first cache while the strips pass by.
+/// Lanes of a panel that are gone through before the next strip: 192 KiB, a part of the second cache.
 const CHUNK_LANES: usize = 48 << 10;
 
 thread_local! {
     /// Kept by each thread, because the system takes long to hand out memory.
     static STRIPS: RefCell<Lanes> = RefCell::default();
-    static SUMS: RefCell<Vec<f32>> = RefCell::default();
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// What a task needs.
+#[derive(Default)]
+struct Scratch {
+    sums: Vec<f32>,
+    /// Where a part of a panel is packed.
+    panel: Lanes,
 }
 
 /// Writes the product into `y: [M, N]`.
@@ -76,17 +85,28 @@ pub fn multiply(multiplication: &Multiplication<'_>, y: ValuesMut<'_>) {
         return;
     }
     let Multiplication { x, rows, weight, .. } = *multiplication;
-    let run = Run::new(multiplication, y);
+    let mut run = Run::new(multiplication, y);
+    if let Panels::Stored(stored) = weight
+        && let Some(product) = stored::product(&stored, &x)
+    {
+        run.product = product;
+        return stored::multiply(&run, &stored);
+    }
     // Taken out of its place, because this thread may come here again while it waits for others.
     let mut strips = STRIPS.take();
     for start in (0..rows).step_by(run.rows_at_once()) {
         let rows = start..(start + run.rows_at_once()).min(rows);
-        let tasks = Tasks::new(rows.len().div_ceil(run.kernels.rows), weight.outputs.div_ceil(run.kernels.columns));
+        let strips_in_all = rows.len().div_ceil(run.kernels.rows);
+        let panels = weight.outputs().div_ceil(run.kernels.columns);
+        let tasks = match weight {
+            Panels::Packed(_) => Tasks::new(strips_in_all, panels),
+            Panels::Stored(_) => Tasks::by_panel(strips_in_all, panels),
+        };
         let layout = run.layout(tasks.strips);
         strips.resize(layout.lanes());
-        pack_rows(&mut strips, &layout, RowSource { x, rows, product: run.product }, weight);
+        pack_rows(&mut strips, &layout, RowSource { x, rows, product: run.product }, &weight);
         (0..tasks.count()).into_par_iter().with_max_len(1).for_each(|index| {
-            SUMS.with_borrow_mut(|sums| run.task((&strips, &layout), &tasks.get(index, start), sums));
+            SCRATCH.with_borrow_mut(|scratch| run.task((&strips, &layout), &tasks.get(index, start), scratch));
         });
     }
     STRIPS.set(strips);
@@ -94,8 +114,8 @@ pub fn multiply(multiplication: &Multiplication<'_>, y: ValuesMut<'_>) {
 
 fn check(multiplication: &Multiplication<'_>, length: usize) {
     let Multiplication { x, rows, weight, bias, epilogue } = multiplication;
-    let outputs = weight.outputs;
-    assert_eq!(Some(x.len()), rows.checked_mul(weight.inputs), "values of x");
+    let outputs = weight.outputs();
+    assert_eq!(Some(x.len()), rows.checked_mul(weight.inputs()), "values of x");
     assert_eq!(Some(length), rows.checked_mul(outputs), "values of y");
     assert!(bias.is_none_or(|bias| bias.len() == outputs), "values of the bias");
     if let Epilogue::Residual { residual, gate } = epilogue {
@@ -110,6 +130,7 @@ fn check(multiplication: &Multiplication<'_>, length: usize) {
 struct Tasks {
     strips: usize,
     panels: usize,
+    strips_each: usize,
     panels_each: usize,
 }
 
@@ -132,30 +153,36 @@ impl Tasks {
 
     fn new(strips: usize, panels: usize) -> Self {
         let groups = Self::ENOUGH.div_ceil(strips.div_ceil(Self::STRIPS_EACH));
-        Self { strips, panels, panels_each: (panels / groups).clamp(1, Self::MOST_PANELS) }
+        let panels_each = (panels / groups).clamp(1, Self::MOST_PANELS);
+        Self { strips, panels, strips_each: Self::STRIPS_EACH, panels_each }
+    }
+
+    /// Each panel belongs to one task alone, which packs it.
+    fn by_panel(strips: usize, panels: usize) -> Self {
+        Self { strips, panels, strips_each: strips, panels_each: 1 }
     }
 
     fn count(&self) -> usize {
-        self.strips.div_ceil(Self::STRIPS_EACH) * self.panels.div_ceil(self.panels_each)
+        self.strips.div_ceil(self.strips_each) * self.panels.div_ceil(self.panels_each)
     }
 
     /// Tasks that share panels follow each other.
     fn get(&self, index: usize, start: usize) -> Task {
         let part = |index: usize, size: usize, end: usize| index * size..((index + 1) * size).min(end);
-        let blocks = self.strips.div_ceil(Self::STRIPS_EACH);
+        let blocks = self.strips.div_ceil(self.strips_each);
         Task {
             start,
-            strips: part(index % blocks, Self::STRIPS_EACH, self.strips),
+            strips: part(index % blocks, self.strips_each, self.strips),
             panels: part(index / blocks, self.panels_each, self.panels),
         }
     }
 }
 
 /// A multiplication under way.
-struct Run<'a> {
-    multiplication: &'a Multiplication<'a>,
+pub(super) struct Run<'a> {
+    pub multiplication: &'a Multiplication<'a>,
     kernels: &'static Kernels,
-    product: Product,
+    pub product: Product,
     steps: usize,
     y: SharedOutput<'a>,
 }
@@ -163,8 +190,8 @@ struct Run<'a> {
 impl<'a> Run<'a> {
     fn new(multiplication: &'a Multiplication<'a>, y: ValuesMut<'a>) -> Self {
         let weight = multiplication.weight;
-        let product = weight.format.product(weight.kernels, &multiplication.x);
-        Self { multiplication, kernels: weight.kernels, product, steps: weight.steps(), y: SharedOutput::new(y) }
+        let product = weight.format().product(weight.kernels(), &multiplication.x);
+        Self { multiplication, kernels: weight.kernels(), product, steps: weight.steps(), y: SharedOutput::new(y) }
     }
 
     fn rows_at_once(&self) -> usize {
@@ -173,63 +200,59 @@ impl<'a> Run<'a> {
     }
 
     fn layout(&self, strips: usize) -> StripLayout {
-        let most = CHUNK_LANES / self.kernels.columns;
-        let steps_each = self.steps.div_ceil(self.steps.div_ceil(most).max(1)).max(1);
+        let steps_each = CHUNK_LANES / self.kernels.columns;
         StripLayout { strips, steps: self.steps, steps_each, lanes_of_step: self.product.parts() * self.kernels.rows }
     }
 
-    /// Chunk by chunk of K, panel by panel, strip by strip: the panel's chunk is in the first cache, and the sums wait in the second.
-    fn task(&self, (strips, layout): (&[u32], &StripLayout), task: &Task, sums: &mut Vec<f32>) {
+    /// Chunk by chunk of K, panel by panel, strip by strip.
+    fn task(&self, (strips, layout): (&[u32], &StripLayout), task: &Task, scratch: &mut Scratch) {
+        let Scratch { sums, panel: buffer } = scratch;
         let Kernels { rows, columns, .. } = *self.kernels;
-        let size = rows * columns;
-        let chunks = layout.chunks();
-        // Without a next chunk, a panel's tiles may take the place of those of the panel before.
+        let (size, chunks) = (rows * columns, layout.chunks());
+        // Sums of all tiles wait for the next chunk; without one, a panel's tiles may take the place of those of the panel before.
         let waiting = if chunks > 1 { task.panels.len() } else { 1 };
         sums.resize(waiting * task.strips.len() * size, 0.0);
         for chunk in 0..chunks {
             let steps = layout.steps_of(chunk);
             let length = steps.len() * layout.lanes_of_step;
             let strips = &strips[layout.part(task.strips.start, chunk).start..][..length * task.strips.len()];
-            let panel_of =
-                |panel: usize| &self.multiplication.weight.panel(panel)[steps.start * columns..steps.end * columns];
             let mut first = 0;
             for panel in task.panels.clone() {
-                let lanes = panel_of(panel);
+                let lanes = self.multiplication.weight.part(panel, steps.clone(), buffer);
+                let next_panel = lanes.as_ptr().wrapping_add(self.lanes_of_panel());
                 first %= sums.len();
                 for (index, strip) in task.strips.clone().enumerate() {
-                    let last = index + 1 == task.strips.len();
+                    let next = if index + 1 < task.strips.len() { index + 1 } else { 0 };
                     let next = Upcoming {
-                        rows: if last { strips.as_ptr() } else { strips[(index + 1) * length..].as_ptr() },
-                        panel: if last {
-                            panel_of((panel + 1).min(task.panels.end - 1)).as_ptr()
-                        } else {
-                            lanes.as_ptr()
-                        },
+                        rows: strips.as_ptr().wrapping_add(next * length),
+                        panel: if next > 0 { lanes.as_ptr() } else { next_panel },
                         sums: sums.as_ptr().wrapping_add(first + size),
                     };
                     let sums = &mut sums[first..first + size];
                     first += size;
-                    let operands = TileOperands {
-                        strip: &strips[index * length..(index + 1) * length],
-                        panel: lanes,
-                        sums: &mut *sums,
-                        carry_on: chunk > 0,
-                    };
+                    let strip_lanes = &strips[index * length..(index + 1) * length];
+                    let operands =
+                        TileOperands { strip: strip_lanes, panel: lanes, sums: &mut *sums, carry_on: chunk > 0 };
                     self.kernels.multiply_before(self.product, operands, next);
                     if chunk + 1 == chunks {
-                        self.finish([task.start + strip * rows, panel * columns], sums);
+                        self.finish([task.start + strip * rows, panel * columns], columns, sums);
                     }
                 }
             }
         }
     }
 
-    /// Takes the sums of a tile into `y`; `first` is its first row and column.
-    fn finish(&self, first: [usize; 2], sums: &mut [f32]) {
+    /// From the first lane of a packed panel to that of the next.
+    fn lanes_of_panel(&self) -> usize {
+        self.steps * self.kernels.columns
+    }
+
+    /// Takes sums, `[rows, width]`, into `y`, as far as it goes; `first` is their first row and column.
+    pub fn finish(&self, first: [usize; 2], width: usize, sums: &mut [f32]) {
         let Multiplication { rows, weight, bias, epilogue, .. } = self.multiplication;
-        let outputs = weight.outputs;
-        let columns = first[1]..(first[1] + self.kernels.columns).min(outputs);
-        for (row, sums) in (first[0]..*rows).zip(sums.chunks_exact_mut(self.kernels.columns)) {
+        let outputs = weight.outputs();
+        let columns = first[1]..(first[1] + width).min(outputs);
+        for (row, sums) in (first[0]..*rows).zip(sums.chunks_exact_mut(width)) {
             let part = row * outputs + columns.start..row * outputs + columns.end;
             let step = match epilogue {
                 Epilogue::None => FinishStep::None,
@@ -245,7 +268,7 @@ impl<'a> Run<'a> {
                 sums: &mut sums[..columns.len()],
                 bias: bias.map(|bias| &bias[columns.clone()]),
                 step,
-                // SAFETY: a row of a tile belongs to one tile, and that to one task.
+                // SAFETY: these columns of a row belong to one task.
                 output: unsafe { self.y.part(part) },
             });
         }

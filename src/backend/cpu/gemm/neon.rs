@@ -6,12 +6,15 @@
 use std::arch::aarch64::*;
 
 use super::finish::{FinishRow, finish};
+use super::gather::{Gather, GatherPointers, gather};
 use super::kernels::{Instructions, Kernels, Loops};
 use super::softmax::{ScoreBlock, softmax};
 use super::tile::{Float32, TilePointers, Vectors, WidenedBfloat16, peak, tile};
 
 const ROWS: usize = 8;
 const VECTORS: usize = 3;
+const GATHERED_ROWS: usize = 6;
+const GATHERED_VECTORS: usize = 4;
 
 /// The micro-kernels.
 pub static KERNELS: Kernels = Kernels {
@@ -29,6 +32,15 @@ pub static KERNELS: Kernels = Kernels {
     finish: finish_row,
     softmax: softmax_block,
     softmax_pairs: None,
+    gather: GATHER,
+};
+
+const GATHER: Gather = Gather {
+    rows: GATHERED_ROWS,
+    columns: GATHERED_VECTORS * 4,
+    float32: gather_float32,
+    widened_bfloat16: gather_widened_bfloat16,
+    bfloat16: None,
 };
 
 struct Neon;
@@ -116,6 +128,16 @@ unsafe fn finish_row(row: FinishRow<'_>) {
 #[target_feature(enable = "neon")]
 unsafe fn softmax_block(block: ScoreBlock<'_>) {
     unsafe { softmax::<Neon, VECTORS>(block) }
+}
+
+#[target_feature(enable = "neon")]
+unsafe fn gather_float32(pointers: GatherPointers) {
+    unsafe { gather::<Neon, Float32, GATHERED_ROWS, GATHERED_VECTORS>(pointers) }
+}
+
+#[target_feature(enable = "neon")]
+unsafe fn gather_widened_bfloat16(pointers: GatherPointers) {
+    unsafe { gather::<Neon, WidenedBfloat16, GATHERED_ROWS, GATHERED_VECTORS>(pointers) }
 }
 
 #[target_feature(enable = "neon")]

@@ -7,9 +7,9 @@ use memmap2::MmapMut;
 use rayon::prelude::*;
 
 use super::Values;
-use super::finish::widen;
+use super::finish::{round, widen};
+use super::interleave::{pair, spread, stack};
 use super::kernels::{Kernels, Product};
-use super::transpose::{Line, MOST_LINES, interleave};
 
 /// Lanes of 4 bytes that begin at a cache line.
 ///
@@ -126,9 +126,14 @@ pub(super) enum PanelFormat {
 impl PanelFormat {
     /// Lanes of a column.
     fn steps(self, inputs: usize) -> usize {
+        inputs.div_ceil(self.values_each())
+    }
+
+    /// Values in a lane.
+    fn values_each(self) -> usize {
         match self {
-            Self::Float32 => inputs,
-            Self::Bfloat16 | Self::Float16 => inputs.div_ceil(2),
+            Self::Float32 => 1,
+            Self::Bfloat16 | Self::Float16 => 2,
         }
     }
 
@@ -151,33 +156,13 @@ impl PackedPanels {
     /// If there are not `outputs * inputs` values.
     pub fn new(kernels: &'static Kernels, values: WeightValues<'_>, [outputs, inputs]: [usize; 2]) -> Self {
         assert_eq!(Some(values.len()), outputs.checked_mul(inputs), "values of the weight");
-        let format = match values {
-            WeightValues::Float32(_) => PanelFormat::Float32,
-            WeightValues::Bfloat16(_) | WeightValues::Float8(_) => PanelFormat::Bfloat16,
-            WeightValues::Float16(_) if kernels.has(Product::WidenedFloat16) => PanelFormat::Float16,
-            WeightValues::Float16(_) => PanelFormat::Float32,
-        };
-        let columns = kernels.columns;
-        let mut packed = Self::zeros(kernels, format, [outputs, inputs]);
-        packed.panels_mut().for_each(|(rows, lanes)| {
-            let part = rows.start * inputs..rows.end * inputs;
-            match values {
-                WeightValues::Float32(values) => spread(lanes, columns, values[part].chunks_exact(inputs), f32_lane),
-                WeightValues::Bfloat16(values) => pair(lanes, columns, values[part].chunks_exact(inputs), |&bits| bits),
-                WeightValues::Float8(values) => {
-                    pair(lanes, columns, values[part].chunks_exact(inputs), |&bits| FLOAT8[usize::from(bits)]);
-                }
-                WeightValues::Float16(values) if format == PanelFormat::Float32 => {
-                    let widen = |&bits: &u16| half::f16::from_bits(bits).to_f32().to_bits();
-                    spread(lanes, columns, values[part].chunks_exact(inputs), widen);
-                }
-                WeightValues::Float16(values) => stack(lanes, columns, values[part].chunks_exact(inputs)),
-            }
-        });
+        let stored = StoredPanels { kernels, values, outputs, inputs };
+        let mut packed = Self::zeros(kernels, stored.format(), [outputs, inputs]);
+        packed.panels_mut().for_each(|(rows, lanes)| stored.pack(rows, 0..inputs, lanes));
         packed
     }
 
-    /// Packs a matrix `[outputs, inputs]` of float32 that is made some rows at a time.
+    /// Packs a matrix `[outputs, inputs]` that is made some rows at a time, in float32 or rounded to bfloat16.
     ///
     /// # Errors
     /// That of `make`.
@@ -187,13 +172,20 @@ impl PackedPanels {
     pub fn made<E: Send>(
         kernels: &'static Kernels,
         [outputs, inputs]: [usize; 2],
+        rounded: bool,
         make: impl Fn(Range<usize>) -> Result<Vec<f32>, E> + Sync,
     ) -> Result<Self, E> {
-        let mut packed = Self::zeros(kernels, PanelFormat::Float32, [outputs, inputs]);
+        let format = if rounded { PanelFormat::Bfloat16 } else { PanelFormat::Float32 };
+        let mut packed = Self::zeros(kernels, format, [outputs, inputs]);
         packed.panels_mut().try_for_each(|(rows, lanes)| {
             let values = make(rows.clone())?;
             assert_eq!(values.len(), rows.len() * inputs, "values of rows {rows:?}");
-            spread(lanes, kernels.columns, values.chunks_exact(inputs), f32_lane);
+            match format {
+                PanelFormat::Bfloat16 => {
+                    pair(lanes, kernels.columns, values.chunks_exact(inputs), |&value| round(value))
+                }
+                _ => spread(lanes, kernels.columns, values.chunks_exact(inputs), f32_lane),
+            }
             Ok(())
         })?;
         Ok(packed)
@@ -222,6 +214,117 @@ impl PackedPanels {
     pub(super) fn panel(&self, index: usize) -> &[u32] {
         let size = self.steps() * self.kernels.columns;
         &self.lanes[index * size..(index + 1) * size]
+    }
+}
+
+/// A weight `[N, K]` as it is stored, whose panels are packed when they are multiplied, a part at a time: for weights that are used once.
+#[derive(Clone, Copy)]
+pub struct StoredPanels<'a> {
+    /// For which the panels are.
+    pub kernels: &'static Kernels,
+    /// `[outputs, inputs]`.
+    pub values: WeightValues<'a>,
+    /// N.
+    pub outputs: usize,
+    /// K.
+    pub inputs: usize,
+}
+
+impl StoredPanels<'_> {
+    pub(super) fn format(&self) -> PanelFormat {
+        match self.values {
+            WeightValues::Float32(_) => PanelFormat::Float32,
+            WeightValues::Bfloat16(_) | WeightValues::Float8(_) => PanelFormat::Bfloat16,
+            WeightValues::Float16(_) if self.kernels.has(Product::WidenedFloat16) => PanelFormat::Float16,
+            WeightValues::Float16(_) => PanelFormat::Float32,
+        }
+    }
+
+    /// Packs the values `part` of the rows `rows`, all of one panel, into lanes of which all are written.
+    pub(super) fn pack(&self, rows: Range<usize>, part: Range<usize>, lanes: &mut [u32]) {
+        let columns = self.kernels.columns;
+        let format = self.format();
+        if rows.len() < columns || format == PanelFormat::Float16 || part.len() % 2 == 1 {
+            lanes.fill(0);
+        }
+        let lines = rows.map(|row| row * self.inputs + part.start..row * self.inputs + part.end);
+        match self.values {
+            WeightValues::Float32(values) => spread(lanes, columns, lines.map(|line| &values[line]), f32_lane),
+            WeightValues::Bfloat16(values) => pair(lanes, columns, lines.map(|line| &values[line]), |&bits| bits),
+            WeightValues::Float8(values) => {
+                pair(lanes, columns, lines.map(|line| &values[line]), |&bits| FLOAT8[usize::from(bits)]);
+            }
+            WeightValues::Float16(values) if format == PanelFormat::Float32 => {
+                let widen = |&bits: &u16| half::f16::from_bits(bits).to_f32().to_bits();
+                spread(lanes, columns, lines.map(|line| &values[line]), widen);
+            }
+            WeightValues::Float16(values) => stack(lanes, columns, lines.map(|line| &values[line])),
+        }
+    }
+}
+
+/// Where the panels of a weight come from.
+#[derive(Clone, Copy)]
+pub enum Panels<'a> {
+    /// Packed before.
+    Packed(&'a PackedPanels),
+    /// Packed now.
+    Stored(StoredPanels<'a>),
+}
+
+impl<'a> Panels<'a> {
+    pub(super) fn kernels(&self) -> &'static Kernels {
+        match self {
+            Self::Packed(panels) => panels.kernels,
+            Self::Stored(panels) => panels.kernels,
+        }
+    }
+
+    pub(super) fn format(&self) -> PanelFormat {
+        match self {
+            Self::Packed(panels) => panels.format,
+            Self::Stored(panels) => panels.format(),
+        }
+    }
+
+    /// N.
+    pub(super) fn outputs(&self) -> usize {
+        match self {
+            Self::Packed(panels) => panels.outputs,
+            Self::Stored(panels) => panels.outputs,
+        }
+    }
+
+    /// K.
+    pub(super) fn inputs(&self) -> usize {
+        match self {
+            Self::Packed(panels) => panels.inputs,
+            Self::Stored(panels) => panels.inputs,
+        }
+    }
+
+    /// Lanes of a column.
+    pub(super) fn steps(&self) -> usize {
+        self.format().steps(self.inputs())
+    }
+
+    /// Some steps of a panel; `buffer` is where they are packed if they are not.
+    pub(super) fn part<'b>(&self, panel: usize, steps: Range<usize>, buffer: &'b mut Lanes) -> &'b [u32]
+    where
+        'a: 'b,
+    {
+        let columns = self.kernels().columns;
+        match self {
+            Self::Packed(panels) => &panels.panel(panel)[steps.start * columns..steps.end * columns],
+            Self::Stored(panels) => {
+                buffer.resize(steps.len() * columns);
+                let each = self.format().values_each();
+                let values = steps.start * each..(steps.end * each).min(panels.inputs);
+                let first = panel * columns;
+                panels.pack(first..(first + columns).min(panels.outputs), values, buffer);
+                buffer
+            }
+        }
     }
 }
 
@@ -259,57 +362,34 @@ impl StripLayout {
     }
 }
 
-/// Packs rows of `x`, which all lanes are written for.
-pub(super) fn pack_rows(strips: &mut [u32], layout: &StripLayout, source: RowSource<'_>, weight: &PackedPanels) {
+/// Packs rows of `x` into strips, of which all lanes are written.
+pub(super) fn pack_rows(strips: &mut [u32], layout: &StripLayout, source: RowSource<'_>, weight: &Panels<'_>) {
     let RowSource { x, rows, product } = source;
-    let (height, inputs) = (weight.kernels.rows, weight.inputs);
-    // K in a step: as many as a panel's lane holds.
-    let values = if weight.format == PanelFormat::Float32 { 1 } else { 2 };
-    let chunks = (0..layout.chunks()).scan(strips, |rest, chunk| {
-        let (lanes, after) = std::mem::take(rest).split_at_mut(layout.part(0, chunk).len() * layout.strips);
-        *rest = after;
-        Some((layout.steps_of(chunk), lanes))
-    });
-    chunks.par_bridge().for_each(|(steps, lanes)| {
-        lanes.par_chunks_exact_mut((steps.len() * layout.lanes_of_step).max(1)).enumerate().for_each(
-            |(index, strip)| {
-                let first = rows.start + index * height;
-                let last = (first + height).min(rows.end);
-                let columns = steps.start * values..(steps.end * values).min(inputs);
-                if last - first < height || columns.len() < steps.len() * values {
-                    strip.fill(0);
+    let (height, inputs, each) = (weight.kernels().rows, weight.inputs(), weight.format().values_each());
+    let mut rest = strips;
+    for chunk in 0..layout.chunks() {
+        let (steps, size) = (layout.steps_of(chunk), layout.part(0, chunk).len());
+        let (lanes, after) = rest.split_at_mut(size * layout.strips);
+        rest = after;
+        let values = steps.start * each..(steps.end * each).min(inputs);
+        lanes.par_chunks_exact_mut(size.max(1)).enumerate().for_each(|(index, strip)| {
+            let first = rows.start + index * height;
+            let last = (first + height).min(rows.end);
+            if last - first < height || values.len() < steps.len() * each {
+                strip.fill(0);
+            }
+            let lines = (first..last).map(|row| row * inputs + values.start..row * inputs + values.end);
+            match x {
+                Values::Float32(x) => spread(strip, height, lines.map(|line| &x[line]), f32_lane),
+                Values::Bfloat16(x) if product == Product::Bfloat16 => {
+                    pair(strip, height, lines.map(|line| &x[line]), |&bits| bits);
                 }
-                let part = |row: usize| row * inputs + columns.start..row * inputs + columns.end;
-                // Only whole strips, whose lanes all come from rows, go eight by eight.
-                let whole = last - first == height && columns.len() == steps.len() * values;
-                match x {
-                    Values::Float32(x) if whole => {
-                        interleave_rows(strip, (first..last).map(|row| Line::of_float32(&x[part(row)])));
-                    }
-                    Values::Float32(x) => spread(strip, height, (first..last).map(|row| &x[part(row)]), f32_lane),
-                    Values::Bfloat16(x) if product == Product::Bfloat16 && whole => {
-                        interleave_rows(strip, (first..last).map(|row| Line::of_pairs(&x[part(row)])));
-                    }
-                    Values::Bfloat16(x) if product == Product::Bfloat16 => {
-                        pair(strip, height, (first..last).map(|row| &x[part(row)]), |&bits| bits);
-                    }
-                    Values::Bfloat16(x) => {
-                        spread(strip, height, (first..last).map(|row| &x[part(row)]), |&bits| widen(bits).to_bits());
-                    }
+                Values::Bfloat16(x) => {
+                    spread(strip, height, lines.map(|line| &x[line]), |&bits| widen(bits).to_bits());
                 }
-            },
-        );
-    });
-}
-
-fn interleave_rows<'a>(strip: &mut [u32], rows: impl Iterator<Item = Line<'a>>) {
-    let mut lines = [Line::of_float32(&[]); MOST_LINES];
-    let mut count = 0;
-    for row in rows {
-        lines[count] = row;
-        count += 1;
+            }
+        });
     }
-    interleave(strip, &lines[..count]);
 }
 
 /// Rows of `x: [M, K]` and the product they are for.
@@ -319,60 +399,8 @@ pub(super) struct RowSource<'a> {
     pub product: Product,
 }
 
-/// Lanes of a line that are written one after the other before the next line is read: what they touch stays in the first cache.
-const RUN: usize = 16;
-
 fn f32_lane(value: &f32) -> u32 {
     value.to_bits()
-}
-
-/// Writes line `index` into places `index`, `index + width`, ...: one value a lane.
-pub fn spread<'a, T: Copy + 'a>(
-    lanes: &mut [u32],
-    width: usize,
-    lines: impl Iterator<Item = &'a [T]> + Clone,
-    lane: impl Fn(&T) -> u32,
-) {
-    for (run, lanes) in lanes.chunks_mut(RUN * width).enumerate() {
-        for (index, line) in lines.clone().enumerate() {
-            let values = &line[(run * RUN).min(line.len())..(run * RUN + RUN).min(line.len())];
-            for (lanes, value) in lanes.chunks_exact_mut(width).zip(values) {
-                lanes[index] = lane(value);
-            }
-        }
-    }
-}
-
-/// The same with two values a lane, the first in its low half; `half` makes the bits of a bfloat16.
-pub fn pair<'a, T: Copy + 'a>(
-    lanes: &mut [u32],
-    width: usize,
-    lines: impl Iterator<Item = &'a [T]> + Clone,
-    half: impl Fn(&T) -> u16,
-) {
-    for (run, lanes) in lanes.chunks_mut(RUN * width).enumerate() {
-        for (index, line) in lines.clone().enumerate() {
-            let values = &line[(2 * run * RUN).min(line.len())..(2 * (run * RUN + RUN)).min(line.len())];
-            let pairs = values.chunks_exact(2);
-            let rest = pairs.remainder();
-            for (lanes, pair) in lanes.chunks_exact_mut(width).zip(pairs) {
-                lanes[index] = u32::from(half(&pair[0])) | u32::from(half(&pair[1])) << 16;
-            }
-            if let [last] = rest {
-                lanes[(values.len() / 2) * width + index] = u32::from(half(last));
-            }
-        }
-    }
-}
-
-/// Two values of each line a step, as two rows of `width` two-byte values in `width` lanes, which have to be zero.
-fn stack<'a>(lanes: &mut [u32], width: usize, lines: impl Iterator<Item = &'a [u16]>) {
-    for (index, line) in lines.enumerate() {
-        for (position, &bits) in line.iter().enumerate() {
-            let place = position * width + index;
-            lanes[place / 2] |= u32::from(bits) << (16 * (place % 2));
-        }
-    }
 }
 
 /// The bfloat16 of every float8 (e4m3): four bits of exponent around 7, three of mantissa, no infinity.

@@ -4,12 +4,15 @@
 #![allow(unsafe_code)]
 
 use super::finish::{FinishRow, finish};
+use super::gather::{Gather, GatherPointers, gather};
 use super::kernels::{Instructions, Kernels};
 use super::softmax::{ScoreBlock, softmax};
 use super::tile::{Float32, TilePointers, Vectors, WidenedBfloat16, peak, tile};
 
 const ROWS: usize = 4;
 const VECTORS: usize = 2;
+const GATHERED_ROWS: usize = 4;
+const GATHERED_VECTORS: usize = 2;
 
 /// The micro-kernels.
 pub static KERNELS: Kernels = Kernels {
@@ -27,6 +30,15 @@ pub static KERNELS: Kernels = Kernels {
     finish: finish_row,
     softmax: softmax_block,
     softmax_pairs: None,
+    gather: GATHER,
+};
+
+const GATHER: Gather = Gather {
+    rows: GATHERED_ROWS,
+    columns: GATHERED_VECTORS * 4,
+    float32: gather_float32,
+    widened_bfloat16: gather_widened_bfloat16,
+    bfloat16: None,
 };
 
 struct Portable;
@@ -111,4 +123,12 @@ unsafe fn finish_row(row: FinishRow<'_>) {
 
 unsafe fn softmax_block(block: ScoreBlock<'_>) {
     unsafe { softmax::<Portable, VECTORS>(block) }
+}
+
+unsafe fn gather_float32(pointers: GatherPointers) {
+    unsafe { gather::<Portable, Float32, GATHERED_ROWS, GATHERED_VECTORS>(pointers) }
+}
+
+unsafe fn gather_widened_bfloat16(pointers: GatherPointers) {
+    unsafe { gather::<Portable, WidenedBfloat16, GATHERED_ROWS, GATHERED_VECTORS>(pointers) }
 }

@@ -8,6 +8,7 @@ pub(super) mod model;
 pub(super) mod part;
 pub(super) mod places;
 mod shapes;
+pub(super) mod weight_bytes;
 
 use std::path::{Path, PathBuf};
 
@@ -221,11 +222,7 @@ impl Checkpoint {
     /// # Errors
     /// A text without tokens, a token that the encoder does not have, or a failed tensor operation.
     pub fn encode_text(&self, placement: &Placement, texts: &[&[u32]]) -> Result<Vec<Tensor>> {
-        let dtype = match placement.dtype {
-            DType::F16 if placement.device.is_cpu() => DType::F32,
-            DType::F16 => DType::BF16,
-            other => other,
-        };
+        let dtype = text_dtype(placement);
         let store = self.text_encoder.store(&Placement { dtype, device: placement.device.clone() })?;
         let encoder = t5::Encoder::load(&store, self.text_encoder.config, Residency::Layer)?;
         encoder.forward(texts)?.into_iter().map(|text| Ok(text.unsqueeze(0)?)).collect()
@@ -240,6 +237,15 @@ impl Checkpoint {
             [self.text_encoder.config.width, self.transformer.config.caption_channels],
             "give T5 v1.1 XXL with --text-encoder",
         )
+    }
+}
+
+/// The type that the text encoder computes in.
+fn text_dtype(placement: &Placement) -> DType {
+    match placement.dtype {
+        DType::F16 if placement.device.is_cpu() => DType::F32,
+        DType::F16 => DType::BF16,
+        other => other,
     }
 }
 

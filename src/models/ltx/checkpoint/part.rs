@@ -73,6 +73,11 @@ impl<Config> Part<Config> {
         store.ignore_all(self.unused);
         Ok(store)
     }
+
+    /// The same where they would go to `placement`.
+    pub fn outline_in(&self, placement: &Placement) -> Result<Store<'_>> {
+        Store::outline_in(&self.files, self.names.clone(), placement)
+    }
 }
 
 impl Part<TransformerConfig> {

@@ -7,12 +7,16 @@
 //! transformers 5.23, `modeling_t5.py`; Raffel et al., "Exploring the Limits of Transfer Learning" (2020), section 2.1; Shazeer, "GLU Variants"
 //! (2020), for the gate.
 
-use candle_core::{D, DType, Tensor};
+use candle_core::{DType, Tensor};
 
 use super::config::{Config, names};
 use super::names::Names;
 use crate::error::{Error, Result};
-use crate::nn::projection::Projection;
+use crate::nn::projection::{PassingProjection, Projection};
+use crate::ops::attention::{Inputs, biased_attention};
+use crate::ops::gelu::gated_gelu;
+use crate::ops::gemm::Epilogue;
+use crate::ops::norm::{Affine, Norm, norm};
 use crate::weights::store::{Scope, Store};
 
 /// How many layers are in memory at a time.
@@ -20,7 +24,7 @@ use crate::weights::store::{Scope, Store};
 pub enum Residency {
     /// All, from the beginning.
     Whole,
-    /// One: each is read when its turn comes, and dropped.
+    /// One: each is read when its turn comes, and dropped; on the CPU where its file is mapped, part by part.
     Layer,
 }
 
@@ -31,9 +35,9 @@ pub struct Encoder<'store> {
     config: Config,
     /// `[buckets, heads]`, float32.
     relative_bias: Tensor,
-    final_norm: Norm,
+    final_norm: RmsNorm,
     /// None where they are read one by one.
-    layers: Option<Vec<Layer>>,
+    layers: Option<Vec<Layer<'store>>>,
 }
 
 impl<'store> Encoder<'store> {
@@ -55,19 +59,20 @@ impl<'store> Encoder<'store> {
             return Err(Error::run("text encoder's type", "bfloat16 or float32", "float16, which overflows", hint));
         }
         let relative_bias = relative_bias.to_dtype(DType::F32)?;
-        let final_norm = Norm::load(&weights.at(names.final_norm), &config)?;
+        let final_norm = RmsNorm::load(&weights.at(names.final_norm), &config)?;
         let mut encoder = Self { weights, names, config, relative_bias, final_norm, layers: None };
         if residency == Residency::Whole {
-            encoder.layers = Some((0..config.layers).map(|index| encoder.layer(index)).collect::<Result<_>>()?);
+            encoder.layers =
+                Some((0..config.layers).map(|index| encoder.layer(index, Residency::Whole)).collect::<Result<_>>()?);
         }
         Ok(encoder)
     }
 
-    fn layer(&self, index: usize) -> Result<Layer> {
-        Layer::load(&self.weights.at(self.names.blocks).at(index), self.names, &self.config)
+    fn layer(&self, index: usize, residency: Residency) -> Result<Layer<'store>> {
+        Layer::load(&self.weights.at(self.names.blocks).at(index), residency, self.names, &self.config)
     }
 
-    /// For each text its tokens, `[L]`, to `[L, width]`; several at once so that layers that are read one by one are read once.
+    /// For each text its tokens, `[L]`, to `[L, width]`; several at once, so that each weight is read once. A text's result does not depend on the others.
     ///
     /// # Errors
     /// No tokens, a token that the embedding does not have, missing or misshapen weights, and a failed tensor operation.
@@ -77,23 +82,27 @@ impl<'store> Encoder<'store> {
         }
         let embedding = self.weights.at(self.names.embedding);
         let table = [self.config.vocabulary, self.config.width];
-        let mut hidden =
-            texts.iter().map(|tokens| embedding.take_rows("weight", table, tokens)).collect::<Result<Vec<_>>>()?;
-        let biases = texts.iter().map(|tokens| self.bias(tokens.len())).collect::<Result<Vec<_>>>()?;
+        let mut hidden = embedding.take_rows("weight", table, &texts.concat())?;
+        let mut start = 0;
+        let place = |tokens: &&[u32]| {
+            let text = TextPlace { start, length: tokens.len(), bias: self.bias(tokens.len())? };
+            start += tokens.len();
+            Ok(text)
+        };
+        let places = texts.iter().map(place).collect::<Result<Vec<_>>>()?;
         for index in 0..self.config.layers {
             let read;
             let layer = match &self.layers {
                 Some(layers) => &layers[index],
                 None => {
-                    read = self.layer(index)?;
+                    read = self.layer(index, Residency::Layer)?;
                     &read
                 }
             };
-            for (x, bias) in hidden.iter_mut().zip(&biases) {
-                *x = layer.forward(x, bias)?;
-            }
+            hidden = layer.forward(&hidden, &places)?;
         }
-        hidden.iter().map(|x| self.final_norm.forward(x)).collect()
+        let hidden = self.final_norm.forward(&hidden)?;
+        places.iter().map(|text| Ok(hidden.narrow(0, text.start, text.length)?.contiguous()?)).collect()
     }
 
     /// What distances add to the scores: `[heads, L, L]`, float32.
@@ -124,31 +133,42 @@ fn bucket(distance: i64, config: &Config) -> u32 {
     (start + kind) as u32
 }
 
-struct Layer {
-    attention_norm: Norm,
-    query: Projection,
-    key: Projection,
-    value: Projection,
-    output: Projection,
-    feed_forward_norm: Norm,
-    gate: Projection,
-    expand: Projection,
-    contract: Projection,
+/// Where a text's tokens lie among those of all texts.
+struct TextPlace {
+    start: usize,
+    length: usize,
+    /// `[heads, length, length]`, float32.
+    bias: Tensor,
+}
+
+struct Layer<'store> {
+    attention_norm: RmsNorm,
+    query: PassingProjection<'store>,
+    key: PassingProjection<'store>,
+    value: PassingProjection<'store>,
+    output: PassingProjection<'store>,
+    feed_forward_norm: RmsNorm,
+    gate: PassingProjection<'store>,
+    expand: PassingProjection<'store>,
+    contract: PassingProjection<'store>,
     heads: usize,
 }
 
-impl Layer {
-    fn load(weights: &Scope, names: &Names, config: &Config) -> Result<Self> {
+impl<'store> Layer<'store> {
+    fn load(weights: &Scope<'store>, residency: Residency, names: &Names, config: &Config) -> Result<Self> {
         let Config { width, feed_forward, heads, .. } = *config;
         let inner = heads * config.head_width;
-        let projection = |name: &str, from, to| Projection::load(&weights.at(name), from, to);
+        let projection = |name: &str, from, to| match residency {
+            Residency::Whole => Ok(PassingProjection::Kept(Projection::load(&weights.at(name), from, to)?)),
+            Residency::Layer => PassingProjection::load(&weights.at(name), from, to),
+        };
         Ok(Self {
-            attention_norm: Norm::load(&weights.at(names.attention_norm), config)?,
+            attention_norm: RmsNorm::load(&weights.at(names.attention_norm), config)?,
             query: projection(names.query, width, inner)?,
             key: projection(names.key, width, inner)?,
             value: projection(names.value, width, inner)?,
             output: projection(names.output, inner, width)?,
-            feed_forward_norm: Norm::load(&weights.at(names.feed_forward_norm), config)?,
+            feed_forward_norm: RmsNorm::load(&weights.at(names.feed_forward_norm), config)?,
             gate: projection(names.gate, width, feed_forward)?,
             expand: projection(names.expand, width, feed_forward)?,
             contract: projection(names.contract, feed_forward, width)?,
@@ -156,36 +176,40 @@ impl Layer {
         })
     }
 
-    /// `x: [L, width]`, `bias: [heads, L, L]` -> `[L, width]`.
-    fn forward(&self, x: &Tensor, bias: &Tensor) -> Result<Tensor> {
-        let h = self.attention_norm.forward(x)?;
-        let x = (x + self.attend(&h, bias)?)?;
-        let h = self.feed_forward_norm.forward(&x)?;
-        let h = (self.gate.forward(&h)?.gelu()? * self.expand.forward(&h)?)?;
-        Ok((&x + self.contract.forward(&h)?)?)
+    /// `x: [N, width]`, the tokens of all texts one after the other, to the same.
+    fn forward(&self, x: &Tensor, texts: &[TextPlace]) -> Result<Tensor> {
+        let x = &self.attend(x, texts)?;
+        let h = self.feed_forward_norm.forward(x)?;
+        let h = gated_gelu(&self.gate.forward(&h)?, &self.expand.forward(&h)?)?;
+        self.contract.forward_with(&h, Epilogue::Sum(x))
     }
 
-    /// `x: [L, width]`, `bias: [heads, L, L]` -> `[L, width]`. The scores are not scaled: the weights are.
-    fn attend(&self, x: &Tensor, bias: &Tensor) -> Result<Tensor> {
-        let length = x.dim(0)?;
-        let split = |x: Tensor| x.reshape((length, self.heads, ()))?.transpose(0, 1)?.contiguous();
-        let query = split(self.query.forward(x)?)?;
-        let key = split(self.key.forward(x)?)?;
-        let value = split(self.value.forward(x)?)?;
-        let scores = (query.matmul(&key.t()?)?.to_dtype(DType::F32)? + bias)?;
-        let shares = candle_nn::ops::softmax_last_dim(&scores)?.to_dtype(value.dtype())?;
-        let attended = shares.matmul(&value)?.transpose(0, 1)?.flatten_from(1)?;
-        self.output.forward(&attended)
+    /// `x: [N, width]` to the same: each text's tokens attend to each other. The scores are not scaled: the weights are.
+    fn attend(&self, x: &Tensor, texts: &[TextPlace]) -> Result<Tensor> {
+        let h = self.attention_norm.forward(x)?;
+        let split = |h: Tensor| h.reshape((1, x.dim(0)?, self.heads, ()));
+        let query = split(self.query.forward(&h)?)?;
+        let key = split(self.key.forward(&h)?)?;
+        let value = split(self.value.forward(&h)?)?;
+        let gather = |text: &TextPlace| {
+            let part = |tensor: &Tensor| tensor.narrow(1, text.start, text.length);
+            let (query, key, value) = (part(&query)?, part(&key)?, part(&value)?);
+            biased_attention(&Inputs { query: &query, key: &key, value: &value }, 1.0, &text.bias)
+        };
+        let gathered = texts.iter().map(gather).collect::<Result<Vec<_>>>()?;
+        let gathered = Tensor::cat(&gathered, 1)?.squeeze(0)?.flatten_from(1)?;
+        self.output.forward_with(&gathered, Epilogue::Sum(x))
     }
 }
 
-/// Division by the root of the mean square, in float32, then a weight; no mean is subtracted.
-struct Norm {
+/// RMS norm with a weight.
+struct RmsNorm {
+    /// `[width]`, float32.
     weight: Tensor,
     epsilon: f64,
 }
 
-impl Norm {
+impl RmsNorm {
     fn load(weights: &Scope, config: &Config) -> Result<Self> {
         let weight = weights.take("weight", &[config.width])?.to_dtype(DType::F32)?;
         Ok(Self { weight, epsilon: config.epsilon })
@@ -193,10 +217,7 @@ impl Norm {
 
     /// `[L, width]` to the same.
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let wide = x.to_dtype(DType::F32)?;
-        let square = (wide.sqr()?.mean_keepdim(D::Minus1)? + self.epsilon)?;
-        let normed = wide.broadcast_div(&square.sqrt()?)?.broadcast_mul(&self.weight)?;
-        Ok(normed.to_dtype(x.dtype())?)
+        norm(x, &Norm { affine: Affine::Weight(&self.weight), ..Norm::root_mean_square(self.epsilon) })
     }
 }
 

@@ -1,9 +1,11 @@
-//! The layers of the upsampler, on clips `[T, C, H, W]`.
+//! The layers of the upsampler, on clips that are lists of frames `[1, H, W, C]`.
 
-use candle_core::{DType, Tensor};
+use candle_core::Tensor;
 
 use crate::error::Result;
-use crate::models::ltx::vae::convolution::{Convolution, SPAN, Shape, Sight};
+use crate::nn::convolution::{FrameConvolution, FrameShape};
+use crate::ops::conv3d::Epilogue;
+use crate::ops::group_norm::{GroupNorm, group_norm};
 use crate::weights::store::Scope;
 
 /// Groups of channels that are normalised together.
@@ -13,7 +15,7 @@ const NORM_EPSILON: f64 = 1e-5;
 
 /// A 3 by 3 by 3 convolution of a whole clip that sees zeros beyond its ends, in time as in space.
 #[derive(Debug, Clone)]
-pub struct ClipConvolution(Convolution);
+pub struct ClipConvolution(FrameConvolution);
 
 impl ClipConvolution {
     /// Takes `weight: [to, from, 3, 3, 3]` and `bias: [to]`.
@@ -21,33 +23,26 @@ impl ClipConvolution {
     /// # Errors
     /// Missing or misshapen weights.
     pub fn load(weights: &Scope, from: usize, to: usize) -> Result<Self> {
-        Ok(Self(Convolution::load(weights, Shape { from, to, stride: 1, sight: Sight::Symmetric })?))
+        Ok(Self(FrameConvolution::load(weights, FrameShape { from, to, depth: 3, side: 3, stride: 1 })?))
     }
 
-    /// `[T, from, H, W]` to `[T, to, H, W]`, frame by frame: what a convolution unfolds on its way is many times its input.
+    /// Frames `[1, H, W, from]` to as many frames `[1, H, W, to]`.
     ///
     /// # Errors
     /// A failed tensor operation.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let padded = x.pad_with_zeros(0, 1, 1)?;
-        let seen = |frame: usize, offset: usize| padded.narrow(0, frame + offset, 1);
-        let frame = |frame: usize| -> Result<Tensor> {
-            let window: [Tensor; SPAN] = [seen(frame, 0)?, seen(frame, 1)?, seen(frame, 2)?];
-            self.0.window(&window)
-        };
-        Ok(Tensor::cat(&(0..x.dim(0)?).map(frame).collect::<Result<Vec<_>>>()?, 0)?)
+    pub fn forward(&self, clip: &[Tensor]) -> Result<Vec<Tensor>> {
+        let window = |frame: usize| [frame.checked_sub(1), Some(frame), Some(frame + 1)];
+        let seen = |frame: Option<usize>| frame.and_then(|frame| clip.get(frame));
+        (0..clip.len()).map(|frame| self.0.window(&window(frame).map(seen), Epilogue::default())).collect()
     }
 }
 
-/// Group norm over all frames of a clip, in float32 whatever the type of its input is.
-///
-/// # Source
-/// Wu and He, "Group Normalization" (ECCV 2018), equations 1 to 6, with time as one more axis of space.
+/// Group norm over all frames of a clip.
 #[derive(Debug, Clone)]
 pub struct ClipNorm {
-    /// `[1, C, 1, 1]`, float32.
+    /// `[C]`.
     weight: Tensor,
-    /// `[1, C, 1, 1]`, float32.
+    /// `[C]`.
     bias: Tensor,
 }
 
@@ -57,24 +52,17 @@ impl ClipNorm {
     /// # Errors
     /// Missing or misshapen weights.
     pub fn load(weights: &Scope, channels: usize) -> Result<Self> {
-        let take = |name| -> Result<_> {
-            Ok(weights.take(name, &[channels])?.to_dtype(DType::F32)?.reshape((1, channels, 1, 1))?)
-        };
+        let take = |name| weights.take(name, &[channels]);
         Ok(Self { weight: take("weight")?, bias: take("bias")? })
     }
 
-    /// `[T, C, H, W]` to the same.
+    /// Frames `[1, H, W, C]` to the same: `residual` is added to the normalised ones, and `silu` comes last where it is asked for.
     ///
     /// # Errors
     /// A failed tensor operation.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let groups = x.to_dtype(DType::F32)?.reshape((x.dim(0)?, GROUPS, ()))?;
-        // First of each frame, then of the frames, which are of one size: shorter sums round less.
-        let mean = |x: &Tensor| x.mean_keepdim(2)?.mean_keepdim(0);
-        let centred = groups.broadcast_sub(&mean(&groups)?)?;
-        let scale = (mean(&centred.sqr()?)? + NORM_EPSILON)?.sqrt()?.recip()?;
-        let normed = centred.broadcast_mul(&scale)?.reshape(x.shape())?;
-        Ok(normed.broadcast_mul(&self.weight)?.broadcast_add(&self.bias)?.to_dtype(x.dtype())?)
+    pub fn forward(&self, clip: &[Tensor], residual: Option<&[Tensor]>, silu: bool) -> Result<Vec<Tensor>> {
+        let Self { weight, bias } = self;
+        group_norm(clip, &GroupNorm { groups: GROUPS, epsilon: NORM_EPSILON, weight, bias, silu }, residual)
     }
 }
 
@@ -101,13 +89,12 @@ impl Block {
         })
     }
 
-    /// `[T, C, H, W]` to the same.
+    /// Frames `[1, H, W, C]` to the same.
     ///
     /// # Errors
     /// A failed tensor operation.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let h = self.norm_1.forward(&self.conv_1.forward(x)?)?.silu()?;
-        let h = self.norm_2.forward(&self.conv_2.forward(&h)?)?;
-        Ok((h + x)?.silu()?)
+    pub fn forward(&self, clip: &[Tensor]) -> Result<Vec<Tensor>> {
+        let h = self.norm_1.forward(&self.conv_1.forward(clip)?, None, true)?;
+        self.norm_2.forward(&self.conv_2.forward(&h)?, Some(clip), true)
     }
 }

@@ -9,14 +9,15 @@ pub mod layers;
 
 use std::path::{Path, PathBuf};
 
-use candle_core::{DType, Device, Module, Tensor};
+use candle_core::{DType, Tensor};
 
 use self::config::UpsamplerConfig;
 use self::layers::{Block, ClipConvolution, ClipNorm};
 use super::vae::statistics::Statistics;
 use crate::diffusion::instance_norm::adaptive_instance_norm;
 use crate::error::{Error, Result};
-use crate::nn::convolution::{Conv2d, Convolution, convolution};
+use crate::nn::convolution::{FrameConvolution, FrameShape};
+use crate::ops::fold::unfold;
 use crate::shape;
 use crate::weights::files::WeightFiles;
 use crate::weights::keymap::KeyMap;
@@ -34,10 +35,11 @@ pub struct Upsampler {
     input: ClipConvolution,
     norm: ClipNorm,
     before: Vec<Block>,
-    /// `[T, width, H, W]` to `[T, 4 width, H, W]`, every frame for itself.
-    expand: Conv2d,
+    /// `[1, H, W, width]` to `[1, H, W, 4 width]`.
+    expand: FrameConvolution,
     after: Vec<Block>,
     output: ClipConvolution,
+    placement: Placement,
 }
 
 impl Upsampler {
@@ -78,15 +80,16 @@ impl Upsampler {
         let stage = |name: &str| -> Result<Vec<Block>> {
             (0..blocks).map(|index| Block::load(&weights.at(name).at(index), width)).collect()
         };
-        let expanded = Convolution { from: width, to: SCALE * SCALE * width, kernel: 3, stride: 1 };
+        let expanded = FrameShape { from: width, to: SCALE * SCALE * width, depth: 1, side: 3, stride: 1 };
         Ok(Self {
             config: *config,
             input: ClipConvolution::load(&weights.at("initial_conv"), channels, width)?,
             norm: ClipNorm::load(&weights.at("initial_norm"), width)?,
             before: stage("res_blocks")?,
-            expand: convolution(&weights.at("upsampler.0"), expanded)?,
+            expand: FrameConvolution::load_flat(&weights.at("upsampler.0"), expanded)?,
             after: stage("post_upsample_res_blocks")?,
             output: ClipConvolution::load(&weights.at("final_conv"), width, channels)?,
+            placement: weights.placement().clone(),
         })
     }
 
@@ -103,17 +106,25 @@ impl Upsampler {
         let (_, _, frames, height, width) = latents.dims5()?;
         let wanted = [1, self.config.channels, frames, height, width];
         shape::expect("latents", latents, &wanted, "use the upsampler that belongs to the model")?;
-        let clip = latents.squeeze(0)?.transpose(0, 1)?.contiguous()?;
-        let x = clip.to_device(self.device())?.to_dtype(self.dtype())?;
+        let clip = latents.squeeze(0)?.permute((1, 2, 3, 0))?.to_device(&self.placement.device)?;
+        let clip = clip.to_dtype(self.placement.dtype)?;
+        let clip =
+            (0..frames).map(|frame| Ok(clip.narrow(0, frame, 1)?.force_contiguous()?)).collect::<Result<Vec<_>>>()?;
 
-        let x = self.norm.forward(&self.input.forward(&x)?)?.silu()?;
-        let x = self.before.iter().try_fold(x, |x, block| block.forward(&x))?;
-        let x = candle_nn::ops::pixel_shuffle(&self.expand.forward(&x)?, SCALE)?;
-        let x = self.after.iter().try_fold(x, |x, block| block.forward(&x))?;
-        let x = self.output.forward(&x)?;
+        let clip = self.norm.forward(&self.input.forward(&clip)?, None, true)?;
+        let clip = self.before.iter().try_fold(clip, |clip, block| block.forward(&clip))?;
+        let clip = clip.iter().map(|frame| self.expanded(frame)).collect::<Result<Vec<_>>>()?;
+        let clip = self.after.iter().try_fold(clip, |clip, block| block.forward(&clip))?;
+        let clip = Tensor::cat(&self.output.forward(&clip)?, 0)?;
 
-        let clip = x.to_dtype(DType::F32)?.to_device(latents.device())?;
-        Ok(clip.transpose(0, 1)?.unsqueeze(0)?.contiguous()?)
+        let clip = clip.to_dtype(DType::F32)?.to_device(latents.device())?;
+        Ok(clip.permute((3, 0, 1, 2))?.unsqueeze(0)?.contiguous()?)
+    }
+
+    /// A frame `[1, H, W, width]` to `[1, 2 H, 2 W, width]`.
+    fn expanded(&self, frame: &Tensor) -> Result<Tensor> {
+        let unfolded = unfold(&self.expand.forward(frame)?, [1, SCALE, SCALE], None)?;
+        Ok(unfolded.into_iter().next().expect("a block of one frame unfolds to one"))
     }
 
     /// Normalised latents `[1, C, F, H, W]` to normalised latents `[1, C, F, 2 H, 2 W]`, float32, whose channels keep the mean and the
@@ -130,14 +141,6 @@ impl Upsampler {
         let matched = adaptive_instance_norm(&upsampled, latents, share)?;
         expect_finite(&matched)?;
         Ok(matched)
-    }
-
-    fn device(&self) -> &Device {
-        self.expand.weight().device()
-    }
-
-    fn dtype(&self) -> DType {
-        self.expand.weight().dtype()
     }
 }
 

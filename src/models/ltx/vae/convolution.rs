@@ -1,10 +1,10 @@
 //! Convolutions over time and space.
 
 use candle_core::Tensor;
-use candle_nn::{Conv2d, Conv2dConfig};
 
 use crate::error::Result;
-use crate::ops::conv2d::conv2d;
+use crate::nn::convolution::{FrameConvolution, FrameShape};
+use crate::ops::conv3d::Epilogue;
 use crate::weights::store::Scope;
 
 /// Frames that a kernel spans.
@@ -47,10 +47,10 @@ pub struct Shape {
     pub sight: Sight,
 }
 
-/// A 3 by 3 by 3 convolution, as a 2-D convolution over three frames whose channels are put side by side. Space is padded with zeros.
+/// A 3 by 3 by 3 convolution. Space is padded with zeros.
 #[derive(Debug, Clone)]
 pub struct Convolution {
-    planes: Conv2d,
+    frames: FrameConvolution,
     shape: Shape,
 }
 
@@ -61,10 +61,8 @@ impl Convolution {
     /// Missing or misshapen weights.
     pub fn load(weights: &Scope, shape: Shape) -> Result<Self> {
         let Shape { from, to, stride, .. } = shape;
-        let planes = [to, SPAN * from, SPAN, SPAN];
-        let weight = weights.take_permuted("weight", &[to, from, SPAN, SPAN, SPAN], &[0, 2, 1, 3, 4], &planes)?;
-        let config = Conv2dConfig { padding: 1, stride, ..Conv2dConfig::default() };
-        Ok(Self { planes: Conv2d::new(weight, Some(weights.take("bias", &[to])?), config), shape })
+        let frames = FrameConvolution::load(weights, FrameShape { from, to, depth: SPAN, side: SPAN, stride })?;
+        Ok(Self { frames, shape })
     }
 
     /// What it does, apart from the weights.
@@ -72,34 +70,35 @@ impl Convolution {
         self.shape
     }
 
-    /// A whole clip: `[T, from, H, W]` to `[ceil(T / stride), to, ceil(H / stride), ceil(W / stride)]`.
-    ///
-    /// # Errors
-    /// A failed tensor operation.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let frames = x.dim(0)?;
-        let seen = |offset: usize| {
-            let indexes: Vec<u32> = (0..frames)
-                .step_by(self.shape.stride)
-                .map(|frame| (frame + offset).saturating_sub(self.shape.sight.before()).min(frames - 1) as u32)
-                .collect();
-            x.index_select(&Tensor::new(indexes, x.device())?, 0)
+    /// What each frame of the result sees of a whole clip: `ceil(T / stride)` windows.
+    pub fn windows(&self, frames: &[Tensor]) -> Vec<[Tensor; SPAN]> {
+        let seen = |frame: usize, offset: usize| {
+            frames[(frame + offset).saturating_sub(self.shape.sight.before()).min(frames.len() - 1)].clone()
         };
-        self.window(&[seen(0)?, seen(1)?, seen(2)?])
+        let window = |frame| std::array::from_fn(|offset| seen(frame, offset));
+        (0..frames.len()).step_by(self.shape.stride).map(window).collect()
     }
 
-    /// One frame from the three that it sees, `[1, from, H, W]` each, to `[1, to, H, W]`.
+    /// A whole clip: frames `[1, H, W, from]` to `ceil(T / stride)` frames `[1, ceil(H / stride), ceil(W / stride), to]`.
     ///
     /// # Errors
     /// A failed tensor operation.
-    pub fn window(&self, frames: &[Tensor; SPAN]) -> Result<Tensor> {
-        conv2d(&self.planes, &Tensor::cat(frames, 1)?)
+    pub fn forward(&self, frames: &[Tensor]) -> Result<Vec<Tensor>> {
+        self.windows(frames).iter().map(|window| self.window(window, Epilogue::default())).collect()
+    }
+
+    /// One frame `[1, H, W, to]` from the three that it sees, `[1, H, W, from]` each.
+    ///
+    /// # Errors
+    /// A failed tensor operation.
+    pub fn window(&self, frames: &[Tensor; SPAN], epilogue: Epilogue<'_>) -> Result<Tensor> {
+        self.frames.window(&frames.each_ref().map(Some), epilogue)
     }
 }
 
 /// A 1 by 1 by 1 convolution: the same for every frame and place.
 #[derive(Debug, Clone)]
-pub struct Pointwise(Conv2d);
+pub struct Pointwise(FrameConvolution);
 
 impl Pointwise {
     /// Takes `weight: [to, from, 1, 1, 1]` and `bias: [to]`.
@@ -107,15 +106,14 @@ impl Pointwise {
     /// # Errors
     /// Missing or misshapen weights.
     pub fn load(weights: &Scope, from: usize, to: usize) -> Result<Self> {
-        let weight = weights.take_permuted("weight", &[to, from, 1, 1, 1], &[0, 1, 2, 3, 4], &[to, from, 1, 1])?;
-        Ok(Self(Conv2d::new(weight, Some(weights.take("bias", &[to])?), Conv2dConfig::default())))
+        Ok(Self(FrameConvolution::load(weights, FrameShape { from, to, depth: 1, side: 1, stride: 1 })?))
     }
 
-    /// `[T, from, H, W]` to `[T, to, H, W]`.
+    /// A frame `[1, H, W, from]` to `[1, H, W, to]`.
     ///
     /// # Errors
     /// A failed tensor operation.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        conv2d(&self.0, x)
+    pub fn forward(&self, frame: &Tensor) -> Result<Tensor> {
+        self.0.forward(frame)
     }
 }

@@ -3,7 +3,7 @@
 use candle_core::{DType, IndexOp, Tensor};
 
 use super::config::{Config, UpStage};
-use super::convolution::{Convolution, Shape, Sight};
+use super::convolution::{Convolution, SPAN, Shape, Sight};
 use super::norm::Modulation;
 use super::resample::{Upsampler, unfold_patches};
 use super::residual::{Residual, ResidualBlock, ResidualShape};
@@ -11,6 +11,7 @@ use super::stream::{LatentFrames, Stream};
 use crate::diffusion::noise::{self, Purpose};
 use crate::error::{Error, Result};
 use crate::nn::timestep::TimestepEmbedder;
+use crate::ops::conv3d::Epilogue;
 use crate::weights::store::Scope;
 
 /// Height and width of a latent frame.
@@ -214,16 +215,19 @@ pub enum Step {
 }
 
 impl Step {
-    /// A whole clip, `[T, C, H, W]` to what the step makes of it.
+    /// A whole clip: frames `[1, H, W, C]` to what the step makes of them.
     ///
     /// # Errors
     /// A failed tensor operation.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    pub fn forward(&self, frames: &[Tensor]) -> Result<Vec<Tensor>> {
         match self {
-            Self::Convolution(convolution) => convolution.forward(x),
-            Self::Residual(residual) => residual.forward(x),
-            Self::Upsampler(upsampler) => upsampler.forward(x),
-            Self::Output(output) => output.leave(&output.convolution.forward(&output.enter(x)?)?),
+            Self::Convolution(convolution) => convolution.forward(frames),
+            Self::Residual(residual) => residual.forward(frames),
+            Self::Upsampler(upsampler) => upsampler.forward(frames),
+            Self::Output(output) => {
+                let entered = frames.iter().map(|x| output.enter(x)).collect::<Result<Vec<_>>>()?;
+                output.convolution.windows(&entered).iter().map(|window| output.leave(window)).collect()
+            }
         }
     }
 }
@@ -237,12 +241,12 @@ pub struct Output {
 }
 
 impl Output {
-    /// Its convolution.
-    pub fn convolution(&self) -> &Convolution {
-        &self.convolution
+    /// Which frames its convolution sees.
+    pub fn sight(&self) -> Sight {
+        self.convolution.shape().sight
     }
 
-    /// What comes before the convolution; any number of frames.
+    /// What comes before the convolution; one frame.
     ///
     /// # Errors
     /// A failed tensor operation.
@@ -250,12 +254,12 @@ impl Output {
         Modulation::activate(self.modulation.as_ref(), x)
     }
 
-    /// What comes after it: channels unfold to pixels; any number of frames.
+    /// The convolution, whose channels unfold to pixels: a frame `[1, 3, p H, p W]` from the three that it sees.
     ///
     /// # Errors
     /// A failed tensor operation.
-    pub fn leave(&self, x: &Tensor) -> Result<Tensor> {
-        unfold_patches(x, self.patch)
+    pub fn leave(&self, window: &[Tensor; SPAN]) -> Result<Tensor> {
+        unfold_patches(&self.convolution.window(window, Epilogue::default())?, self.patch)
     }
 }
 
@@ -274,9 +278,11 @@ impl PreparedDecoder {
     /// Another shape, or a failed tensor operation.
     pub fn decode(&self, latents: &Tensor) -> Result<Tensor> {
         self.expect(latents)?;
-        let frames = latents.squeeze(0)?.transpose(0, 1)?.contiguous()?;
-        let frames = self.steps.iter().try_fold(frames, |x, step| step.forward(&x))?;
-        Ok(frames.transpose(0, 1)?.unsqueeze(0)?.contiguous()?)
+        let latents = latents.squeeze(0)?;
+        let frames = (0..latents.dim(1)?).map(|frame| channels_last(&latents.i((.., frame))?));
+        let frames = frames.collect::<Result<Vec<_>>>()?;
+        let frames = self.steps.iter().try_fold(frames, |frames, step| step.forward(&frames))?;
+        Ok(Tensor::cat(&frames, 0)?.transpose(0, 1)?.unsqueeze(0)?.contiguous()?)
     }
 
     /// The same frames one after another, for the memory of a few frames in every layer: see [`Stream`].
@@ -313,4 +319,12 @@ impl PreparedDecoder {
             )),
         }
     }
+}
+
+/// A frame `[C, H, W]` as `[1, H, W, C]`, with memory of its own: a view would keep all the clip alive.
+///
+/// # Errors
+/// A failed tensor operation.
+pub fn channels_last(frame: &Tensor) -> Result<Tensor> {
+    Ok(frame.permute((1, 2, 0))?.unsqueeze(0)?.force_contiguous()?)
 }

@@ -127,13 +127,14 @@ impl Encoder {
             }
         }
         let frames = pixels.squeeze(0)?.transpose(0, 1)?.contiguous()?;
-        let mut x = self.input.forward(&fold_patches(&frames, self.patch)?)?;
+        let mut frames = self.input.forward(&fold_patches(&frames, self.patch)?)?;
         for stage in &self.stages {
-            x = stage.forward(&x)?;
+            frames = stage.forward(frames)?;
         }
-        x = self.middle.iter().try_fold(x, |x, block| block.forward(&x))?;
-        let x = self.output.forward(&Modulation::activate(None, &x)?)?;
-        let x = x.to_dtype(DType::F32)?.transpose(0, 1)?.unsqueeze(0)?.contiguous()?;
+        frames = self.middle.iter().try_fold(frames, |frames, block| block.forward(&frames))?;
+        let activated = frames.iter().map(|x| Modulation::activate(None, x)).collect::<Result<Vec<_>>>()?;
+        let x = Tensor::cat(&self.output.forward(&activated)?, 0)?;
+        let x = x.to_dtype(DType::F32)?.permute((3, 0, 1, 2))?.unsqueeze(0)?.contiguous()?;
         let channels = x.dim(1)? - 1;
         let [least, most] = LOG_VARIANCES;
         Ok(Posterior {
@@ -144,14 +145,14 @@ impl Encoder {
 }
 
 impl Stage {
-    /// A whole clip, `[T, from, H, W]` to what the stage makes of it.
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let x = self.blocks.iter().try_fold(x.clone(), |x, block| block.forward(&x))?;
-        let x = match &self.downsampling {
-            None => x,
-            Some(Down::Strided(convolution)) => convolution.forward(&x)?,
-            Some(Down::Folded(downsampler)) => downsampler.forward(&x)?,
+    /// A whole clip: frames `[1, H, W, from]` to what the stage makes of them.
+    fn forward(&self, frames: Vec<Tensor>) -> Result<Vec<Tensor>> {
+        let frames = self.blocks.iter().try_fold(frames, |frames, block| block.forward(&frames))?;
+        let frames = match &self.downsampling {
+            None => frames,
+            Some(Down::Strided(convolution)) => convolution.forward(&frames)?,
+            Some(Down::Folded(downsampler)) => downsampler.forward(&frames)?,
         };
-        self.change.iter().try_fold(x, |x, block| block.forward(&x))
+        self.change.iter().try_fold(frames, |frames, block| block.forward(&frames))
     }
 }

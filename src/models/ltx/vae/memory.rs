@@ -4,8 +4,8 @@ use super::config::{Config, UpStage};
 use super::convolution::{SPAN, Sight};
 use super::decoder::LatentSize;
 
-/// Copies of its input that a convolution makes on the CPU: the three frames side by side, and again in candle's own order.
-const CONVOLUTION_COPIES: usize = 2 * SPAN;
+/// Bytes of a number in a map of noise: float32.
+const NOISE_BYTES: usize = 4;
 
 /// Peak memory of a decode on the CPU in bytes, apart from the network's weights, the latents and what the allocator keeps of freed memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -19,7 +19,7 @@ pub struct DecodeMemory {
 impl DecodeMemory {
     /// Of a decode of latent frames of this size; `bytes` is the size of one value.
     pub fn of(config: &Config, size: LatentSize, bytes: usize) -> Self {
-        let mut count = Count { sight: Sight::from_causal(config.decoder_causal), kept: 0, working: 0 };
+        let mut count = Count { sight: Sight::from_causal(config.decoder_causal), kept: 0, noise: 0, working: 0 };
         let mut size = size;
         count.convolution(size, config.latent_channels, config.decoder_middle.from);
         for &UpStage { from, to, layers, upsampling, inject_noise } in
@@ -35,11 +35,11 @@ impl DecodeMemory {
             }
             for _ in 0..layers {
                 count.residual(size, to, to);
-                count.kept += if inject_noise { 2 * size.area() } else { 0 };
+                count.noise += if inject_noise { 2 * size.area() } else { 0 };
             }
         }
         count.convolution(size, config.decoder_width(), config.folded_channels());
-        Self { kept: count.kept * bytes, working: count.working * bytes }
+        Self { kept: count.kept * bytes + count.noise * NOISE_BYTES, working: count.working * bytes }
     }
 
     /// Both together.
@@ -52,16 +52,15 @@ impl DecodeMemory {
 struct Count {
     sight: Sight,
     kept: usize,
+    noise: usize,
     working: usize,
 }
 
 impl Count {
-    /// A delay line keeps two frames; while its convolution runs there are the third, the copies, the rearranged weights and the result with and
-    /// without its bias.
+    /// A delay line keeps two frames; while its convolution runs there are the third and the result, and then the result normalised.
     fn convolution(&mut self, size: LatentSize, from: usize, to: usize) {
         self.kept += (SPAN - 1) * from * size.area();
-        let frames = (1 + CONVOLUTION_COPIES) * from * size.area() + 2 * to * size.area();
-        self.working = self.working.max(frames + SPAN * SPAN * SPAN * from * to);
+        self.working = self.working.max((from + 2 * to) * size.area());
     }
 
     /// Two convolutions, and the frames that wait for them.
@@ -75,12 +74,11 @@ impl Count {
         self.kept += delay * from * size.area();
     }
 
-    /// A convolution, and the second of the two frames that it gives. While it doubles there are its three frames and the unfolded one in the
-    /// middle, and the result four times: convolved, unfolded, the residual repeated, and the sum.
+    /// A convolution, and the second of the two frames that it gives. While they unfold there are its third frame, its result and they.
     fn upsampler(&mut self, size: LatentSize, from: usize, to: usize) {
         let doubled = size.times(2);
         self.convolution(size, from, 8 * to);
-        self.working = self.working.max((SPAN + 1) * from * size.area() + 4 * 8 * to * size.area());
+        self.working = self.working.max(from * size.area() + 2 * 8 * to * size.area());
         self.kept += to * doubled.area();
     }
 }

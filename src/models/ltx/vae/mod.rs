@@ -3,7 +3,7 @@
 //! Three generations are in use: 0.9.0; 0.9.1, with another decoder; and 0.9.5, with another encoder, which all later releases keep. One code
 //! runs them: [`config`] says what each stage is made of.
 //!
-//! Inside, a clip is `[T, C, H, W]`: frames are the batch of the 2-D convolutions that everything is made of. At the borders it is `[1, C, T, H, W]`.
+//! Inside, a clip is a list of frames `[1, H, W, C]`: convolutions read channels that lie next to each other. At the borders it is `[1, C, T, H, W]`.
 //!
 //! # Source
 //! HaCohen et al., "LTX-Video: Realtime Video Latent Diffusion" (2024); diffusers 0.42.1, `autoencoder_kl_ltx.py`.

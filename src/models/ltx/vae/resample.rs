@@ -1,59 +1,37 @@
 //! Folding of time and space into channels and back, and the layers that change resolution by it.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
 use super::config::{Stride, Upsampling};
-use super::convolution::{Convolution, Shape, Sight};
+use super::convolution::{Convolution, SPAN, Shape, Sight};
 use crate::error::Result;
+use crate::ops::conv3d::Epilogue;
+use crate::ops::fold::{fold, unfold};
 use crate::weights::store::Scope;
 
 /// The only stride of the decoder.
 const DOUBLE: Stride = Stride { time: 2, height: 2, width: 2 };
 
-/// `[T, C, H, W]` to `[T / t, C t h w, H / h, W / w]`; the channel is `((c t + t offset) h + h offset) w + w offset`.
+/// Pixels into channels, `[T, C, H, W]` to frames `[1, H / p, W / p, C p p]`; the channel is `(c p + w offset) p + h offset`.
 ///
 /// # Errors
 /// A failed tensor operation, such as sides that do not divide.
-pub fn fold(x: &Tensor, stride: Stride) -> Result<Tensor> {
-    let Stride { time, height, width } = stride;
-    let (t, c, h, w) = x.dims4()?;
-    let x = x.reshape(&[t / time, time, c, h / height, height, w / width, width][..])?;
-    let x = x.permute([0, 2, 1, 4, 6, 3, 5])?;
-    Ok(x.reshape((t / time, c * stride.volume(), h / height, w / width))?)
-}
-
-/// The inverse of [`fold`].
-///
-/// # Errors
-/// A failed tensor operation, such as channels that do not divide.
-pub fn unfold(x: &Tensor, stride: Stride) -> Result<Tensor> {
-    let Stride { time, height, width } = stride;
-    let (t, c, h, w) = x.dims4()?;
-    let c = c / stride.volume();
-    let x = x.reshape(&[t, c, time, height, width, h, w][..])?;
-    let x = x.permute([0, 2, 1, 5, 3, 6, 4])?;
-    Ok(x.reshape((t * time, c, h * height, w * width))?)
-}
-
-/// Pixels into channels, `[T, C, H, W]` to `[T, C p p, H / p, W / p]`; the channel is `(c p + w offset) p + h offset`.
-///
-/// # Errors
-/// A failed tensor operation, such as sides that do not divide.
-pub fn fold_patches(x: &Tensor, patch: usize) -> Result<Tensor> {
+pub fn fold_patches(x: &Tensor, patch: usize) -> Result<Vec<Tensor>> {
     let (t, c, h, w) = x.dims4()?;
     let x = x.reshape(&[t, c, h / patch, patch, w / patch, patch][..])?;
-    Ok(x.permute([0, 1, 5, 3, 2, 4])?.reshape((t, c * patch * patch, h / patch, w / patch))?)
+    let x = x.permute([0, 2, 4, 1, 5, 3])?.reshape((t, h / patch, w / patch, c * patch * patch))?;
+    (0..t).map(|frame| Ok(x.narrow(0, frame, 1)?.force_contiguous()?)).collect()
 }
 
-/// The inverse of [`fold_patches`].
+/// The inverse of [`fold_patches`] for one frame: `[1, H, W, C p p]` to `[1, C, p H, p W]`.
 ///
 /// # Errors
 /// A failed tensor operation, such as channels that do not divide.
 pub fn unfold_patches(x: &Tensor, patch: usize) -> Result<Tensor> {
-    let (t, c, h, w) = x.dims4()?;
+    let (_, h, w, c) = x.dims4()?;
     let c = c / (patch * patch);
-    let x = x.reshape(&[t, c, patch, patch, h, w][..])?;
-    Ok(x.permute([0, 1, 4, 3, 5, 2])?.reshape((t, c, h * patch, w * patch))?)
+    let x = x.reshape(&[h, w, c, patch, patch][..])?;
+    Ok(x.permute([2, 0, 4, 1, 3])?.reshape((1, c, h * patch, w * patch))?)
 }
 
 /// A convolution folded by a stride, plus the folded input averaged over groups of neighbouring channels.
@@ -74,19 +52,24 @@ impl Downsampler {
         Ok(Self { convolution: Convolution::load(&weights.at("conv").at("conv"), shape)?, stride, to })
     }
 
-    /// `[T, from, H, W]` to `[ceil(T / t), to, H / h, W / w]`; where time is folded, `T` is odd and the first frame counts twice.
+    /// Frames `[1, H, W, from]` to `ceil(T / t)` frames `[1, H / h, W / w, to]`; where time is folded, `T` is odd and the first frame counts twice.
     ///
     /// # Errors
     /// A failed tensor operation.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let x = match self.stride.time {
-            1 => x.clone(),
-            time => Tensor::cat(&[&x.narrow(0, 0, time - 1)?, x], 0)?,
+    pub fn forward(&self, frames: &[Tensor]) -> Result<Vec<Tensor>> {
+        let Stride { time, height, width } = self.stride;
+        let frames = [&frames[..time - 1], frames].concat();
+        let convolved = self.convolution.forward(&frames)?;
+        let folded = |frames: &[Tensor]| fold(&frames.iter().collect::<Vec<_>>(), [height, width]);
+        let pairs = frames.chunks_exact(time).zip(convolved.chunks_exact(time));
+        let one = |(frames, convolved): (&[Tensor], &[Tensor])| {
+            let inputs = folded(frames)?;
+            let (one, h, w, c) = inputs.dims4()?;
+            let averages = inputs.to_dtype(DType::F32)?.reshape((one, h, w, self.to, c / self.to))?.mean(4)?;
+            let convolved = folded(convolved)?;
+            Ok((convolved.to_dtype(DType::F32)? + averages)?.to_dtype(convolved.dtype())?)
         };
-        let folded = fold(&x, self.stride)?;
-        let (t, c, h, w) = folded.dims4()?;
-        let averages = folded.reshape((t, self.to, c / self.to, h, w))?.mean(2)?;
-        Ok((fold(&self.convolution.forward(&x)?, self.stride)? + averages)?)
+        pairs.map(one).collect()
     }
 }
 
@@ -107,30 +90,32 @@ impl Upsampler {
         Ok(Self { convolution: Convolution::load(&weights.at("conv").at("conv"), shape)?, upsampling })
     }
 
-    /// A whole clip, `[T, C, H, W]` to `[2 T - 1, C / factor, 2 H, 2 W]`: the first of the doubled frames is left out.
+    /// A whole clip: frames `[1, H, W, C]` to `2 T - 1` frames `[1, 2 H, 2 W, C / factor]`: the first of the doubled ones is left out.
     ///
     /// # Errors
     /// A failed tensor operation.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let doubled = self.double(&self.convolution.forward(x)?, x)?;
-        Ok(doubled.narrow(0, 1, doubled.dim(0)? - 1)?)
-    }
-
-    /// Its convolution.
-    pub fn convolution(&self) -> &Convolution {
-        &self.convolution
-    }
-
-    /// What comes after the convolution, with its input `x`: `[T, 8 C / factor, H, W]` to `[2 T, C / factor, 2 H, 2 W]`.
-    ///
-    /// # Errors
-    /// A failed tensor operation.
-    pub fn double(&self, convolved: &Tensor, x: &Tensor) -> Result<Tensor> {
-        let doubled = unfold(convolved, DOUBLE)?;
-        if !self.upsampling.residual {
-            return Ok(doubled);
+    pub fn forward(&self, frames: &[Tensor]) -> Result<Vec<Tensor>> {
+        let mut doubled = Vec::with_capacity(2 * frames.len());
+        for window in self.convolution.windows(frames) {
+            doubled.extend(self.double(&window)?);
         }
-        let copies = DOUBLE.volume() / self.upsampling.factor;
-        Ok((doubled + unfold(x, DOUBLE)?.repeat((1, copies, 1, 1))?)?)
+        doubled.remove(0);
+        Ok(doubled)
+    }
+
+    /// Which frames it sees.
+    pub fn sight(&self) -> Sight {
+        self.convolution.shape().sight
+    }
+
+    /// Two frames `[1, 2 H, 2 W, C / factor]` from the three that the convolution sees, `[1, H, W, C]` each.
+    ///
+    /// # Errors
+    /// A failed tensor operation.
+    pub fn double(&self, window: &[Tensor; SPAN]) -> Result<Vec<Tensor>> {
+        let convolved = self.convolution.window(window, Epilogue::default())?;
+        let Stride { time, height, width } = DOUBLE;
+        let due = self.upsampling.residual.then(|| &window[self.sight().before()]);
+        unfold(&convolved, [time, height, width], due)
     }
 }

@@ -1,10 +1,11 @@
 //! Residual blocks.
 
-use candle_core::Tensor;
+use candle_core::{DType, Tensor};
 
-use super::convolution::{Convolution, Pointwise, Shape, Sight};
+use super::convolution::{Convolution, Pointwise, SPAN, Shape, Sight};
 use super::norm::{ChannelNorm, Modulation};
 use crate::error::Result;
+use crate::ops::conv3d::{Epilogue, Noise};
 use crate::weights::store::Scope;
 
 /// What a residual block is made of.
@@ -32,7 +33,7 @@ pub struct ResidualBlock {
     shortcut: Option<(ChannelNorm, Pointwise)>,
     /// Shift and scale of both norms, `[4, C]`.
     table: Option<Tensor>,
-    /// `[1, C, 1, 1]`, after each convolution.
+    /// `[C]`, float32, after each convolution.
     noise_scales: Option<[Tensor; 2]>,
 }
 
@@ -49,7 +50,8 @@ impl ResidualBlock {
             let norm = ChannelNorm::load(&weights.at("norm3"), from, shape.norm_epsilon)?;
             Ok((norm, Pointwise::load(&weights.at("conv_shortcut").at("conv"), from, to)?))
         };
-        let noise_scale = |name: &str| -> Result<_> { Ok(weights.take(name, &[to, 1, 1])?.unsqueeze(0)?) };
+        let noise_scale =
+            |name: &str| -> Result<_> { Ok(weights.take(name, &[to, 1, 1])?.to_dtype(DType::F32)?.reshape(to)?) };
         Ok(Self {
             first: convolution("conv1", from)?,
             second: convolution("conv2", to)?,
@@ -79,7 +81,7 @@ impl ResidualBlock {
         };
         let mut noises = Vec::new();
         for (map, scale) in noise.iter().zip(self.noise_scales.iter().flatten()) {
-            let map = map.to_device(scale.device())?.to_dtype(scale.dtype())?.unsqueeze(0)?.unsqueeze(0)?;
+            let map = map.to_device(scale.device())?.to_dtype(DType::F32)?;
             noises.push(InjectedNoise { map, scale: scale.clone() });
         }
         Ok(Residual { block: self.clone(), modulations, noises })
@@ -89,9 +91,9 @@ impl ResidualBlock {
 /// Noise that is the same for all frames.
 #[derive(Debug, Clone)]
 struct InjectedNoise {
-    /// `[1, 1, H, W]`.
+    /// `[H, W]`, float32.
     map: Tensor,
-    /// `[1, C, 1, 1]`.
+    /// `[C]`, float32.
     scale: Tensor,
 }
 
@@ -104,27 +106,24 @@ pub struct Residual {
 }
 
 impl Residual {
-    /// A whole clip, `[T, from, H, W]` to `[T, to, H, W]`.
+    /// A whole clip: frames `[1, H, W, from]` to as many frames `[1, H, W, to]`.
     ///
     /// # Errors
     /// A failed tensor operation.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let h = self.first().forward(&self.enter(x)?)?;
-        let h = self.second().forward(&self.between(&h)?)?;
-        self.leave(&h, x)
+    pub fn forward(&self, frames: &[Tensor]) -> Result<Vec<Tensor>> {
+        let entered = frames.iter().map(|x| self.enter(x)).collect::<Result<Vec<_>>>()?;
+        let windows = self.block.first.windows(&entered);
+        let halfway = windows.iter().map(|window| self.between(window)).collect::<Result<Vec<_>>>()?;
+        let windows = self.block.second.windows(&halfway);
+        windows.iter().zip(frames).map(|(window, x)| self.leave(window, x)).collect()
     }
 
-    /// The first convolution.
-    pub fn first(&self) -> &Convolution {
-        &self.block.first
+    /// Which frames its convolutions see.
+    pub fn sight(&self) -> Sight {
+        self.block.first.shape().sight
     }
 
-    /// The second convolution.
-    pub fn second(&self) -> &Convolution {
-        &self.block.second
-    }
-
-    /// What comes before the first convolution; any number of frames.
+    /// What comes before the first convolution; one frame.
     ///
     /// # Errors
     /// A failed tensor operation.
@@ -132,35 +131,34 @@ impl Residual {
         Modulation::activate(self.modulations.first(), x)
     }
 
-    /// What comes between the convolutions; any number of frames.
+    /// The first convolution and what comes after it; a frame from the three that it sees.
     ///
     /// # Errors
     /// A failed tensor operation.
-    pub fn between(&self, h: &Tensor) -> Result<Tensor> {
-        Modulation::activate(self.modulations.get(1), &self.add_noise(0, h)?)
+    pub fn between(&self, window: &[Tensor; SPAN]) -> Result<Tensor> {
+        let h = self.block.first.window(window, Epilogue { noise: self.noise_after(0), residual: None })?;
+        Modulation::activate(self.modulations.get(1), &h)
     }
 
-    /// What comes after the second convolution, with the block's own input `x`; any number of frames.
+    /// The second convolution, and the block's own input `x` added to it; a frame from the three that it sees.
     ///
     /// # Errors
     /// A failed tensor operation.
-    pub fn leave(&self, h: &Tensor, x: &Tensor) -> Result<Tensor> {
-        let h = self.add_noise(1, h)?;
-        Ok(match &self.block.shortcut {
-            Some((norm, pointwise)) => (h + pointwise.forward(&norm.forward(x)?)?)?,
-            None => (h + x)?,
-        })
+    pub fn leave(&self, window: &[Tensor; SPAN], x: &Tensor) -> Result<Tensor> {
+        let shortcut = match &self.block.shortcut {
+            Some((norm, pointwise)) => Some(pointwise.forward(&norm.forward(x)?)?),
+            None => None,
+        };
+        let residual = Some(shortcut.as_ref().unwrap_or(x));
+        self.block.second.window(window, Epilogue { noise: self.noise_after(1), residual })
     }
 
-    /// The noise that it adds, `[1, 1, H, W]` each.
+    /// The noise that it adds, `[H, W]` each.
     pub fn noise(&self) -> impl Iterator<Item = &Tensor> {
         self.noises.iter().map(|noise| &noise.map)
     }
 
-    fn add_noise(&self, index: usize, h: &Tensor) -> Result<Tensor> {
-        match self.noises.get(index) {
-            Some(InjectedNoise { map, scale }) => Ok(h.broadcast_add(&map.broadcast_mul(scale)?)?),
-            None => Ok(h.clone()),
-        }
+    fn noise_after(&self, index: usize) -> Option<Noise<'_>> {
+        self.noises.get(index).map(|InjectedNoise { map, scale }| Noise { map, scale })
     }
 }

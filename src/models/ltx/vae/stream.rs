@@ -6,14 +6,15 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use candle_core::{Tensor, TensorId};
+use candle_core::{IndexOp, Tensor, TensorId};
 
-use super::convolution::Convolution;
-use super::decoder::{Output, Step};
+use super::convolution::{Convolution, SPAN, Sight};
+use super::decoder::{Output, Step, channels_last};
 use super::delay::DelayLine;
 use super::resample::Upsampler;
 use super::residual::Residual;
 use crate::error::Result;
+use crate::ops::conv3d::Epilogue;
 
 /// Gives latent frames `[F, C, H, W]`, one or more at a time, and `None` after the last.
 pub type LatentFrames = Box<dyn FnMut() -> Result<Option<Tensor>>>;
@@ -30,7 +31,7 @@ impl Stream {
     pub(super) fn new(steps: &[Step], source: LatentFrames) -> Self {
         let first: Box<dyn Frames> = Box::new(Source { source, waiting: VecDeque::new() });
         let last = steps.iter().fold(first, |source, step| match step.clone() {
-            Step::Convolution(convolution) => Box::new(Convolved::new(source, Plain(convolution))),
+            Step::Convolution(convolution) => Box::new(Convolved::new(source, convolution)),
             Step::Residual(residual) => Box::new(ResidualFrames::new(source, *residual)),
             Step::Upsampler(upsampler) => Box::new(UpsampledFrames::new(source, upsampler)),
             Step::Output(output) => Box::new(Convolved::new(source, output)),
@@ -55,7 +56,7 @@ impl Stream {
     }
 }
 
-/// Frames `[1, C, H, W]`, one after another.
+/// Frames `[1, H, W, C]`, one after another; the last step's are pixels, `[1, 3, H, W]`.
 trait Frames {
     /// The next frame, or `None` after the last, any number of times.
     fn next(&mut self) -> Result<Option<Tensor>>;
@@ -65,11 +66,6 @@ trait Frames {
 
 fn enter<'a>(kept: &mut Kept, tensors: impl IntoIterator<Item = &'a Tensor>) {
     kept.extend(tensors.into_iter().map(|tensor| (tensor.id(), tensor.elem_count() * tensor.dtype().size_in_bytes())));
-}
-
-/// The frames of `[F, C, H, W]` one by one, each with memory of its own: a view would keep all of them alive.
-fn single_frames(frames: &Tensor) -> Result<VecDeque<Tensor>> {
-    (0..frames.dim(0)?).map(|index| Ok(frames.narrow(0, index, 1)?.force_contiguous()?)).collect()
 }
 
 /// The latents.
@@ -82,7 +78,10 @@ impl Frames for Source {
     fn next(&mut self) -> Result<Option<Tensor>> {
         while self.waiting.is_empty() {
             match (self.source)()? {
-                Some(frames) => self.waiting = single_frames(&frames)?,
+                Some(frames) => {
+                    self.waiting =
+                        (0..frames.dim(0)?).map(|index| channels_last(&frames.i(index)?)).collect::<Result<_>>()?;
+                }
                 None => return Ok(None),
             }
         }
@@ -94,41 +93,39 @@ impl Frames for Source {
     }
 }
 
-/// A convolution with what comes before and after it in one frame.
+/// A convolution with what comes before and after it.
 trait Around {
-    fn convolution(&self) -> &Convolution;
-    fn before(&self, x: &Tensor) -> Result<Tensor>;
-    fn after(&self, x: &Tensor) -> Result<Tensor>;
+    fn sight(&self) -> Sight;
+    fn before(&self, x: Tensor) -> Result<Tensor>;
+    fn convolve(&self, window: &[Tensor; SPAN]) -> Result<Tensor>;
 }
 
-/// Nothing before or after it.
-struct Plain(Convolution);
-
-impl Around for Plain {
-    fn convolution(&self) -> &Convolution {
-        &self.0
+/// With nothing before or after it.
+impl Around for Convolution {
+    fn sight(&self) -> Sight {
+        self.shape().sight
     }
 
-    fn before(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(x.clone())
+    fn before(&self, x: Tensor) -> Result<Tensor> {
+        Ok(x)
     }
 
-    fn after(&self, x: &Tensor) -> Result<Tensor> {
-        Ok(x.clone())
+    fn convolve(&self, window: &[Tensor; SPAN]) -> Result<Tensor> {
+        self.window(window, Epilogue::default())
     }
 }
 
 impl Around for Output {
-    fn convolution(&self) -> &Convolution {
-        self.convolution()
+    fn sight(&self) -> Sight {
+        Output::sight(self)
     }
 
-    fn before(&self, x: &Tensor) -> Result<Tensor> {
-        self.enter(x)
+    fn before(&self, x: Tensor) -> Result<Tensor> {
+        self.enter(&x)
     }
 
-    fn after(&self, x: &Tensor) -> Result<Tensor> {
-        self.leave(x)
+    fn convolve(&self, window: &[Tensor; SPAN]) -> Result<Tensor> {
+        self.leave(window)
     }
 }
 
@@ -141,7 +138,7 @@ struct Convolved<A> {
 
 impl<A: Around> Convolved<A> {
     fn new(source: Box<dyn Frames>, around: A) -> Self {
-        let line = DelayLine::new(around.convolution().shape().sight);
+        let line = DelayLine::new(around.sight());
         Self { source, around, line }
     }
 }
@@ -149,11 +146,10 @@ impl<A: Around> Convolved<A> {
 impl<A: Around> Frames for Convolved<A> {
     fn next(&mut self) -> Result<Option<Tensor>> {
         loop {
-            let frame = self.source.next()?.map(|x| self.around.before(&x)).transpose()?;
+            let frame = self.source.next()?.map(|x| self.around.before(x)).transpose()?;
             let ended = frame.is_none();
             if let Some(window) = self.line.push(frame) {
-                let frame = self.around.convolution().window(&window)?;
-                return self.around.after(&frame).map(Some);
+                return self.around.convolve(&window).map(Some);
             }
             if ended {
                 return Ok(None);
@@ -178,8 +174,7 @@ struct ResidualFrames {
 
 impl ResidualFrames {
     fn new(source: Box<dyn Frames>, residual: Residual) -> Self {
-        let first = DelayLine::new(residual.first().shape().sight);
-        let second = DelayLine::new(residual.second().shape().sight);
+        let [first, second] = [(); 2].map(|()| DelayLine::new(residual.sight()));
         Self { source, residual, first, second, waiting: VecDeque::new() }
     }
 }
@@ -192,16 +187,15 @@ impl Frames for ResidualFrames {
             let entered = frame.as_ref().map(|x| self.residual.enter(x)).transpose()?;
             self.waiting.extend(frame);
             let middle = match self.first.push(entered) {
-                Some(window) => Some(self.residual.between(&self.residual.first().window(&window)?)?),
+                Some(window) => Some(self.residual.between(&window)?),
                 // The first line is only filling up.
                 None if !source_ended => continue,
                 None => None,
             };
             let ended = middle.is_none();
             if let Some(window) = self.second.push(middle) {
-                let h = self.residual.second().window(&window)?;
                 let x = self.waiting.pop_front().expect("as many frames enter as leave");
-                return self.residual.leave(&h, &x).map(Some);
+                return self.residual.leave(&window, &x).map(Some);
             }
             if ended {
                 return Ok(None);
@@ -226,7 +220,7 @@ struct UpsampledFrames {
 
 impl UpsampledFrames {
     fn new(source: Box<dyn Frames>, upsampler: Upsampler) -> Self {
-        let line = DelayLine::new(upsampler.convolution().shape().sight);
+        let line = DelayLine::new(upsampler.sight());
         Self { source, upsampler, line, waiting: VecDeque::new(), started: false }
     }
 }
@@ -237,10 +231,7 @@ impl Frames for UpsampledFrames {
             let frame = self.source.next()?;
             let ended = frame.is_none();
             if let Some(window) = self.line.push(frame) {
-                let convolution = self.upsampler.convolution();
-                let convolved = convolution.window(&window)?;
-                self.waiting =
-                    single_frames(&self.upsampler.double(&convolved, &window[convolution.shape().sight.before()])?)?;
+                self.waiting = self.upsampler.double(&window)?.into();
                 if !self.started {
                     self.waiting.pop_front();
                 }

@@ -1,6 +1,7 @@
 //! What lies beyond the borders: the warp mirrors the picture there; out of focus, the mirrored band draws no attention.
 
 use crate::models::sway::plane::{Plane, smooth_step};
+use crate::ops::warp::{RowColours, RowDisplacements};
 use crate::picture::Picture;
 
 /// Pixels a cell of the blurred picture.
@@ -38,18 +39,21 @@ impl Beyond {
     }
 
     /// Takes the focus from the pixels of a row that come from beyond the border.
-    pub fn soften_row(&self, row: usize, displacements: &[[f32; 2]], values: &mut [[f32; 4]]) {
-        for (column, (displacement, value)) in displacements.iter().zip(values).enumerate() {
-            let (x, y) = (column as f32 + 0.5 + displacement[0], row as f32 + 0.5 + displacement[1]);
+    pub fn soften_row(&self, row: usize, displacements: &RowDisplacements, colours: &mut RowColours) {
+        let [along_x, along_y] = displacements.values();
+        for column in 0..colours.width() {
+            let (x, y) = (column as f32 + 0.5 + along_x[column], row as f32 + 0.5 + along_y[column]);
             let outside = (-x).max(x - self.width).max(-y).max(y - self.height);
             if outside <= 0.0 {
                 continue;
             }
             let share = smooth_step(0.0, self.depth, outside);
             let (x, y) = (mirrored(x, self.width) / CELL as f32, mirrored(y, self.height) / CELL as f32);
-            for (lane, plane) in self.blurred.iter().enumerate() {
-                value[lane] += share * (plane.sample(x, y) - value[lane]);
+            let mut colour = colours.pixel(column);
+            for (value, plane) in colour.iter_mut().zip(&self.blurred) {
+                *value += share * (plane.sample(x, y) - *value);
             }
+            colours.set_pixel(column, colour);
         }
     }
 }

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use super::camera::Camera;
 use super::puppet::Puppet;
 use crate::models::sway::motion::{ControlFrame, Field, GRID, MotionFrame};
-use crate::models::sway::plane::Plane;
+use crate::models::sway::plane::{Plane, spread_together};
 use crate::ops::warp::{DisplacementGrid, STEP};
 
 /// Steepest displacement of hair and cloth against what is next to them, in pixels a pixel.
@@ -193,14 +193,16 @@ fn flexible_parts(puppet: &Puppet, motion: &MotionFrame) -> Option<[Plane; 2]> {
             }
         }
     });
-    let slope = SLOPE * STEP as f32;
-    let part = |axis: usize, sign: f32| {
-        Plane::from_fn(columns, rows, |column, row| (sign * values[row * columns + column][axis]).max(0.0))
-            .spread(slope)
+    // Forth and back along x, forth and back along y.
+    let mut ways: Vec<[f32; 4]> = values.into_iter().map(|[x, y]| [x, -x, y, -y].map(|way| way.max(0.0))).collect();
+    spread_together(&mut ways, columns, SLOPE * STEP as f32);
+    let along = |axis: usize| {
+        Plane::from_fn(columns, rows, |column, row| {
+            let ways = ways[row * columns + column];
+            ways[2 * axis] - ways[2 * axis + 1]
+        })
+        .blurred(1.0)
     };
-    let planes: Vec<Plane> =
-        [(0, 1.0), (0, -1.0), (1, 1.0), (1, -1.0)].into_par_iter().map(|(axis, sign)| part(axis, sign)).collect();
-    let along = |axis: usize| planes[2 * axis].zip(&planes[2 * axis + 1], |forth, back| forth - back).blurred(1.0);
     Some([along(0), along(1)])
 }
 

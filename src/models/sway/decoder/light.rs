@@ -2,6 +2,8 @@
 
 use crate::models::sway::motion::ControlFrame;
 use crate::models::sway::plane::Plane;
+use crate::ops::relight::{Light, LightGains, relight_row};
+use crate::ops::warp::{RowColours, round_row};
 use crate::picture::Picture;
 
 /// Gain at 1.
@@ -35,42 +37,36 @@ impl LightMap {
         Self { strength: strength.map(|value| value / mean) }
     }
 
-    /// Lights one row of values, `[width, 4]`, 0 to 255, and rounds them to bytes, `[width, 3]`. Without light to change they are only rounded.
-    pub fn finish_row(&self, control: &ControlFrame, row: usize, values: &[[f32; 4]], bytes: &mut [u8]) {
+    /// Lights one row of colours and rounds them to bytes, `[width, 3]`. Without light to change they are only rounded.
+    pub fn finish_row(&self, control: &ControlFrame, row: usize, colours: &RowColours, bytes: &mut [u8]) {
         if control.light_gain == 0.0 && control.warmth == 0.0 {
-            crate::ops::warp::round_row(values, bytes);
+            round_row(colours, bytes);
             return;
         }
-        let warm = control.warmth * WARMTH;
+        let gain = control.light_gain * GAIN;
+        let gains =
+            LightGains::new(self.row(row, colours.width()).into_iter().map(|strength| gain * strength).collect());
+        let light = Light { gains: &gains, warm: control.warmth * WARMTH, row };
+        relight_row(colours, &light, bytes);
+    }
+
+    /// The strength at each pixel of a row: bilinear between the middles of cells.
+    fn row(&self, row: usize, width: usize) -> Vec<f32> {
         let y = (row as f32 + 0.5) / CELL as f32;
-        for (column, (value, pixel)) in values.iter().zip(bytes.chunks_exact_mut(3)).enumerate() {
-            let strength = self.strength.sample((column as f32 + 0.5) / CELL as f32, y);
-            let gain = control.light_gain * GAIN * strength;
-            let gains = [gain + warm, gain, gain - warm];
-            let noise = dither(column, row);
-            for lane in 0..3 {
-                let before = value[lane].clamp(0.0, 255.0);
-                let after = 255.0 * lit(before / 255.0, gains[lane]);
-                // Smooth ramps of light would show steps of one level; the fixed pattern hides them, and fades in with the change.
-                let after = after + noise * (after - before).abs().min(1.0);
-                pixel[lane] = (after + 0.5) as u8;
+        let line: Vec<f32> =
+            (0..self.strength.width()).map(|column| self.strength.sample(column as f32 + 0.5, y)).collect();
+        let mut strengths = vec![0.0; width];
+        for (cell, pixels) in strengths.chunks_mut(CELL).enumerate() {
+            let (before, here) = (line[cell.saturating_sub(1)], line[cell]);
+            let after = line[(cell + 1).min(line.len() - 1)];
+            for (index, strength) in pixels.iter_mut().enumerate() {
+                let way = (index as f32 + 0.5) / CELL as f32 - 0.5;
+                let next = if way < 0.0 { before } else { after };
+                *strength = here * (1.0 - way.abs()) + next * way.abs();
             }
         }
+        strengths
     }
-}
-
-/// `value` in 0 to 1 under `1 + gain` times the light; what is bright already gains less, so that white stays white without clipping.
-fn lit(value: f32, gain: f32) -> f32 {
-    if gain > 0.0 { value * (1.0 + gain) / (1.0 + gain * value * value * value) } else { value * (1.0 + gain) }
-}
-
-/// A fixed, even pattern in -0.5 to 0.5.
-///
-/// # Source
-/// Jimenez: "Next generation post processing in Call of Duty: Advanced Warfare" (2014), interleaved gradient noise.
-fn dither(column: usize, row: usize) -> f32 {
-    let inner = (0.067_110_56 * column as f32 + 0.005_837_15 * row as f32).fract();
-    (52.982_918 * inner).fract() - 0.5
 }
 
 #[cfg(test)]
@@ -78,21 +74,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn light_keeps_order_and_range() {
-        for gain in [-0.4, -0.12, 0.0, 0.12, 0.4] {
-            let mut last = -1.0;
-            for level in 0..=255 {
-                let value = lit(level as f32 / 255.0, gain);
-                assert!(value > last && value <= 1.0, "level {level} at gain {gain} becomes {value} after {last}");
-                last = value;
-            }
-        }
-    }
-
-    #[test]
     fn the_light_map_has_mean_one() {
         let pixels = (0..64 * 48).flat_map(|i| [(i % 256) as u8, (i / 64) as u8, 90]).collect();
         let map = LightMap::new(&Picture::new(64, 48, pixels));
         assert!((map.strength.mean() - 1.0).abs() < 1e-4);
+    }
+    #[test]
+    fn strengths_of_a_row_are_the_map_s() {
+        let pixels = (0..70 * 48).flat_map(|i| [(i % 256) as u8, (i / 70) as u8, 90]).collect();
+        let map = LightMap::new(&Picture::new(70, 48, pixels));
+        for row in [0, 7, 8, 30, 47] {
+            for (column, strength) in map.row(row, 70).into_iter().enumerate() {
+                let place = [column, row].map(|index| (index as f32 + 0.5) / CELL as f32);
+                assert!((strength - map.strength.sample(place[0], place[1])).abs() < 1e-6, "({column}, {row})");
+            }
+        }
     }
 }

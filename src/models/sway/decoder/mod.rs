@@ -82,11 +82,11 @@ impl FrameRenderer {
             self.beyond = Some(Beyond::new(self.source.picture()));
         }
         let opened = self.close_eyes([motion.control.blink_left, motion.control.blink_right]);
-        let frame = warp(&self.source, &grid, |row, displacements, values, bytes| {
+        let frame = warp(&self.source, &grid, |row, displacements, colours, bytes| {
             if let Some(beyond) = &self.beyond {
-                beyond.soften_row(row, displacements, values);
+                beyond.soften_row(row, displacements, colours);
             }
-            self.light.finish_row(&motion.control, row, values, bytes);
+            self.light.finish_row(&motion.control, row, colours, bytes);
         });
         for replaced in opened.into_iter().rev() {
             self.source.restore(replaced);

@@ -1,19 +1,11 @@
-//! Warping on the CPU: cubic spline coefficients made once per picture, then 16 taps a pixel.
-//!
-//! Bound by arithmetic: 16 multiply-adds of four lanes a pixel, against 16 bytes written.
+//! The coefficients of the spline through a picture, made once and patched where the picture changes.
 
 use rayon::prelude::*;
 
 use crate::picture::Picture;
 
-/// Distance of the nodes of a [`DisplacementGrid`] in pixels.
-pub const STEP: usize = 4;
-
-/// Nodes that a [`DisplacementGrid`] has beyond each border, so that its interpolation never lacks a neighbour.
-pub const MARGIN: usize = 2;
-
 /// Mirrored pixels kept beyond each border. The filter's impulse response has died down to 1e-8 after 14.
-const PADDING: usize = 16;
+pub(super) const PADDING: usize = 16;
 
 /// The pole of the cubic spline's prefilter, `sqrt(3) - 2`.
 const POLE: f32 = -0.267_949_2;
@@ -22,14 +14,15 @@ const POLE: f32 = -0.267_949_2;
 ///
 /// # Source
 /// Unser, Aldroubi, Eden: "B-spline signal processing" (1993). Interpolates exactly, and keeps fine lines better than Catmull-Rom's kernel does
-/// at the same 16 taps; we sharpen between pixels (see [`SHARPENING`]). The picture is continued by mirroring at its borders.
+/// at the same 16 taps; we sharpen between pixels (see [`super::sample`]). The picture is continued by mirroring at its borders.
 #[derive(Clone)]
 pub struct SplinePicture {
     width: usize,
     height: usize,
-    stride: usize,
+    /// Coefficients of a row: `width + 2 PADDING`.
+    pub(super) stride: usize,
     /// `[height + 2 PADDING, stride]`: red, green, blue in 0 to 255, and 0.
-    coefficients: Vec<[f32; 4]>,
+    pub(super) coefficients: Vec<[f32; 4]>,
     picture: Picture,
 }
 
@@ -52,89 +45,6 @@ pub struct Replaced {
     bytes: Vec<u8>,
     part: Block,
     coefficients: Vec<[f32; 4]>,
-}
-
-/// Where each pixel comes from, relative to where it is shown: `[rows, columns, (x, y)]`, in pixels.
-///
-/// Node (row, column) stands at pixel coordinates `(column - MARGIN + 0.5) STEP`, likewise for rows; Catmull-Rom interpolation between nodes.
-#[derive(Debug, Clone, PartialEq)]
-pub struct DisplacementGrid {
-    /// Nodes in a row: `ceil(width / STEP) + 2 MARGIN`.
-    pub columns: usize,
-    /// Rows of nodes.
-    pub rows: usize,
-    /// The displacements, row by row.
-    pub values: Vec<[f32; 2]>,
-}
-
-impl DisplacementGrid {
-    /// A grid for a picture of this size, filled by `value(x, y)` at each node's place in pixels.
-    pub fn from_fn(width: usize, height: usize, value: impl Fn(f32, f32) -> [f32; 2] + Sync) -> Self {
-        let columns = width.div_ceil(STEP) + 2 * MARGIN;
-        let rows = height.div_ceil(STEP) + 2 * MARGIN;
-        let mut values = vec![[0.0; 2]; columns * rows];
-        let place = |node: usize| (node as f32 - MARGIN as f32 + 0.5) * STEP as f32;
-        values.par_chunks_mut(columns).enumerate().for_each(|(row, nodes)| {
-            for (column, node) in nodes.iter_mut().enumerate() {
-                *node = value(place(column), place(row));
-            }
-        });
-        Self { columns, rows, values }
-    }
-
-    /// The displacements of all pixels in `row`, into `out`; `nodes` is scratch space.
-    fn interpolate_row(&self, row: usize, nodes: &mut Vec<[f32; 2]>, out: &mut [[f32; 2]]) {
-        let (first, weights) = phase(row);
-        let rows: [&[[f32; 2]]; 4] = std::array::from_fn(|tap| {
-            let start = (first + tap) * self.columns;
-            &self.values[start..start + self.columns]
-        });
-        nodes.clear();
-        nodes.extend((0..self.columns).map(|column| {
-            std::array::from_fn(|axis| (0..4).map(|tap| weights[tap] * rows[tap][column][axis]).sum::<f32>())
-        }));
-        for (column, value) in out.iter_mut().enumerate() {
-            let (first, weights) = phase(column);
-            *value = std::array::from_fn(|axis| (0..4).map(|tap| weights[tap] * nodes[first + tap][axis]).sum());
-        }
-    }
-}
-
-/// The first of the four nodes around pixel `index`, and the Catmull-Rom weights of the four.
-#[inline]
-fn phase(index: usize) -> (usize, [f32; 4]) {
-    // Pixel centres lie at -3/8, -1/8, 1/8 and 3/8 of a step from the nearest node.
-    const PHASES: [[f32; 4]; 4] = [catmull_rom(0.625), catmull_rom(0.875), catmull_rom(0.125), catmull_rom(0.375)];
-    let offset = index % STEP;
-    (index / STEP + MARGIN - 1 - usize::from(offset < STEP / 2), PHASES[offset])
-}
-
-/// Weights of the Catmull-Rom spline at `t` between the second and the third of four points.
-const fn catmull_rom(t: f32) -> [f32; 4] {
-    let (t2, t3) = (t * t, t * t * t);
-    [-0.5 * t + t2 - 0.5 * t3, 1.0 - 2.5 * t2 + 1.5 * t3, 0.5 * t + 2.0 * t2 - 1.5 * t3, -0.5 * t2 + 0.5 * t3]
-}
-
-/// How much of its second derivative is taken from the spline halfway between pixels.
-///
-/// Interpolation blurs what is near a pixel in size, most halfway, so a slowly moving line would go soft and crisp in turns. With this share the energy of
-/// gradients of line drawings stays within 3 % at every distance; without it, it falls to 0.83 (Catmull-Rom: 0.72).
-const SHARPENING: f32 = 0.046;
-
-/// Weights of the four coefficients around a place at `t` between the second and the third: the uniform cubic B-spline, sharpened.
-#[inline]
-fn spline_weights(t: f32) -> [f32; 4] {
-    let u = 1.0 - t;
-    let (t3, u3) = (t * t * t, u * u * u);
-    let third = (1.0 + 3.0 * (t + t * t) - 3.0 * t3) / 6.0;
-    let (first, fourth) = (u3 / 6.0, t3 / 6.0);
-    let sharpening = SHARPENING * 64.0 * t3 * u3;
-    [
-        first - sharpening * u,
-        1.0 - first - third - fourth - sharpening * (3.0 * t - 2.0),
-        third - sharpening * (1.0 - 3.0 * t),
-        fourth - sharpening * t,
-    ]
 }
 
 impl SplinePicture {
@@ -232,48 +142,6 @@ impl SplinePicture {
             self.coefficients[to..to + part.width].copy_from_slice(&values[from..from + part.width]);
         }
     }
-
-    /// The spline at the centre of pixel (column, row) moved by `displacement`: red, green, blue in 0 to 255 and slightly beyond.
-    #[inline]
-    pub fn sample(&self, column: usize, row: usize, displacement: [f32; 2]) -> [f32; 4] {
-        let (x, tx) = padded_place(column, displacement[0], self.width);
-        let (y, ty) = padded_place(row, displacement[1], self.height);
-        let (wx, wy) = (spline_weights(tx), spline_weights(ty));
-        let start = (y - 1) * self.stride + x - 1;
-        let mut sum = [0.0_f32; 4];
-        for (tap, &weight) in wy.iter().enumerate() {
-            let from = start + tap * self.stride;
-            let taps = &self.coefficients[from..from + 4];
-            for lane in 0..4 {
-                let line =
-                    wx[0] * taps[0][lane] + wx[1] * taps[1][lane] + wx[2] * taps[2][lane] + wx[3] * taps[3][lane];
-                sum[lane] += weight * line;
-            }
-        }
-        sum
-    }
-
-    /// One row of the warped picture, into `out`: red, green, blue in 0 to 255 and slightly beyond; where nothing is displaced, the pixels themselves.
-    pub fn warp_row(&self, grid: &DisplacementGrid, row: usize, scratch: &mut Scratch, out: &mut [[f32; 4]]) {
-        scratch.displacements.resize(self.width, [0.0; 2]);
-        grid.interpolate_row(row, &mut scratch.nodes, &mut scratch.displacements);
-        for (column, (value, displacement)) in out.iter_mut().zip(&scratch.displacements).enumerate() {
-            *value = if *displacement == [0.0, 0.0] {
-                let [red, green, blue] = self.picture.pixel(column, row);
-                [f32::from(red), f32::from(green), f32::from(blue), 0.0]
-            } else {
-                self.sample(column, row, *displacement)
-            };
-        }
-    }
-}
-
-/// Buffers that [`SplinePicture::warp_row`] uses again from row to row.
-#[derive(Default)]
-pub struct Scratch {
-    nodes: Vec<[f32; 2]>,
-    /// Displacements of the row's pixels, as they were used.
-    pub displacements: Vec<[f32; 2]>,
 }
 
 /// A rectangle of pixels that may reach beyond the picture.
@@ -304,22 +172,6 @@ fn mirrored(index: isize, size: usize) -> usize {
     let period = 2 * size as isize;
     let index = index.rem_euclid(period);
     (if index < size as isize { index } else { period - 1 - index }) as usize
-}
-
-/// Where the place `index + displacement` lies in the padded line: the pixel at or before it, and the way from there, 0 to 1.
-#[inline]
-fn padded_place(index: usize, displacement: f32, size: usize) -> (usize, f32) {
-    let whole = displacement.floor();
-    let pixel = index as isize + whole as isize;
-    let reach = PADDING as isize - 3;
-    if pixel >= -reach && pixel < size as isize + reach {
-        return ((pixel + PADDING as isize) as usize, displacement - whole);
-    }
-    let period = 2.0 * size as f32;
-    let edge = (index as f32 + 0.5 + displacement).rem_euclid(period);
-    let place = edge.min(period - edge) - 0.5;
-    let pixel = place.floor();
-    ((pixel as isize + PADDING as isize) as usize, place - pixel)
 }
 
 /// One recursive pass forth and back along a line.

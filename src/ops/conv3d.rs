@@ -1,0 +1,238 @@
+//! Convolutions over time and space, a frame of the result at a time; channels are innermost.
+//!
+//! A frame of the result is made of as many frames as the kernel spans. Which those are is the caller's to choose, and so are strides in time and what
+//! is seen beyond the ends of a clip. In space a frame is surrounded by half a kernel of zeros.
+//!
+//! On the CPU, in float32 and bfloat16, sums are float32 and run over taps and channels in order, and the result is rounded once, after all that is
+//! added to it. As in [`gemm`](super::gemm) no operand is rounded. A value depends on what it is defined by only: not on threads, nor on the
+//! other frames of a clip.
+
+use candle_core::{DType, Device, Tensor};
+
+use super::contents::{Contents, written};
+pub use crate::backend::cpu::conv::KernelShape;
+use crate::backend::cpu::conv::{self as cpu, Convolution, Geometry};
+use crate::backend::cpu::gemm::{Kernels, Values, WeightValues};
+use crate::error::{Error, Result};
+
+/// A weight in the order in which the processor reads it, with its bias.
+pub struct PackedKernel {
+    kernel: cpu::PackedKernel,
+    shape: KernelShape,
+    bias: Option<Vec<f32>>,
+}
+
+impl std::fmt::Debug for PackedKernel {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("PackedKernel").field("shape", &self.shape).finish_non_exhaustive()
+    }
+}
+
+impl PackedKernel {
+    /// Packs `weight: [N, C, T, S, S]` of float32 or bfloat16, `S` odd, and `bias: [N]` of any type, for the fastest instructions of this machine.
+    ///
+    /// # Errors
+    /// Other types or shapes, or a tensor that is not on the CPU.
+    pub fn new(weight: &Tensor, bias: Option<&Tensor>) -> Result<Self> {
+        Self::with_kernels(weight, bias, Kernels::fastest())
+    }
+
+    /// The same for one of the [instruction sets](Kernels::available) of this machine.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new).
+    pub fn with_kernels(weight: &Tensor, bias: Option<&Tensor>, kernels: &'static Kernels) -> Result<Self> {
+        let weight = weight.contiguous()?;
+        Self::of(Contents::of(&weight)?.values("weight")?, weight.dims(), bias, kernels)
+    }
+
+    fn of(values: Values<'_>, shape: &[usize], bias: Option<&Tensor>, kernels: &'static Kernels) -> Result<Self> {
+        let shape = kernel_shape(shape)?;
+        if let Some(bias) = bias.filter(|bias| bias.dims() != [shape.outputs]) {
+            return Err(misused("bias", &format!("shape [{}]", shape.outputs), format!("{:?}", bias.dims())));
+        }
+        let bias = bias.map(float32).transpose()?;
+        let kernel = cpu::PackedKernel::new(kernels, values, shape);
+        Ok(Self { kernel, shape, bias })
+    }
+
+    /// As [`new`](Self::new), from `bytes` of float32 or bfloat16 values, one after the other.
+    ///
+    /// # Errors
+    /// As for [`new`](Self::new), and another number of bytes.
+    pub fn from_bytes((bytes, dtype): (&[u8], DType), shape: [usize; 5], bias: Option<&Tensor>) -> Result<Self> {
+        let expected = shape.iter().product::<usize>() * dtype.size_in_bytes();
+        if bytes.len() != expected {
+            return Err(misused("weight", &format!("{expected} bytes"), bytes.len().to_string()));
+        }
+        let values = match dtype {
+            DType::F32 => WeightValues::float32_of(bytes),
+            DType::BF16 => WeightValues::two_bytes_of(bytes).map(WeightValues::Bfloat16),
+            other => return Err(misused("weight", "type F32 or BF16", format!("{other:?}"))),
+        };
+        let values = match values {
+            Some(WeightValues::Float32(values)) => Values::Float32(values),
+            Some(WeightValues::Bfloat16(values)) => Values::Bfloat16(values),
+            // A file may place its values at odd addresses.
+            _ => return Self::new(&Tensor::from_raw_buffer(bytes, dtype, &shape, &Device::Cpu)?, bias),
+        };
+        Self::of(values, &shape, bias, Kernels::fastest())
+    }
+
+    /// The weight's dimensions.
+    pub fn shape(&self) -> KernelShape {
+        self.shape
+    }
+}
+
+/// What is done to a result before it is rounded.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Epilogue<'a> {
+    /// What is added to every frame alike.
+    pub noise: Option<Noise<'a>>,
+    /// What is added then: of the result's shape and type.
+    pub residual: Option<&'a Tensor>,
+}
+
+/// `map * scale`.
+#[derive(Debug, Clone, Copy)]
+pub struct Noise<'a> {
+    /// One number for each place, `[height, width]` of the result, float32.
+    pub map: &'a Tensor,
+    /// One factor for each channel, `[N]`, float32.
+    pub scale: &'a Tensor,
+}
+
+/// One frame `[1, ceil(H / stride), ceil(W / stride), N]` from `frames: [1, H, W, C]`, one for each that the kernel spans and zeros where there is
+/// none; at least one has to be there. float32 or bfloat16, which is the type of the result.
+///
+/// # Errors
+/// Other types or shapes, or a tensor that is not on the CPU.
+pub fn conv3d(
+    frames: &[Option<&Tensor>],
+    kernel: &PackedKernel,
+    stride: usize,
+    epilogue: Epilogue<'_>,
+) -> Result<Tensor> {
+    let KernelShape { outputs, inputs, taps: [depth, side, _] } = kernel.shape;
+    let (first, [height, width]) = size(frames, inputs, depth)?;
+    if stride == 0 {
+        return Err(misused("stride", "1 or more", "0".to_owned()));
+    }
+    let geometry = Geometry { height, width, kernel: [side, side], stride };
+    let shape = [1, geometry.result()[0], geometry.result()[1], outputs];
+    let dtype = first.dtype();
+
+    let frames: Vec<Option<Tensor>> =
+        frames.iter().map(|frame| frame.map(Tensor::contiguous).transpose()).collect::<Result<_, _>>()?;
+    let frames: Vec<Option<Contents<'_>>> =
+        frames.iter().map(|frame| frame.as_ref().map(Contents::of).transpose()).collect::<Result<_>>()?;
+    let values: Vec<Option<Values<'_>>> = frames
+        .iter()
+        .map(|frame| frame.as_ref().map(|frame| frame.values("frame")).transpose())
+        .collect::<Result<_>>()?;
+    let residual = match epilogue.residual {
+        Some(residual) if residual.dims() != shape || residual.dtype() != dtype => {
+            let found = format!("{:?} {:?}", residual.dtype(), residual.dims());
+            return Err(misused("residual", &format!("{dtype:?} {shape:?}, as the result"), found));
+        }
+        residual => residual.map(Tensor::contiguous).transpose()?,
+    };
+    let residual = residual.as_ref().map(Contents::of).transpose()?;
+    let noise = epilogue.noise.map(|noise| -> Result<_> { Ok((float32(noise.map)?, float32(noise.scale)?)) });
+    let noise = noise.transpose()?;
+    if let Some((map, scale)) =
+        noise.as_ref().filter(|(map, scale)| [map.len(), scale.len()] != [geometry.pixels(), outputs])
+    {
+        let wanted = format!("{} places and {outputs} channels", geometry.pixels());
+        return Err(misused("noise", &wanted, format!("{} and {}", map.len(), scale.len())));
+    }
+    let convolution = Convolution {
+        frames: &values,
+        geometry,
+        kernel: &kernel.kernel,
+        bias: kernel.bias.as_deref(),
+        noise: noise.as_ref().map(|(map, scale)| cpu::Noise { map, scale }),
+        residual: residual.as_ref().map(|residual| residual.values("residual")).transpose()?,
+    };
+    written(&shape, dtype, |y| cpu::convolve(&convolution, y))
+}
+
+/// The weight as [`definition`] takes it: `[N, C, T, S, S]` to `[N, T C, S, S]`.
+///
+/// # Errors
+/// Another shape, or a failed tensor operation.
+pub fn planes(weight: &Tensor) -> Result<Tensor> {
+    let KernelShape { outputs, inputs, taps: [depth, side, _] } = kernel_shape(weight.dims())?;
+    Ok(weight.transpose(1, 2)?.reshape((outputs, depth * inputs, side, side))?)
+}
+
+/// What [`conv3d`] computes, in plain tensor operations in the type of `frames`: as a 2-D convolution of frames whose channels are put side by side.
+/// `planes`: the weight, see [`planes`]; `bias: [N]`.
+///
+/// # Errors
+/// Shapes that do not fit, or a failed tensor operation.
+pub fn definition(
+    frames: &[Option<&Tensor>],
+    (planes, bias): (&Tensor, Option<&Tensor>),
+    stride: usize,
+    epilogue: Epilogue<'_>,
+) -> Result<Tensor> {
+    let (_, channels, side, _) = planes.dims4()?;
+    let (first, _) = size(frames, channels / frames.len().max(1), frames.len())?;
+    let zeros = first.zeros_like()?;
+    let frames: Vec<&Tensor> = frames.iter().map(|frame| frame.unwrap_or(&zeros)).collect();
+    let x = Tensor::cat(&frames, 3)?.permute((0, 3, 1, 2))?.contiguous()?;
+    let y = x.conv2d(planes, side / 2, stride, 1, 1)?.permute((0, 2, 3, 1))?;
+    let y = match bias {
+        Some(bias) => y.broadcast_add(bias)?,
+        None => y.contiguous()?,
+    };
+    let y = match epilogue.noise {
+        Some(Noise { map, scale }) => {
+            let noise = map.unsqueeze(2)?.broadcast_mul(scale)?.to_dtype(y.dtype())?;
+            y.broadcast_add(&noise)?
+        }
+        None => y,
+    };
+    Ok(match epilogue.residual {
+        Some(residual) => (y + residual)?,
+        None => y,
+    })
+}
+
+fn kernel_shape(shape: &[usize]) -> Result<KernelShape> {
+    match *shape {
+        [outputs, inputs, depth, height, width] if height == width && height % 2 == 1 && inputs * depth > 0 => {
+            Ok(KernelShape { outputs, inputs, taps: [depth, height, width] })
+        }
+        ref other => Err(misused("weight", "shape [N, C, T, S, S] with an odd S", format!("{other:?}"))),
+    }
+}
+
+/// The first frame that is there, and the rows and columns of all.
+fn size<'a>(frames: &[Option<&'a Tensor>], inputs: usize, depth: usize) -> Result<(&'a Tensor, [usize; 2])> {
+    let wanted = format!("{depth} of one shape [1, H, W, {inputs}] and one type");
+    let Some(first) = frames.iter().flatten().next().filter(|_| frames.len() == depth) else {
+        return Err(misused("frames", &wanted, format!("{} frames", frames.iter().flatten().count())));
+    };
+    let matches = |frame: &Tensor| frame.dims() == first.dims() && frame.dtype() == first.dtype();
+    match *first.dims() {
+        [1, height, width, channels] if channels == inputs && frames.iter().flatten().all(|frame| matches(frame)) => {
+            Ok((first, [height, width]))
+        }
+        _ => {
+            let found: Vec<_> = frames.iter().flatten().map(|frame| (frame.dtype(), frame.dims())).collect();
+            Err(misused("frames", &wanted, format!("{found:?}")))
+        }
+    }
+}
+
+fn float32(tensor: &Tensor) -> Result<Vec<f32>> {
+    Ok(tensor.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
+}
+
+/// What only a defect in the caller brings about.
+fn misused(name: &str, wanted: &str, found: String) -> Error {
+    Error::run(format!("`{name}` of a convolution"), wanted, found, "please report this: it is a defect of stir")
+}
