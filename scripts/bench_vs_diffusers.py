@@ -92,7 +92,7 @@ class Bench:
         self.options, self.folder = options, folder
         threads = str(options.threads)
         self.environment = os.environ | {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads, "HF_HUB_OFFLINE": "1"}
-        self.program = built_program()
+        self.program = str(options.program.resolve()) if options.program else built_program()
 
     def make_networks(self):
         """Weights and inputs, in a process of its own: this one stays small, since a child's peak begins with that of its parent."""
@@ -246,6 +246,7 @@ def parsed():
     parser.add_argument("--small", action="store_true", help="tiny networks, to see that it works: the times say nothing")
     parser.add_argument("--folder", type=Path, help="where the weights are made, or were with --keep (a temporary folder)")
     parser.add_argument("--keep", action="store_true", help="leave weights and outputs in --folder")
+    parser.add_argument("--program", type=Path, metavar="FILE", help="benches/versus.rs as built before, by `cargo bench --bench versus --no-run` (built now)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all that was measured")
     options = parser.parse_args()
     unknown = set(options.parts) - set(PARTS)

@@ -4,7 +4,7 @@
 use super::finish::FinishRow;
 use super::gather::{Gather, GatherPointers};
 use super::softmax::ScoreBlock;
-use super::tile::TilePointers;
+use super::tile::{TilePointers, Upcoming};
 
 /// The formats that a micro-kernel multiplies: of packed rows first, of panels then.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -134,16 +134,28 @@ impl Kernels {
     /// # Panics
     /// If there is no such micro-kernel, or if a length does not fit the layouts.
     pub fn multiply(&self, product: Product, operands: TileOperands<'_>) {
+        let next = Upcoming {
+            rows: operands.strip.as_ptr_range().end,
+            panel: operands.panel.as_ptr_range().end,
+            sums: operands.sums.as_ptr_range().end,
+        };
+        self.multiply_before(product, operands, next);
+    }
+
+    /// The same while what comes next is fetched, where it does not follow in memory.
+    ///
+    /// # Panics
+    /// As for [`multiply`](Self::multiply).
+    pub(super) fn multiply_before(&self, product: Product, operands: TileOperands<'_>, next: Upcoming) {
         let TileOperands { strip, panel, sums, carry_on } = operands;
         let tile = self.tile(product).expect("a micro-kernel for these formats");
         let steps = panel.len() / self.columns;
         assert_eq!(panel.len(), steps * self.columns, "lanes of the panel");
         assert_eq!(strip.len(), steps * product.parts() * self.rows, "lanes of the strip");
         assert_eq!(sums.len(), self.rows * self.columns, "sums");
-        let pointers =
-            TilePointers { steps, rows: strip.as_ptr(), panel: panel.as_ptr(), sums: sums.as_mut_ptr(), carry_on };
+        let (rows, panel, sums) = (strip.as_ptr(), panel.as_ptr(), sums.as_mut_ptr());
         // SAFETY: the processor has the instructions (see `available`), and the lengths are those that the pointers' fields state.
-        unsafe { tile(pointers) }
+        unsafe { tile(TilePointers { steps, rows, panel, sums, carry_on, next }) }
     }
 
     /// The micro-kernels that read rows where they lie.

@@ -9,8 +9,9 @@ use rayon::prelude::*;
 use super::finish::{FinishRow, FinishStep};
 use super::kernels::{Kernels, Product, TileOperands};
 use super::output::SharedOutput;
-use super::packing::{Lanes, Panels, RowSource, pack_rows};
+use super::packing::{Lanes, Panels, RowSource, StripLayout, pack_rows};
 use super::stored;
+use super::tile::Upcoming;
 use super::{Values, ValuesMut};
 
 /// `epilogue(x weight^T + bias)`.
@@ -101,10 +102,11 @@ pub fn multiply(multiplication: &Multiplication<'_>, y: ValuesMut<'_>) {
             Panels::Packed(_) => Tasks::new(strips_in_all, panels),
             Panels::Stored(_) => Tasks::by_panel(strips_in_all, panels),
         };
-        strips.resize(tasks.strips * run.lanes_of_strip());
-        pack_rows(&mut strips, RowSource { x, rows, product: run.product }, &weight);
+        let layout = run.layout(tasks.strips);
+        strips.resize(layout.lanes());
+        pack_rows(&mut strips, &layout, RowSource { x, rows, product: run.product }, &weight);
         (0..tasks.count()).into_par_iter().with_max_len(1).for_each(|index| {
-            SCRATCH.with_borrow_mut(|scratch| run.task(&strips, &tasks.get(index, start), scratch));
+            SCRATCH.with_borrow_mut(|scratch| run.task((&strips, &layout), &tasks.get(index, start), scratch));
         });
     }
     STRIPS.set(strips);
@@ -143,9 +145,9 @@ struct Task {
 
 impl Tasks {
     /// Strips of a task: as many rows as use a panel often while it is in the second cache.
-    const STRIPS_EACH: usize = 16;
+    const STRIPS_EACH: usize = 8;
     /// Panels of a task at most: as many as use its rows often while they are in the second cache.
-    const MOST_PANELS: usize = 8;
+    const MOST_PANELS: usize = 16;
     /// Tasks that there should be, so that many threads end at about the same time.
     const ENOUGH: usize = 128;
 
@@ -192,44 +194,57 @@ impl<'a> Run<'a> {
         Self { multiplication, kernels: weight.kernels(), product, steps: weight.steps(), y: SharedOutput::new(y) }
     }
 
-    fn lanes_of_strip(&self) -> usize {
-        self.steps * self.product.parts() * self.kernels.rows
-    }
-
     fn rows_at_once(&self) -> usize {
-        let strips = PACKED_LANES / self.lanes_of_strip().max(1);
+        let strips = PACKED_LANES / self.layout(1).lanes().max(1);
         strips.max(1).next_multiple_of(Tasks::STRIPS_EACH) * self.kernels.rows
     }
 
-    fn task(&self, strips: &[u32], task: &Task, scratch: &mut Scratch) {
+    fn layout(&self, strips: usize) -> StripLayout {
+        let steps_each = CHUNK_LANES / self.kernels.columns;
+        StripLayout { strips, steps: self.steps, steps_each, lanes_of_step: self.product.parts() * self.kernels.rows }
+    }
+
+    /// Chunk by chunk of K, panel by panel, strip by strip.
+    fn task(&self, (strips, layout): (&[u32], &StripLayout), task: &Task, scratch: &mut Scratch) {
         let Scratch { sums, panel: buffer } = scratch;
         let Kernels { rows, columns, .. } = *self.kernels;
-        let (size, step) = (rows * columns, self.product.parts() * rows);
-        let steps_each = CHUNK_LANES / columns;
-        let chunks = self.steps.div_ceil(steps_each).max(1);
+        let (size, chunks) = (rows * columns, layout.chunks());
         // Sums of all tiles wait for the next chunk; without one, a panel's tiles may take the place of those of the panel before.
         let waiting = if chunks > 1 { task.panels.len() } else { 1 };
         sums.resize(waiting * task.strips.len() * size, 0.0);
         for chunk in 0..chunks {
-            let steps = chunk * steps_each..((chunk + 1) * steps_each).min(self.steps);
-            for (index, panel) in task.panels.clone().enumerate() {
+            let steps = layout.steps_of(chunk);
+            let length = steps.len() * layout.lanes_of_step;
+            let strips = &strips[layout.part(task.strips.start, chunk).start..][..length * task.strips.len()];
+            let mut first = 0;
+            for panel in task.panels.clone() {
                 let lanes = self.multiplication.weight.part(panel, steps.clone(), buffer);
-                let sums = sums.chunks_exact_mut(size).skip(index % waiting * task.strips.len());
-                for (strip, sums) in task.strips.clone().zip(sums) {
-                    let start = strip * self.lanes_of_strip();
-                    let operands = TileOperands {
-                        strip: &strips[start + steps.start * step..start + steps.end * step],
-                        panel: lanes,
-                        sums: &mut *sums,
-                        carry_on: chunk > 0,
+                let next_panel = lanes.as_ptr().wrapping_add(self.lanes_of_panel());
+                first %= sums.len();
+                for (index, strip) in task.strips.clone().enumerate() {
+                    let next = if index + 1 < task.strips.len() { index + 1 } else { 0 };
+                    let next = Upcoming {
+                        rows: strips.as_ptr().wrapping_add(next * length),
+                        panel: if next > 0 { lanes.as_ptr() } else { next_panel },
+                        sums: sums.as_ptr().wrapping_add(first + size),
                     };
-                    self.kernels.multiply(self.product, operands);
+                    let sums = &mut sums[first..first + size];
+                    first += size;
+                    let strip_lanes = &strips[index * length..(index + 1) * length];
+                    let operands =
+                        TileOperands { strip: strip_lanes, panel: lanes, sums: &mut *sums, carry_on: chunk > 0 };
+                    self.kernels.multiply_before(self.product, operands, next);
                     if chunk + 1 == chunks {
                         self.finish([task.start + strip * rows, panel * columns], columns, sums);
                     }
                 }
             }
         }
+    }
+
+    /// From the first lane of a packed panel to that of the next.
+    fn lanes_of_panel(&self) -> usize {
+        self.steps * self.kernels.columns
     }
 
     /// Takes sums, `[rows, width]`, into `y`, as far as it goes; `first` is their first row and column.
@@ -284,7 +299,7 @@ mod tests {
     #[test]
     fn few_rows_are_divided_by_panels_and_many_keep_panels_together() {
         assert_eq!(Tasks::new(1, 43).panels_each, 1);
-        assert_eq!(Tasks::new(128, 43).panels_each, 2);
-        assert_eq!(Tasks::new(512, 43).panels_each, 8);
+        assert_eq!(Tasks::new(128, 43).panels_each, 5);
+        assert_eq!(Tasks::new(512, 43).panels_each, 16);
     }
 }

@@ -328,32 +328,68 @@ impl<'a> Panels<'a> {
     }
 }
 
-/// Packs `rows` rows of `inputs` values, the first being row `first` of `x`, into strips: `[strips, steps, parts, strip rows]` lanes, which all
-/// are written.
-pub(super) fn pack_rows(strips: &mut [u32], source: RowSource<'_>, weight: &Panels<'_>) {
-    let RowSource { x, rows, product } = source;
-    let (height, inputs) = (weight.kernels().rows, weight.inputs());
-    let size = height * weight.steps() * product.parts();
-    if size == 0 {
-        return;
+/// Where strips are in memory: `[chunks, strips, steps of the chunk, parts, strip rows]` lanes, so that the strips of a chunk follow each other.
+pub(super) struct StripLayout {
+    pub strips: usize,
+    /// Of a whole strip.
+    pub steps: usize,
+    /// Of a chunk; the last one may have fewer.
+    pub steps_each: usize,
+    /// Parts times rows.
+    pub lanes_of_step: usize,
+}
+
+impl StripLayout {
+    /// All of them.
+    pub fn lanes(&self) -> usize {
+        self.strips * self.steps * self.lanes_of_step
     }
-    strips.par_chunks_exact_mut(size).enumerate().for_each(|(index, strip)| {
-        let first = rows.start + index * height;
-        let last = (first + height).min(rows.end);
-        if last - first < height || inputs % 2 == 1 {
-            strip.fill(0);
-        }
-        let part = first * inputs..last * inputs;
-        match x {
-            Values::Float32(x) => spread(strip, height, x[part].chunks_exact(inputs), f32_lane),
-            Values::Bfloat16(x) if product == Product::Bfloat16 => {
-                pair(strip, height, x[part].chunks_exact(inputs), |&bits| bits);
+
+    /// One at least, so that sums of nothing are written too.
+    pub fn chunks(&self) -> usize {
+        self.steps.div_ceil(self.steps_each).max(1)
+    }
+
+    pub fn steps_of(&self, chunk: usize) -> Range<usize> {
+        chunk * self.steps_each..((chunk + 1) * self.steps_each).min(self.steps)
+    }
+
+    /// The lanes of a strip in a chunk.
+    pub fn part(&self, strip: usize, chunk: usize) -> Range<usize> {
+        let steps = self.steps_of(chunk);
+        let first = (steps.start * self.strips + steps.len() * strip) * self.lanes_of_step;
+        first..first + steps.len() * self.lanes_of_step
+    }
+}
+
+/// Packs rows of `x` into strips, of which all lanes are written.
+pub(super) fn pack_rows(strips: &mut [u32], layout: &StripLayout, source: RowSource<'_>, weight: &Panels<'_>) {
+    let RowSource { x, rows, product } = source;
+    let (height, inputs, each) = (weight.kernels().rows, weight.inputs(), weight.format().values_each());
+    let mut rest = strips;
+    for chunk in 0..layout.chunks() {
+        let (steps, size) = (layout.steps_of(chunk), layout.part(0, chunk).len());
+        let (lanes, after) = rest.split_at_mut(size * layout.strips);
+        rest = after;
+        let values = steps.start * each..(steps.end * each).min(inputs);
+        lanes.par_chunks_exact_mut(size.max(1)).enumerate().for_each(|(index, strip)| {
+            let first = rows.start + index * height;
+            let last = (first + height).min(rows.end);
+            if last - first < height || values.len() < steps.len() * each {
+                strip.fill(0);
             }
-            Values::Bfloat16(x) => {
-                spread(strip, height, x[part].chunks_exact(inputs), |&bits| widen(bits).to_bits());
+            let lines = (first..last).map(|row| row * inputs + values.start..row * inputs + values.end);
+            match x {
+                Values::Float32(x) => spread(strip, height, lines.map(|line| &x[line]), f32_lane),
+                Values::Bfloat16(x) if product == Product::Bfloat16 => {
+                    pair(strip, height, lines.map(|line| &x[line]), |&bits| bits);
+                }
+                Values::Bfloat16(x) => {
+                    spread(strip, height, lines.map(|line| &x[line]), |&bits| widen(bits).to_bits());
+                }
             }
-        }
-    });
+        });
+    }
 }
 
 /// Rows of `x: [M, K]` and the product they are for.

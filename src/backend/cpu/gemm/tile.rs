@@ -118,9 +118,35 @@ unsafe impl<V: HalfVectors> Arithmetic<V> for WidenedFloat16 {
     }
 }
 
-/// How many steps ahead panels and strips are fetched. Measured on Zen 5: without, 70 % of the peak; with 16 steps for both, 83 %; with these, 88 %.
+/// How many steps ahead panels and strips are fetched.
 const PANEL_AHEAD: usize = 64;
 const ROWS_AHEAD: usize = 32;
+
+/// Lanes of a cache line.
+const LINE: usize = 16;
+
+/// Runs ahead of what is read, and from its end on through what comes next.
+struct Ahead {
+    place: *const u32,
+    end: *const u32,
+    next: *const u32,
+}
+
+impl Ahead {
+    /// Begins `ahead` lanes behind `start`, or at the end of the `length` lanes.
+    #[inline(always)]
+    fn new(start: *const u32, [ahead, length]: [usize; 2], next: *const u32) -> Self {
+        Self { place: start.wrapping_add(ahead.min(length)), end: start.wrapping_add(length), next }
+    }
+
+    /// Where it is; goes on by `lanes`.
+    #[inline(always)]
+    fn take(&mut self, lanes: usize) -> *const u32 {
+        let place = if self.place == self.end { self.next } else { self.place };
+        self.place = place.wrapping_add(lanes);
+        place
+    }
+}
 
 /// What a micro-kernel reads and writes; see [`Kernels`](super::Kernels) for the layouts.
 #[derive(Clone, Copy)]
@@ -135,6 +161,19 @@ pub struct TilePointers {
     pub sums: *mut f32,
     /// Whether `sums` already holds sums to add to.
     pub carry_on: bool,
+    /// What comes next.
+    pub next: Upcoming,
+}
+
+/// The strip, the panel and the sums of the tile that comes next, to be fetched while this one is computed. The pointers need not be valid.
+#[derive(Clone, Copy)]
+pub struct Upcoming {
+    /// As [`TilePointers::rows`].
+    pub rows: *const u32,
+    /// As [`TilePointers::panel`].
+    pub panel: *const u32,
+    /// As [`TilePointers::sums`].
+    pub sums: *const f32,
 }
 
 /// `sums (+)= rows panel`, one step after the other, so that a sum depends on nothing but its row and its column.
@@ -155,11 +194,20 @@ pub unsafe fn tile<V: Vectors, A: Arithmetic<V>, const ROWS: usize, const VECTOR
             }
         }
         let (mut rows, mut panel) = (tile.rows, tile.panel);
+        let step = ROWS * A::PARTS;
+        let mut panel_ahead =
+            Ahead::new(panel, [PANEL_AHEAD, tile.steps].map(|steps| steps * columns), tile.next.panel);
+        let mut rows_ahead = Ahead::new(rows, [ROWS_AHEAD, tile.steps].map(|steps| steps * step), tile.next.rows);
+        let mut sums_ahead = (0..ROWS * columns).step_by(LINE);
         for _ in 0..tile.steps {
-            for line in 0..columns.div_ceil(16) {
-                V::prefetch(panel.wrapping_add(PANEL_AHEAD * columns + 16 * line));
+            let line = panel_ahead.take(columns);
+            for line in (0..columns).step_by(LINE).map(|lanes| line.wrapping_add(lanes)) {
+                V::prefetch(line);
             }
-            V::prefetch(rows.wrapping_add(ROWS_AHEAD * ROWS * A::PARTS));
+            V::prefetch(rows_ahead.take(step));
+            if let Some(lanes) = sums_ahead.next() {
+                V::prefetch(tile.next.sums.wrapping_add(lanes).cast());
+            }
             for part in 0..A::PARTS {
                 let mut right = [V::zero(); VECTORS];
                 for (vector, right) in right.iter_mut().enumerate() {
