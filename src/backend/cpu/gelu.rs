@@ -68,6 +68,12 @@ pub(super) fn gelu_of(x: f32) -> f32 {
     x / (1.0 + exponential(FACTOR * (x + 0.044715 * x * x * x)))
 }
 
+/// `x / (1 + exp(-x))`.
+#[inline(always)]
+pub(super) fn silu_of(x: f32) -> f32 {
+    x / (1.0 + exponential(-x))
+}
+
 /// `exp(z)`, with `z` limited to the range in which the result is a normal number.
 #[inline(always)]
 pub(super) fn exponential(z: f32) -> f32 {

@@ -6,7 +6,7 @@
 use rayon::prelude::*;
 
 use super::element::Element;
-use super::gelu::exponential;
+use super::gelu::silu_of;
 use super::gemm::{Kernels, Loops, Values, ValuesMut};
 
 /// Channels, and how they are divided.
@@ -171,15 +171,14 @@ impl<E: Element> Loops for Applying<'_, E> {
         for (pixel, (y, x)) in self.y.chunks_exact_mut(channels).zip(self.x.chunks_exact(channels)).enumerate() {
             let affine = means.iter().zip(factors).zip(shifts);
             let normed = x.iter().zip(affine).map(|(x, ((mean, factor), shift))| (x.widened() - mean) * factor + shift);
-            let silu = |value: f32| value / (1.0 + exponential(-value));
             match (self.residual, self.silu) {
-                (None, true) => y.iter_mut().zip(normed).for_each(|(y, value)| *y = E::rounded(silu(value))),
+                (None, true) => y.iter_mut().zip(normed).for_each(|(y, value)| *y = E::rounded(silu_of(value))),
                 (None, false) => y.iter_mut().zip(normed).for_each(|(y, value)| *y = E::rounded(value)),
                 (Some(residual), with_silu) => {
                     let residual = &residual[pixel * channels..][..channels];
                     for ((y, value), residual) in y.iter_mut().zip(normed).zip(residual) {
                         let sum = value + residual.widened();
-                        *y = E::rounded(if with_silu { silu(sum) } else { sum });
+                        *y = E::rounded(if with_silu { silu_of(sum) } else { sum });
                     }
                 }
             }

@@ -6,7 +6,7 @@
 use rayon::prelude::*;
 
 use super::element::Element;
-use super::gelu::exponential;
+use super::gelu::silu_of;
 use super::gemm::{Kernels, Loops, Values, ValuesMut};
 
 /// What rows are divided by.
@@ -121,7 +121,7 @@ impl<E: Element> Loops for Task<'_, E> {
             };
             match then {
                 Then::Nothing => line.each(y, |value| value),
-                Then::Silu => line.each(y, |value| value / (1.0 + exponential(-value))),
+                Then::Silu => line.each(y, silu_of),
                 Then::Rotation { cosines, sines } => {
                     let pairs = width / 2;
                     let place = row % (cosines.len() / pairs) * pairs;

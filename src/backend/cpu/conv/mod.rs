@@ -11,14 +11,13 @@ mod packing;
 mod places;
 
 use std::cell::RefCell;
-use std::ops::Range;
-
-use rayon::prelude::*;
 
 use self::packing::Frame;
 pub use self::packing::{KernelShape, PackedKernel};
 pub use self::places::Geometry;
-use super::gemm::{FinishRow, FinishStep, GatherPointers, Product, SharedOutput, Values, ValuesMut};
+use super::gemm::{
+    FinishRow, FinishStep, GatherPointers, Grain, Product, SharedOutput, Task, Tasks, Values, ValuesMut,
+};
 
 /// `kernel * frames + bias + noise + residual`, one frame.
 pub struct Convolution<'a> {
@@ -47,10 +46,6 @@ pub struct Noise<'a> {
 
 /// Pixels of a task, about: as many as use a panel often while what they see is in the second cache.
 const PIXELS: usize = 128;
-/// Panels of a task at most: as many as use what its pixels see often while it is in the second cache.
-const MOST_PANELS: usize = 8;
-/// Tasks that there should be, so that many threads end at about the same time.
-const ENOUGH: usize = 64;
 /// Lanes of a panel that are gone through before the next strip: 192 KiB, a part of the second cache.
 const CHUNK_LANES: usize = 48 << 10;
 /// Columns of the widest panel.
@@ -92,10 +87,9 @@ pub fn convolve(convolution: &Convolution<'_>, y: ValuesMut<'_>) {
         frames.iter().map(|frame| frame.map(|values| Frame::new(values, layout, pairs))).collect();
     let run = Run { convolution, frames: &frames, zeros: &vec![0; lanes], lanes, product, y: SharedOutput::new(y) };
     let [rows, columns] = [kernel.kernels.gather().rows, kernel.kernels.gather().columns];
-    let tasks = Tasks::new(geometry.pixels().div_ceil(rows), kernel.shape.outputs.div_ceil(columns), rows);
-    (0..tasks.count()).into_par_iter().with_max_len(1).for_each(|index| {
-        SCRATCH.with_borrow_mut(|scratch| run.task(&tasks.get(index), scratch));
-    });
+    let grain = Grain { strips_each: PIXELS.div_ceil(rows), most_panels: 8, enough: 64 };
+    let tasks = Tasks::new(geometry.pixels().div_ceil(rows), kernel.shape.outputs.div_ceil(columns), grain);
+    tasks.run(|task| SCRATCH.with_borrow_mut(|scratch| run.task(task, scratch)));
 }
 
 fn check(convolution: &Convolution<'_>, length: usize) {
@@ -112,44 +106,6 @@ fn check(convolution: &Convolution<'_>, length: usize) {
     assert!(residual.is_none_or(|residual| residual.len() == length), "values of the residual");
     if let Some(Noise { map, scale }) = noise {
         assert_eq!([map.len(), scale.len()], [geometry.pixels(), outputs], "values of the noise");
-    }
-}
-
-/// How strips and panels are divided among threads. The results do not depend on it.
-#[derive(Debug)]
-struct Tasks {
-    strips: usize,
-    strips_each: usize,
-    panels: usize,
-    panels_each: usize,
-}
-
-/// A task's part.
-#[derive(Debug, PartialEq, Eq)]
-struct Task {
-    strips: Range<usize>,
-    panels: Range<usize>,
-}
-
-impl Tasks {
-    fn new(strips: usize, panels: usize, rows: usize) -> Self {
-        let strips_each = PIXELS.div_ceil(rows);
-        let groups = ENOUGH.div_ceil(strips.div_ceil(strips_each));
-        Self { strips, strips_each, panels, panels_each: (panels / groups).clamp(1, MOST_PANELS) }
-    }
-
-    fn count(&self) -> usize {
-        self.strips.div_ceil(self.strips_each) * self.panels.div_ceil(self.panels_each)
-    }
-
-    /// Tasks that share panels follow each other.
-    fn get(&self, index: usize) -> Task {
-        let part = |index: usize, size: usize, end: usize| index * size..((index + 1) * size).min(end);
-        let blocks = self.strips.div_ceil(self.strips_each);
-        Task {
-            strips: part(index % blocks, self.strips_each, self.strips),
-            panels: part(index / blocks, self.panels_each, self.panels),
-        }
     }
 }
 
@@ -263,23 +219,6 @@ impl Run<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn tasks_cover_each_tile_once() {
-        for (strips, panels) in [(1, 1), (1, 43), (55, 16), (3520, 2), (40, 171)] {
-            let tasks = Tasks::new(strips, panels, 6);
-            let mut seen = vec![0; strips * panels];
-            for index in 0..tasks.count() {
-                let task = tasks.get(index);
-                for strip in task.strips {
-                    for panel in task.panels.clone() {
-                        seen[strip * panels + panel] += 1;
-                    }
-                }
-            }
-            assert!(seen.iter().all(|&count| count == 1), "{strips} strips, {panels} panels");
-        }
-    }
 
     #[test]
     fn panels_fit_the_bias_with_noise() {

@@ -10,6 +10,7 @@ use std::arch::x86_64::*;
 use super::finish::{FinishRow, finish};
 use super::gather::{Gather, GatherPointers, gather};
 use super::kernels::{Instructions, Kernels, Loops};
+use super::micro_kernels::micro_kernels;
 use super::softmax::{ScoreBlock, softmax};
 use super::tile::{Float32, HalfVectors, TilePointers, Vectors, WidenedBfloat16, WidenedFloat16, peak, tile};
 
@@ -125,49 +126,14 @@ unsafe impl HalfVectors for Avx2 {
     }
 }
 
+micro_kernels!(
+    #[target_feature(enable = "avx2,fma")]
+    Avx2
+);
+
 // SAFETY, of all that follow: the instruction set is enabled here, the pointers are the caller's.
-
-#[target_feature(enable = "avx2,fma")]
-unsafe fn float32(pointers: TilePointers) {
-    unsafe { tile::<Avx2, Float32, ROWS, VECTORS>(pointers) }
-}
-
-#[target_feature(enable = "avx2,fma")]
-unsafe fn widened_bfloat16(pointers: TilePointers) {
-    unsafe { tile::<Avx2, WidenedBfloat16, ROWS, VECTORS>(pointers) }
-}
 
 #[target_feature(enable = "avx2,fma,f16c")]
 unsafe fn widened_float16(pointers: TilePointers) {
     unsafe { tile::<Avx2, WidenedFloat16, ROWS, VECTORS>(pointers) }
-}
-
-#[target_feature(enable = "avx2,fma")]
-unsafe fn peak_float32(steps: usize) -> f64 {
-    unsafe { peak::<Avx2, Float32, ROWS, VECTORS>(steps) }
-}
-
-#[target_feature(enable = "avx2,fma")]
-unsafe fn finish_row(row: FinishRow<'_>) {
-    finish(row);
-}
-
-#[target_feature(enable = "avx2,fma")]
-unsafe fn softmax_block(block: ScoreBlock<'_>) {
-    unsafe { softmax::<Avx2, VECTORS>(block) }
-}
-
-#[target_feature(enable = "avx2,fma")]
-unsafe fn gather_float32(pointers: GatherPointers) {
-    unsafe { gather::<Avx2, Float32, GATHERED_ROWS, GATHERED_VECTORS>(pointers) }
-}
-
-#[target_feature(enable = "avx2,fma")]
-unsafe fn gather_widened_bfloat16(pointers: GatherPointers) {
-    unsafe { gather::<Avx2, WidenedBfloat16, GATHERED_ROWS, GATHERED_VECTORS>(pointers) }
-}
-
-#[target_feature(enable = "avx2,fma")]
-pub(super) unsafe fn run<L: Loops>(loops: L) {
-    loops.run();
 }

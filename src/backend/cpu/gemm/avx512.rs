@@ -8,6 +8,7 @@ use std::arch::x86_64::*;
 use super::finish::{FinishRow, finish};
 use super::gather::{Gather, GatherPointers, gather};
 use super::kernels::{Instructions, Kernels, Loops};
+use super::micro_kernels::micro_kernels;
 use super::softmax::{PairVectors, ScoreBlock, softmax, softmax_pairs};
 use super::tile::{
     Arithmetic, Float32, HalfVectors, TilePointers, Vectors, WidenedBfloat16, WidenedFloat16, peak, tile,
@@ -165,17 +166,12 @@ unsafe impl Arithmetic<Avx512> for Bfloat16 {
     }
 }
 
+micro_kernels!(
+    #[target_feature(enable = "avx512f")]
+    Avx512
+);
+
 // SAFETY, of all that follow: the instruction set is enabled here, the pointers are the caller's.
-
-#[target_feature(enable = "avx512f")]
-unsafe fn float32(pointers: TilePointers) {
-    unsafe { tile::<Avx512, Float32, ROWS, VECTORS>(pointers) }
-}
-
-#[target_feature(enable = "avx512f")]
-unsafe fn widened_bfloat16(pointers: TilePointers) {
-    unsafe { tile::<Avx512, WidenedBfloat16, ROWS, VECTORS>(pointers) }
-}
 
 #[target_feature(enable = "avx512f")]
 unsafe fn widened_float16(pointers: TilePointers) {
@@ -187,24 +183,9 @@ unsafe fn bfloat16(pointers: TilePointers) {
     unsafe { tile::<Avx512, Bfloat16, ROWS, VECTORS>(pointers) }
 }
 
-#[target_feature(enable = "avx512f")]
-unsafe fn peak_float32(steps: usize) -> f64 {
-    unsafe { peak::<Avx512, Float32, ROWS, VECTORS>(steps) }
-}
-
 #[target_feature(enable = "avx512f,avx512bf16")]
 unsafe fn peak_bfloat16(steps: usize) -> f64 {
     unsafe { peak::<Avx512, Bfloat16, ROWS, VECTORS>(steps) }
-}
-
-#[target_feature(enable = "avx512f")]
-unsafe fn finish_row(row: FinishRow<'_>) {
-    finish(row);
-}
-
-#[target_feature(enable = "avx512f")]
-unsafe fn softmax_block(block: ScoreBlock<'_>) {
-    unsafe { softmax::<Avx512, VECTORS>(block) }
 }
 
 #[target_feature(enable = "avx512f")]
@@ -212,22 +193,7 @@ unsafe fn softmax_pairs_block(block: ScoreBlock<'_>) {
     unsafe { softmax_pairs::<Avx512, VECTORS>(block) }
 }
 
-#[target_feature(enable = "avx512f")]
-unsafe fn gather_float32(pointers: GatherPointers) {
-    unsafe { gather::<Avx512, Float32, GATHERED_ROWS, GATHERED_VECTORS>(pointers) }
-}
-
-#[target_feature(enable = "avx512f")]
-unsafe fn gather_widened_bfloat16(pointers: GatherPointers) {
-    unsafe { gather::<Avx512, WidenedBfloat16, GATHERED_ROWS, GATHERED_VECTORS>(pointers) }
-}
-
 #[target_feature(enable = "avx512f,avx512bf16")]
 unsafe fn gather_bfloat16(pointers: GatherPointers) {
     unsafe { gather::<Avx512, Bfloat16, GATHERED_ROWS, GATHERED_VECTORS>(pointers) }
-}
-
-#[target_feature(enable = "avx512f")]
-pub(super) unsafe fn run<L: Loops>(loops: L) {
-    loops.run();
 }

@@ -1,7 +1,7 @@
 //! What happens to sums on their way into `y`, in the row-by-row form that every instruction set compiles for itself.
 
 use super::{Values, ValuesMut};
-use crate::backend::cpu::gelu::{exponential, gelu_of};
+use crate::backend::cpu::gelu::{gelu_of, silu_of};
 
 /// Some columns of one row of a tile.
 pub struct FinishRow<'a> {
@@ -43,7 +43,7 @@ pub fn finish(row: FinishRow<'_>) {
     match row.step {
         FinishStep::None => {}
         FinishStep::Gelu => sums.iter_mut().for_each(|sum| *sum = gelu_of(*sum)),
-        FinishStep::Silu => sums.iter_mut().for_each(|sum| *sum /= 1.0 + exponential(-*sum)),
+        FinishStep::Silu => sums.iter_mut().for_each(|sum| *sum = silu_of(*sum)),
         FinishStep::Residual { residual, gate } => {
             let gated = sums.iter_mut().zip(gate);
             match residual {

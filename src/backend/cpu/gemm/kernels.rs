@@ -211,7 +211,7 @@ impl Kernels {
                 Instructions::Avx2 => super::avx2::run(loops),
                 #[cfg(target_arch = "aarch64")]
                 Instructions::Neon => super::neon::run(loops),
-                Instructions::Portable => loops.run(),
+                Instructions::Portable => super::portable::run(loops),
             }
         }
     }

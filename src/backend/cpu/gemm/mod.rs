@@ -15,12 +15,14 @@ mod finish;
 mod gather;
 mod interleave;
 mod kernels;
+mod micro_kernels;
 mod multiply;
 mod output;
 mod packing;
 mod portable;
 mod softmax;
 mod stored;
+mod tasks;
 mod tile;
 
 #[cfg(target_arch = "x86_64")]
@@ -38,6 +40,7 @@ pub use multiply::{Epilogue, Gate, Multiplication, multiply};
 pub use output::SharedOutput;
 pub use packing::{Lanes, PackedPanels, Panels, StoredPanels, WeightValues, as_lanes};
 pub use softmax::{ColumnState, ScoreBlock};
+pub use tasks::{Grain, Task, Tasks};
 
 /// Values of a matrix, row by row; bfloat16 as its bits.
 #[derive(Debug, Clone, Copy)]

@@ -2,15 +2,13 @@
 #![allow(unsafe_code)]
 
 use std::cell::RefCell;
-use std::ops::Range;
-
-use rayon::prelude::*;
 
 use super::finish::{FinishRow, FinishStep};
 use super::kernels::{Kernels, Product, TileOperands};
 use super::output::SharedOutput;
 use super::packing::{Lanes, Panels, RowSource, StripLayout, pack_rows};
 use super::stored;
+use super::tasks::{Grain, Task, Tasks};
 use super::tile::Upcoming;
 use super::{Values, ValuesMut};
 
@@ -61,6 +59,8 @@ const PACKED_LANES: usize = 4 << 20;
 /// Lanes of a panel that are gone through before the next strip: 192 KiB, a part of the second cache.
 const CHUNK_LANES: usize = 48 << 10;
 
+const GRAIN: Grain = Grain { strips_each: 8, most_panels: 16, enough: 128 };
+
 thread_local! {
     /// Kept by each thread, because the system takes long to hand out memory.
     static STRIPS: RefCell<Lanes> = RefCell::default();
@@ -99,14 +99,15 @@ pub fn multiply(multiplication: &Multiplication<'_>, y: ValuesMut<'_>) {
         let strips_in_all = rows.len().div_ceil(run.kernels.rows);
         let panels = weight.outputs().div_ceil(run.kernels.columns);
         let tasks = match weight {
-            Panels::Packed(_) => Tasks::new(strips_in_all, panels),
+            Panels::Packed(_) => Tasks::new(strips_in_all, panels, GRAIN),
             Panels::Stored(_) => Tasks::by_panel(strips_in_all, panels),
         };
-        let layout = run.layout(tasks.strips);
+        let layout = run.layout(strips_in_all);
         strips.resize(layout.lanes());
         pack_rows(&mut strips, &layout, RowSource { x, rows, product: run.product }, &weight);
-        (0..tasks.count()).into_par_iter().with_max_len(1).for_each(|index| {
-            SCRATCH.with_borrow_mut(|scratch| run.task((&strips, &layout), &tasks.get(index, start), scratch));
+        tasks.run(|task| {
+            let packed = PackedStrips { lanes: &strips, layout: &layout, start };
+            SCRATCH.with_borrow_mut(|scratch| run.task(packed, task, scratch));
         });
     }
     STRIPS.set(strips);
@@ -125,57 +126,12 @@ fn check(multiplication: &Multiplication<'_>, length: usize) {
     }
 }
 
-/// How the strips and panels of some rows are divided among threads. The results do not depend on it.
-#[derive(Debug)]
-struct Tasks {
-    strips: usize,
-    panels: usize,
-    strips_each: usize,
-    panels_each: usize,
-}
-
-/// A task's part.
-#[derive(Debug, PartialEq, Eq)]
-struct Task {
-    /// The row of `x` in which the packed strips begin.
+/// Rows of `x` that are packed.
+struct PackedStrips<'a> {
+    lanes: &'a [u32],
+    layout: &'a StripLayout,
+    /// The row in which they begin.
     start: usize,
-    strips: Range<usize>,
-    panels: Range<usize>,
-}
-
-impl Tasks {
-    /// Strips of a task: as many rows as use a panel often while it is in the second cache.
-    const STRIPS_EACH: usize = 8;
-    /// Panels of a task at most: as many as use its rows often while they are in the second cache.
-    const MOST_PANELS: usize = 16;
-    /// Tasks that there should be, so that many threads end at about the same time.
-    const ENOUGH: usize = 128;
-
-    fn new(strips: usize, panels: usize) -> Self {
-        let groups = Self::ENOUGH.div_ceil(strips.div_ceil(Self::STRIPS_EACH));
-        let panels_each = (panels / groups).clamp(1, Self::MOST_PANELS);
-        Self { strips, panels, strips_each: Self::STRIPS_EACH, panels_each }
-    }
-
-    /// Each panel belongs to one task alone, which packs it.
-    fn by_panel(strips: usize, panels: usize) -> Self {
-        Self { strips, panels, strips_each: strips, panels_each: 1 }
-    }
-
-    fn count(&self) -> usize {
-        self.strips.div_ceil(self.strips_each) * self.panels.div_ceil(self.panels_each)
-    }
-
-    /// Tasks that share panels follow each other.
-    fn get(&self, index: usize, start: usize) -> Task {
-        let part = |index: usize, size: usize, end: usize| index * size..((index + 1) * size).min(end);
-        let blocks = self.strips.div_ceil(self.strips_each);
-        Task {
-            start,
-            strips: part(index % blocks, self.strips_each, self.strips),
-            panels: part(index / blocks, self.panels_each, self.panels),
-        }
-    }
 }
 
 /// A multiplication under way.
@@ -196,7 +152,7 @@ impl<'a> Run<'a> {
 
     fn rows_at_once(&self) -> usize {
         let strips = PACKED_LANES / self.layout(1).lanes().max(1);
-        strips.max(1).next_multiple_of(Tasks::STRIPS_EACH) * self.kernels.rows
+        strips.max(1).next_multiple_of(GRAIN.strips_each) * self.kernels.rows
     }
 
     fn layout(&self, strips: usize) -> StripLayout {
@@ -205,7 +161,8 @@ impl<'a> Run<'a> {
     }
 
     /// Chunk by chunk of K, panel by panel, strip by strip.
-    fn task(&self, (strips, layout): (&[u32], &StripLayout), task: &Task, scratch: &mut Scratch) {
+    fn task(&self, packed: PackedStrips<'_>, task: &Task, scratch: &mut Scratch) {
+        let PackedStrips { lanes: strips, layout, start } = packed;
         let Scratch { sums, panel: buffer } = scratch;
         let Kernels { rows, columns, .. } = *self.kernels;
         let (size, chunks) = (rows * columns, layout.chunks());
@@ -235,7 +192,7 @@ impl<'a> Run<'a> {
                         TileOperands { strip: strip_lanes, panel: lanes, sums: &mut *sums, carry_on: chunk > 0 };
                     self.kernels.multiply_before(self.product, operands, next);
                     if chunk + 1 == chunks {
-                        self.finish([task.start + strip * rows, panel * columns], columns, sums);
+                        self.finish([start + strip * rows, panel * columns], columns, sums);
                     }
                 }
             }
@@ -280,26 +237,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tasks_cover_each_tile_once() {
-        for (strips, panels) in [(1, 1), (1, 43), (17, 3), (256, 43), (40, 171)] {
-            let tasks = Tasks::new(strips, panels);
-            let mut seen = vec![0; strips * panels];
-            for index in 0..tasks.count() {
-                let task = tasks.get(index, 0);
-                for strip in task.strips {
-                    for panel in task.panels.clone() {
-                        seen[strip * panels + panel] += 1;
-                    }
-                }
-            }
-            assert!(seen.iter().all(|&count| count == 1), "{strips} strips, {panels} panels");
-        }
-    }
-
-    #[test]
     fn few_rows_are_divided_by_panels_and_many_keep_panels_together() {
-        assert_eq!(Tasks::new(1, 43).panels_each, 1);
-        assert_eq!(Tasks::new(128, 43).panels_each, 5);
-        assert_eq!(Tasks::new(512, 43).panels_each, 16);
+        assert_eq!(Tasks::new(1, 43, GRAIN).panels_each, 1);
+        assert_eq!(Tasks::new(128, 43, GRAIN).panels_each, 5);
+        assert_eq!(Tasks::new(512, 43, GRAIN).panels_each, 16);
     }
 }

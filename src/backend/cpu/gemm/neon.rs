@@ -1,6 +1,6 @@
 //! NEON micro-kernels: 8 rows by 12 columns, 24 of the 32 registers for sums.
 //!
-//! Checked by the compiler only: they have never run. Every aarch64 processor has the instructions. float16 weights are widened when they are packed.
+//! Products have run under emulation only; the rest is checked by the compiler. Every aarch64 processor has the instructions. float16 weights are widened when they are packed.
 #![allow(unsafe_code)]
 
 use std::arch::aarch64::*;
@@ -8,6 +8,7 @@ use std::arch::aarch64::*;
 use super::finish::{FinishRow, finish};
 use super::gather::{Gather, GatherPointers, gather};
 use super::kernels::{Instructions, Kernels, Loops};
+use super::micro_kernels::micro_kernels;
 use super::softmax::{ScoreBlock, softmax};
 use super::tile::{Float32, TilePointers, Vectors, WidenedBfloat16, peak, tile};
 
@@ -103,44 +104,7 @@ unsafe impl Vectors for Neon {
     }
 }
 
-// SAFETY, of all that follow: the instruction set is enabled here, the pointers are the caller's.
-
-#[target_feature(enable = "neon")]
-unsafe fn float32(pointers: TilePointers) {
-    unsafe { tile::<Neon, Float32, ROWS, VECTORS>(pointers) }
-}
-
-#[target_feature(enable = "neon")]
-unsafe fn widened_bfloat16(pointers: TilePointers) {
-    unsafe { tile::<Neon, WidenedBfloat16, ROWS, VECTORS>(pointers) }
-}
-
-#[target_feature(enable = "neon")]
-unsafe fn peak_float32(steps: usize) -> f64 {
-    unsafe { peak::<Neon, Float32, ROWS, VECTORS>(steps) }
-}
-
-#[target_feature(enable = "neon")]
-unsafe fn finish_row(row: FinishRow<'_>) {
-    finish(row);
-}
-
-#[target_feature(enable = "neon")]
-unsafe fn softmax_block(block: ScoreBlock<'_>) {
-    unsafe { softmax::<Neon, VECTORS>(block) }
-}
-
-#[target_feature(enable = "neon")]
-unsafe fn gather_float32(pointers: GatherPointers) {
-    unsafe { gather::<Neon, Float32, GATHERED_ROWS, GATHERED_VECTORS>(pointers) }
-}
-
-#[target_feature(enable = "neon")]
-unsafe fn gather_widened_bfloat16(pointers: GatherPointers) {
-    unsafe { gather::<Neon, WidenedBfloat16, GATHERED_ROWS, GATHERED_VECTORS>(pointers) }
-}
-
-#[target_feature(enable = "neon")]
-pub(super) unsafe fn run<L: Loops>(loops: L) {
-    loops.run();
-}
+micro_kernels!(
+    #[target_feature(enable = "neon")]
+    Neon
+);

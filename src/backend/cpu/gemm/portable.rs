@@ -5,7 +5,8 @@
 
 use super::finish::{FinishRow, finish};
 use super::gather::{Gather, GatherPointers, gather};
-use super::kernels::{Instructions, Kernels};
+use super::kernels::{Instructions, Kernels, Loops};
+use super::micro_kernels::micro_kernels;
 use super::softmax::{ScoreBlock, softmax};
 use super::tile::{Float32, TilePointers, Vectors, WidenedBfloat16, peak, tile};
 
@@ -103,32 +104,4 @@ unsafe impl Vectors for Portable {
     }
 }
 
-// SAFETY, of all that follow: nothing beyond the target's own instructions is used, the pointers are the caller's.
-
-unsafe fn float32(pointers: TilePointers) {
-    unsafe { tile::<Portable, Float32, ROWS, VECTORS>(pointers) }
-}
-
-unsafe fn widened_bfloat16(pointers: TilePointers) {
-    unsafe { tile::<Portable, WidenedBfloat16, ROWS, VECTORS>(pointers) }
-}
-
-unsafe fn peak_float32(steps: usize) -> f64 {
-    unsafe { peak::<Portable, Float32, ROWS, VECTORS>(steps) }
-}
-
-unsafe fn finish_row(row: FinishRow<'_>) {
-    finish(row);
-}
-
-unsafe fn softmax_block(block: ScoreBlock<'_>) {
-    unsafe { softmax::<Portable, VECTORS>(block) }
-}
-
-unsafe fn gather_float32(pointers: GatherPointers) {
-    unsafe { gather::<Portable, Float32, GATHERED_ROWS, GATHERED_VECTORS>(pointers) }
-}
-
-unsafe fn gather_widened_bfloat16(pointers: GatherPointers) {
-    unsafe { gather::<Portable, WidenedBfloat16, GATHERED_ROWS, GATHERED_VECTORS>(pointers) }
-}
+micro_kernels!(Portable);
