@@ -27,7 +27,7 @@ use stir::models::ltx::denoiser::{Denoiser, PART};
 use stir::models::ltx::prompt::PROMPT;
 use stir::models::ltx::text::config::Config;
 use stir::models::ltx::text::t5::{Encoder, Residency};
-use stir::models::{self, Branch, Conditioning, Denoiser as _, Prediction};
+use stir::models::{self, Branch, Conditioning, Denoiser as _, Offload, Prediction};
 use stir::units::{Clip, Fps, PixelFrames};
 use stir::weights::files::WeightFiles;
 use stir::weights::keymap::KeyMap;
@@ -134,7 +134,7 @@ impl Case {
 
     /// A prediction as the sampler asks for it; a first frame is held where the inputs hold one.
     fn transformer(&self, then: impl FnOnce(Run) -> Result<()>) -> Result<()> {
-        let denoiser = Denoiser::new(self.checkpoint()?.transformer(&self.placement)?, Device::Cpu);
+        let denoiser = Denoiser::new(self.checkpoint()?.transformer(&self.placement, Offload::None)?, Device::Cpu);
         let mut conditioning = Conditioning::default();
         conditioning.text.tensors.insert(PROMPT, self.inputs["text"].clone());
         let latents = &self.inputs["latents"];

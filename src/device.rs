@@ -1,5 +1,6 @@
 //! Device choice: the only place that asks what hardware there is.
 
+pub mod carrier;
 pub mod energy;
 pub mod gpu;
 pub mod machine;

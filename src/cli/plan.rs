@@ -107,10 +107,9 @@ fn totals(plan: &Plan) -> Vec<(&'static str, String)> {
         Some(available) => memory += &format!("; {} are free", Bytes(available)),
         None => memory += "; the device does not tell how much is free",
     }
-    if let Some(reason) = plan.memory.tiles {
-        memory += &format!("; frames are decoded in tiles: {reason}");
-    }
     let mut totals = vec![("memory", memory)];
+    totals.extend(plan.memory.offload_note.iter().map(|note| ("", note.clone())));
+    totals.extend(plan.memory.tiles.iter().map(|tiles| ("", format!("frames are decoded in {tiles}"))));
     totals.extend(plan.disk.iter().map(|part| ("disk", disk(part))));
     totals.push(("time", time(plan)));
     if plan.seconds.is_none() {

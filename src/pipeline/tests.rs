@@ -13,10 +13,10 @@ use crate::latents::{Constraint, Latents, Shapes};
 use crate::media::framing::Fit;
 use crate::media::image::{ImageSource, ReadOptions};
 use crate::media::watermark::Watermark;
-use crate::media::{OutputFormat, Target};
+use crate::media::{OutputFormat, Target, VideoEncoder};
 use crate::models::{
     Conditioning, DecodeInputs, DecodeState, Decoder, Denoiser, Family, ImageCondition, ImageEncoder, Memory,
-    ModelRequest, MotionPrompt, PictureHints, Prediction, Recipe, SamplingOptions, TextCondition, TextEncoder,
+    ModelRequest, MotionPrompt, Offload, PictureHints, Prediction, Recipe, SamplingOptions, TextCondition, TextEncoder,
     TextTokens, Upsampler,
 };
 use crate::picture::{Color, Picture};
@@ -69,7 +69,11 @@ impl Family for Coarse {
         Ok(Box::new(Self))
     }
 
-    fn denoiser(&self) -> Result<Box<dyn Denoiser>> {
+    fn device(&self) -> &Device {
+        &Device::Cpu
+    }
+
+    fn denoiser(&self, _offload: Offload) -> Result<Box<dyn Denoiser + '_>> {
         Ok(Box::new(Self))
     }
 
@@ -82,7 +86,7 @@ impl Family for Coarse {
     }
 
     fn memory(&self, _text: Option<TextTokens>, _recipe: &Recipe) -> Result<Memory> {
-        unreachable!("nothing is planned")
+        Ok(Memory::default())
     }
 
     fn notes(&self, _conditioning: &Conditioning) -> Result<Vec<String>> {
@@ -205,7 +209,7 @@ impl Drop for Folder {
 }
 
 fn target(path: std::path::PathBuf) -> Target {
-    Target { format: OutputFormat::of(&path).unwrap(), path, quality: 95, replace: true }
+    Target { format: OutputFormat::of(&path).unwrap(), path, encoder: VideoEncoder::Auto, quality: 95, replace: true }
 }
 
 /// Ten frames of 80x60 as PNGs.

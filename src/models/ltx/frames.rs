@@ -3,12 +3,11 @@
 use candle_core::{DType, Device, IndexOp, Tensor};
 
 use super::denoiser::part;
+use super::pieces::{Frames, Piece};
 use super::vae::config::Config;
 use super::vae::decoder::{Decoder, LatentSize};
-use super::vae::memory::DecodeMemory;
 use super::vae::statistics::Statistics;
 use super::vae::stream::Stream;
-use super::vae::tiling::Tiling;
 use crate::device::available_memory;
 use crate::diffusion::noise::{self, Purpose};
 use crate::error::{Error, Result};
@@ -49,15 +48,29 @@ impl models::Decoder for FrameDecoder {
         let map_noise = self.decoder.draw_noise(inputs.seed, size)?;
         let latents = self.placed(&latents)?;
         let map_noise = map_noise.iter().map(|map| self.placed(map)).collect::<Result<Vec<_>>>()?;
-        let reason = reason_for_tiles(self.tiling, &self.config, size, &self.placement);
-        if let Some(reason) = reason {
+        let frames = self.frames(size);
+        let piece = match inputs.piece {
+            Some(side) => frames.piece_of(side),
+            None => frames.largest(available_memory(&self.placement.device)),
+        };
+        if let (Some(tiles), Piece::Tiles(tiling)) = (frames.tiles(piece), piece) {
             let given = (inputs.settings.timestep, map_noise.as_slice());
-            let clip = self.decoder.decode_tiled(&latents, given, Tiling::DEFAULT)?;
-            let note = format!("frames are decoded in tiles: {reason}");
-            return Ok(Box::new(Decoded { clip, next: 0, note }));
+            let clip = self.decoder.decode_tiled(&latents, given, tiling)?;
+            return Ok(Box::new(Decoded { clip, next: 0, note: format!("frames are decoded in {tiles}") }));
         }
         let stream = self.decoder.prepare(inputs.settings.timestep, &map_noise)?.stream(&latents)?;
         Ok(Box::new(Streamed { stream, read: 0 }))
+    }
+
+    fn largest_piece(&self, inputs: &DecodeInputs, below: Option<usize>) -> Option<usize> {
+        let side = |length: usize| length / self.config.spatial_ratio();
+        let frames = self.frames(LatentSize { height: side(inputs.clip.height), width: side(inputs.clip.width) });
+        let available = available_memory(&self.placement.device);
+        let piece = match below {
+            Some(below) => frames.largest_below(below, available)?,
+            None => frames.largest(available),
+        };
+        Some(frames.side(piece))
     }
 
     /// A decode of latents that are averaged over squares, brought back to the spread that the decoder knows.
@@ -101,26 +114,9 @@ impl FrameDecoder {
     fn placed(&self, tensor: &Tensor) -> Result<Tensor> {
         Ok(tensor.to_device(&self.placement.device)?.to_dtype(self.placement.dtype)?)
     }
-}
 
-/// Why a decode of latent frames of this size is one of tiles, if it is; frames no larger than a tile have nothing to cut.
-pub fn reason_for_tiles(
-    tiling: VaeTiling,
-    config: &Config,
-    size: LatentSize,
-    placement: &Placement,
-) -> Option<&'static str> {
-    if size.height.max(size.width) <= Tiling::DEFAULT.side {
-        return None;
-    }
-    match tiling {
-        VaeTiling::On => Some("--vae-tiling is on"),
-        VaeTiling::Off => None,
-        VaeTiling::Auto => {
-            let needed = DecodeMemory::of(config, size, placement.dtype.size_in_bytes()).peak();
-            let available = available_memory(&placement.device)?;
-            (needed as u64 > available).then_some("whole ones would not fit into memory")
-        }
+    fn frames(&self, size: LatentSize) -> Frames<'_> {
+        Frames { config: &self.config, size, bytes: self.placement.dtype.size_in_bytes(), tiling: self.tiling }
     }
 }
 

@@ -5,6 +5,7 @@
 //! the names of diffusers.
 
 pub mod block;
+mod blocks;
 pub mod checkpoint;
 pub mod config;
 pub mod config_fields;
@@ -14,6 +15,7 @@ pub mod image_encoder;
 pub mod inspect;
 pub mod keys;
 pub mod memory;
+pub mod pieces;
 pub mod prompt;
 pub mod recipe;
 pub mod releases;
@@ -37,8 +39,8 @@ use crate::error::{Error, Result};
 use crate::latents::{Constraint, Latents, Shapes};
 use crate::models::catalog::{self, Role};
 use crate::models::{
-    self, Conditioning, Family, Location, Memory, ModelRequest, MotionPrompt, PictureHints, Recipe, SamplingOptions,
-    TextTokens, VaeTiling, Variant, Work,
+    self, Conditioning, Family, Location, Memory, ModelRequest, MotionPrompt, Offload, PictureHints, Recipe,
+    SamplingOptions, TextTokens, VaeTiling, Variant, Work,
 };
 use crate::ops::gemm::fastest_dtype;
 use crate::units::{Clip, Grid};
@@ -192,6 +194,10 @@ impl Family for Ltx {
         "ltx"
     }
 
+    fn device(&self) -> &Device {
+        &self.placement.device
+    }
+
     fn recipe(&self, options: &SamplingOptions, clip: &Clip) -> Result<Recipe> {
         if options.two_pass {
             self.check_upsampler()?;
@@ -249,8 +255,8 @@ impl Family for Ltx {
         }))
     }
 
-    fn denoiser(&self) -> Result<Box<dyn models::Denoiser>> {
-        let transformer = self.checkpoint.transformer(&self.placement)?;
+    fn denoiser(&self, offload: Offload) -> Result<Box<dyn models::Denoiser + '_>> {
+        let transformer = self.checkpoint.transformer(&self.placement, offload)?;
         Ok(Box::new(denoiser::Denoiser::new(transformer, self.placement.device.clone())))
     }
 
