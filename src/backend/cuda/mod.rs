@@ -3,4 +3,5 @@
 
 #[cfg(feature = "cuda")]
 pub mod device;
+pub mod gelu;
 pub mod launch;
