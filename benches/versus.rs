@@ -134,7 +134,8 @@ impl Case {
 
     /// A prediction as the sampler asks for it; a first frame is held where the inputs hold one.
     fn transformer(&self, then: impl FnOnce(Run) -> Result<()>) -> Result<()> {
-        let denoiser = Denoiser::new(self.checkpoint()?.transformer(&self.placement, Offload::None)?, Device::Cpu);
+        let checkpoint = self.checkpoint()?;
+        let denoiser = Denoiser::new(checkpoint.transformer(&self.placement, Offload::None)?, Device::Cpu);
         let mut conditioning = Conditioning::default();
         conditioning.text.tensors.insert(PROMPT, self.inputs["text"].clone());
         let latents = &self.inputs["latents"];

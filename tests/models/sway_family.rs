@@ -5,7 +5,8 @@ use stir::camera::CameraCommand;
 use stir::diffusion::{noise, sampler, schedule};
 use stir::latents::Latents;
 use stir::models::{
-    self, Branch, Conditioning, DecodeInputs, DecodeSettings, ModelRequest, MotionPrompt, PictureHints, Prediction,
+    self, Branch, Conditioning, DecodeInputs, DecodeSettings, ModelRequest, MotionPrompt, Offload, PictureHints,
+    Prediction,
 };
 use stir::picture::{Picture, PixelBox};
 use stir::units::{Clip, Fps, PixelFrames};

@@ -8,6 +8,7 @@ use super::vae::config::Config;
 use super::vae::decoder::{Decoder, LatentSize};
 use super::vae::statistics::Statistics;
 use super::vae::stream::Stream;
+use crate::backend::reader::Reader;
 use crate::device::available_memory;
 use crate::diffusion::noise::{self, Purpose};
 use crate::error::{Error, Result};
@@ -59,7 +60,7 @@ impl models::Decoder for FrameDecoder {
             return Ok(Box::new(Decoded { clip, next: 0, note: format!("frames are decoded in {tiles}") }));
         }
         let stream = self.decoder.prepare(inputs.settings.timestep, &map_noise)?.stream(&latents)?;
-        Ok(Box::new(Streamed { stream, read: 0 }))
+        Ok(Box::new(Streamed::new(stream, &self.placement.device)?))
     }
 
     fn largest_piece(&self, inputs: &DecodeInputs, below: Option<usize>) -> Option<usize> {
@@ -88,7 +89,7 @@ impl models::Decoder for FrameDecoder {
         let stream = self.decoder.prepare(inputs.settings.timestep, &map_noise)?.stream(&latents)?;
         let decoded = self.config.temporal_ratio() * (frames - 1) + 1;
         Ok(Box::new(EveryFew {
-            frames: Streamed { stream, read: 0 },
+            frames: Streamed::new(stream, &self.placement.device)?,
             decoded,
             wanted: inputs.clip.frames.0,
             read: 0,
@@ -123,12 +124,27 @@ impl FrameDecoder {
 /// A decode without tiles.
 struct Streamed {
     stream: Stream,
+    reader: Reader,
+    ended: bool,
     read: usize,
+}
+
+impl Streamed {
+    fn new(stream: Stream, device: &Device) -> Result<Self> {
+        Ok(Self { stream, reader: Reader::new(device)?, ended: false, read: 0 })
+    }
 }
 
 impl DecodeState for Streamed {
     fn next(&mut self) -> Result<Option<Picture>> {
-        let Some(pixels) = self.stream.next()? else { return Ok(None) };
+        // A device that computes beside its copies is not to wait for them.
+        while !self.ended && self.reader.takes_more() {
+            match self.stream.next()? {
+                Some(pixels) => self.reader.begin(pixels)?,
+                None => self.ended = true,
+            }
+        }
+        let Some(pixels) = self.reader.finish()? else { return Ok(None) };
         self.read += 1;
         picture(&pixels, self.read).map(Some)
     }
@@ -182,9 +198,9 @@ impl DecodeState for EveryFew {
     }
 }
 
-/// `[3, H, W]`, about -1 to 1, as a frame; `number` counts the frames that the decoder gives, from 1.
+/// `[3, H, W]` on the CPU, about -1 to 1, as a frame; `number` counts the frames that the decoder gives, from 1.
 fn picture(pixels: &Tensor, number: usize) -> Result<Picture> {
-    let pixels = pixels.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
+    let pixels = pixels.to_dtype(DType::F32)?;
     let (_, height, width) = pixels.dims3()?;
     let values = pixels.permute((1, 2, 0))?.flatten_all()?.to_vec1::<f32>()?;
     // A frame of them would be black.

@@ -1,9 +1,11 @@
 //! The GPU that launches run on. What is launched is decided without it, by the pure functions of the other files.
 #![allow(unsafe_code)]
 
+mod copies;
 mod failure;
 mod images;
 mod modules;
+mod readings;
 mod tensors;
 
 use std::sync::Arc;
@@ -16,8 +18,10 @@ use candle_core::{Device, DeviceLocation};
 use super::launch::Launch;
 use crate::device::version::Architecture;
 use crate::error::Result;
+pub use copies::CopyStream;
 pub use failure::failed;
 use modules::Modules;
+pub use readings::ReadStream;
 pub use tensors::{empty, first_value, pointer, poison_new_tensors};
 
 /// An open GPU. Cheap to make and to clone: what it has loaded is kept for the life of the process.
