@@ -108,8 +108,10 @@ fn totals(plan: &Plan) -> Vec<(&'static str, String)> {
         None => memory += "; the device does not tell how much is free",
     }
     let mut totals = vec![("memory", memory)];
-    totals.extend(plan.memory.offload_note.iter().map(|note| ("", note.clone())));
-    totals.extend(plan.memory.tiles.iter().map(|tiles| ("", format!("frames are decoded in {tiles}"))));
+    let weights = "all weights of a stage are on the device";
+    totals.push(("", plan.memory.offload_note.clone().unwrap_or_else(|| weights.to_owned())));
+    let tiles = plan.memory.tiles.as_ref().map(|tiles| format!("in {tiles}"));
+    totals.push(("", format!("frames are decoded {}", tiles.as_deref().unwrap_or("whole"))));
     totals.extend(plan.disk.iter().map(|part| ("disk", disk(part))));
     totals.push(("time", time(plan)));
     if plan.seconds.is_none() {

@@ -14,3 +14,4 @@ mod group_norm;
 mod launching;
 mod ltx;
 mod norm;
+mod residency;

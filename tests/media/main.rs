@@ -12,6 +12,8 @@ use stir::units::{Clip, Fps, PixelFrames};
 #[cfg(unix)]
 mod abandoning;
 mod degrading;
+#[cfg(feature = "ffmpeg")]
+mod encoders;
 mod fitting;
 #[cfg(unix)]
 mod full_disk;
