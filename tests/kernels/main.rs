@@ -8,5 +8,3 @@ mod memory;
 mod pixels;
 #[path = "../ops/samples.rs"]
 mod samples;
-#[path = "../support/scratch.rs"]
-mod scratch;

@@ -1,6 +1,8 @@
 //! Decoded frames as bytes, against those that the CPU makes and those that files hold.
 
-use candle_core::{DType, Tensor};
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
 use proptest::prelude::*;
 use stir::backend::cuda::launch::{Element, Launch};
 use stir::backend::cuda::pixels::{DecodedFrame, PixelLayout, PixelPlan};
@@ -12,7 +14,6 @@ use stir::units::{Clip, Fps, PixelFrames};
 use crate::emulated::Emulated;
 use crate::memory::Memory;
 use crate::samples::random;
-use crate::scratch::Scratch;
 
 /// What the kernel makes of `frame: [3, H, W]`, whose values may lie in any order.
 fn written(layout: PixelLayout, frame: &Tensor, blocks: u32) -> Option<Vec<u8>> {
@@ -39,15 +40,15 @@ fn written(layout: PixelLayout, frame: &Tensor, blocks: u32) -> Option<Vec<u8>> 
 
 /// The planes that a Y4M file of one frame holds.
 fn planes(width: usize, height: usize, pixels: Vec<u8>) -> Vec<u8> {
-    let folder = Scratch::new(&format!("planes-{width}-{height}"));
-    let path = folder.folder().join("frame.y4m");
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("planes-{width}-{height}.y4m"));
     let format = OutputFormat::of(&path).unwrap();
     let target = Target { path: path.clone(), format, quality: media::DEFAULT_QUALITY, replace: true };
     let clip = Clip { width, height, frames: PixelFrames(1), fps: Fps(25.0) };
     let mut writer = media::create(&target, &clip).unwrap();
     writer.write(&Picture::new(width, height, pixels)).unwrap();
     writer.finish().unwrap();
-    let bytes = std::fs::read(path).unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::remove_file(path).unwrap();
     bytes[bytes.len() - PixelLayout::Yuv420.bytes([height, width])..].to_vec()
 }
 
@@ -79,7 +80,7 @@ proptest! {
 #[test]
 fn levels_are_rounded_as_on_the_cpu() {
     let values: Vec<f32> = (-40..=1100).map(|quarter| quarter as f32 / 4.0 / 127.5 - 1.0).collect();
-    let values = Tensor::new(values, &candle_core::Device::Cpu).unwrap().narrow(0, 0, 1140).unwrap();
+    let values = Tensor::new(values, &Device::Cpu).unwrap().narrow(0, 0, 1140).unwrap();
     for dtype in [DType::F32, DType::BF16, DType::F16] {
         let frame = values.reshape((3, 10, 38)).unwrap().to_dtype(dtype).unwrap();
         assert_eq!(written(PixelLayout::Rgb, &frame, 9), to_bytes(&frame).unwrap());
@@ -91,7 +92,7 @@ fn one_value_that_is_not_finite_is_reported() {
     for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         let mut values = vec![0.5; 3 * 30 * 40];
         values[2500] = value;
-        let frame = Tensor::from_vec(values, (3, 30, 40), &candle_core::Device::Cpu).unwrap();
+        let frame = Tensor::from_vec(values, (3, 30, 40), &Device::Cpu).unwrap();
         assert_eq!(written(PixelLayout::Rgb, &frame, 9), None);
         assert_eq!(written(PixelLayout::Yuv420, &frame, 9), None);
     }
