@@ -9,6 +9,7 @@ pub mod gemm;
 pub mod group_norm;
 pub mod norm;
 mod packed_weight;
+pub mod pixels;
 pub mod relight;
 pub mod resize;
 pub mod sliced_attention;

@@ -2,7 +2,9 @@
 
 mod emulated;
 mod emulator;
+mod fold;
 mod gelu;
 mod memory;
+mod pixels;
 #[path = "../ops/samples.rs"]
 mod samples;

@@ -3,5 +3,8 @@
 
 #[cfg(feature = "cuda")]
 pub mod device;
+pub mod divisor;
+pub mod fold;
 pub mod gelu;
 pub mod launch;
+pub mod pixels;
