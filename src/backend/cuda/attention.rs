@@ -283,6 +283,17 @@ mod tests {
     }
 
     #[test]
+    fn the_list_of_tuned_kernels_knows_all_tiles() {
+        let list = include_str!("../../../kernels/tuned.txt");
+        for tile in FEW_QUERIES.iter().chain(&MANY_QUERIES) {
+            for name in [tile.bfloat16, tile.float16] {
+                let line = format!("{name} {}", tile.shared_bytes());
+                assert!(list.lines().any(|listed| listed == line), "{line}");
+            }
+        }
+    }
+
+    #[test]
     fn the_grid_covers_every_query_head_and_batch() {
         let launch = plan(&attention(64), Architecture::ADA).unwrap();
         assert_eq!((launch.grid, launch.block, launch.shared_bytes), ([3, 3, 2], 128, 16 << 10));
