@@ -1,6 +1,6 @@
 //! Attention, with a bias and without.
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, IndexOp, Tensor};
 use stir::ops::attention::{Inputs, attention, biased_attention, definition};
 
 use crate::harness::Operation;
@@ -48,5 +48,23 @@ fn attention_is_its_definition() {
             }
             .check();
         }
+    }
+}
+
+/// Queries, keys and values of one product, which is not copied; queries so large that most keys vanish.
+#[test]
+fn attention_reads_parts_of_a_product() {
+    for (dtype, width) in [(DType::BF16, 64), (DType::F16, 64), (DType::BF16, 128), (DType::F16, 128)] {
+        let spread = Tensor::new(&[8f32, 1.0, 1.0], &Device::Cpu).unwrap().reshape((1, 1, 3, 1, 1)).unwrap();
+        let product = random(&[2, 300, 3, 2, width], 5, DType::F32).broadcast_mul(&spread).unwrap();
+        let scale = (width as f64).powf(-0.5);
+        let parts = |operands: &[Tensor]| [0, 1, 2].map(|part| operands[0].i((.., .., part)).unwrap());
+        Operation {
+            name: &format!("attention in a product, heads of {width}, {dtype:?}"),
+            operands: vec![product.to_dtype(dtype).unwrap()],
+            run: &|operands| Ok(vec![attention(&inputs(&parts(operands)), scale)?]),
+            definition: &|operands| Ok(vec![definition(&inputs(&parts(operands)), scale, None)?]),
+        }
+        .check();
     }
 }

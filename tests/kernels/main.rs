@@ -1,5 +1,6 @@
 //! CUDA kernels, run on the host from their own source, against the definitions of their operations.
 
+mod attention;
 mod emulated;
 mod emulator;
 mod fold;
