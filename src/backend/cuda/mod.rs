@@ -3,4 +3,8 @@
 
 #[cfg(feature = "cuda")]
 pub mod device;
+pub mod gate;
 pub mod launch;
+pub mod norm;
+pub mod relight;
+pub mod warp;
