@@ -4,9 +4,9 @@ pub mod attention;
 mod contents;
 pub mod conv3d;
 pub mod fold;
-pub mod gelu;
 #[cfg(feature = "cuda")]
 mod gate_cuda;
+pub mod gelu;
 pub mod gemm;
 pub mod group_norm;
 pub mod norm;

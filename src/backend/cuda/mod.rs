@@ -4,6 +4,7 @@
 #[cfg(feature = "cuda")]
 pub mod device;
 pub mod gate;
+pub mod gelu;
 pub mod launch;
 pub mod norm;
 pub mod relight;

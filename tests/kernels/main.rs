@@ -1,0 +1,14 @@
+//! CUDA kernels, run on the host from their own source, against the definitions of their operations.
+
+mod emulated;
+mod emulator;
+mod gate;
+mod gelu;
+mod memory;
+mod norm;
+#[path = "../ops/norm_cases.rs"]
+mod norm_cases;
+mod relight;
+#[path = "../ops/samples.rs"]
+mod samples;
+mod warp;
