@@ -72,7 +72,7 @@ struct RowEnd {
 };
 
 DEVICE RowEnd row_end(const NormParameters& p, unsigned row, float mean, float squares) {
-    RowEnd end{mean, reciprocal_root(squares / static_cast<float>(p.width) + p.epsilon), 0, 0};
+    RowEnd end{mean, 1.0f / square_root(squares / static_cast<float>(p.width) + p.epsilon), 0, 0};
     if (p.groups > 1) {
         end.affine = static_cast<int64_t>(row / static_cast<unsigned>(p.rows_each) % static_cast<unsigned>(p.groups)) * p.group_stride;
     }

@@ -4,7 +4,7 @@ use candle_core::{DType, Tensor};
 use proptest::prelude::*;
 use stir::backend::cuda::gate::{Activation, Finish, Gate, plan};
 use stir::backend::cuda::launch::Element;
-use stir::ops::gemm::{self, Epilogue, finished};
+use stir::ops::gemm::{self, Epilogue, definition_of_finished};
 
 use crate::emulated::Emulated;
 use crate::memory::Memory;
@@ -77,7 +77,7 @@ proptest! {
                 3 => Epilogue::Sum(&residual),
                 _ => Epilogue::Residual { residual: &residual, gate: &gate },
             };
-            finished(&convert(&product), case.biased.then_some(&bias), epilogue).unwrap()
+            definition_of_finished(&convert(&product), case.biased.then_some(&bias), epilogue).unwrap()
         };
         let exact = values(&defined(DType::F64));
         let naive = largest_difference(&defined(DType::F32).to_dtype(dtype).unwrap(), &exact);
