@@ -14,7 +14,10 @@ type Finished = fn(&Tensor, Option<&Tensor>, Epilogue<'_>) -> Result<Tensor>;
 
 /// Ranges of one length, and of several.
 fn starts(rows: usize) -> [Vec<usize>; 2] {
-    [if rows.is_multiple_of(3) { vec![0, rows / 3, 2 * (rows / 3)] } else { vec![0] }, vec![0, rows / 2, rows / 2, rows]]
+    [
+        if rows.is_multiple_of(3) { vec![0, rows / 3, 2 * (rows / 3)] } else { vec![0] },
+        vec![0, rows / 2, rows / 2, rows],
+    ]
 }
 
 fn all(operands: &[Tensor], finished: Finished) -> Result<Vec<Tensor>> {
