@@ -4,10 +4,14 @@ pub mod attention;
 mod contents;
 pub mod conv3d;
 pub mod fold;
+#[cfg(feature = "cuda")]
+mod gate_cuda;
 pub mod gelu;
 pub mod gemm;
 pub mod group_norm;
 pub mod norm;
+#[cfg(feature = "cuda")]
+mod norm_cuda;
 mod packed_weight;
 pub mod pixels;
 pub mod relight;

@@ -9,8 +9,10 @@ mod samples;
 
 mod attention;
 mod fold;
+mod gate;
 mod gelu;
 mod group_norm;
 mod launching;
 mod ltx;
 mod norm;
+mod warp;

@@ -4,8 +4,14 @@ mod attention;
 mod emulated;
 mod emulator;
 mod fold;
+mod gate;
 mod gelu;
 mod memory;
+mod norm;
+#[path = "../ops/norm_cases.rs"]
+mod norm_cases;
 mod pixels;
+mod relight;
 #[path = "../ops/samples.rs"]
 mod samples;
+mod warp;
