@@ -4,5 +4,6 @@
 pub mod conv3d;
 #[cfg(feature = "cuda")]
 pub mod device;
+pub mod gelu;
 pub mod group_norm;
 pub mod launch;
