@@ -2,7 +2,6 @@
 
 use super::launch::{Element, Launch};
 use crate::backend::cpu::conv::{Geometry, KernelShape};
-use crate::device::version::Architecture;
 
 /// Frames that a launch may see, counted once for each result that sees them. As in `conv3d.cu`.
 pub const MOST_FRAMES: usize = 96;
@@ -63,15 +62,6 @@ pub struct Convolution<'a> {
     pub residuals: &'a [u64],
 }
 
-/// What a tile is chosen for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Card {
-    /// Says how much shared memory there is.
-    pub architecture: Architecture,
-    /// Each works on a block or more.
-    pub multiprocessors: u32,
-}
-
 /// The part of a result that a block computes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tile {
@@ -81,9 +71,7 @@ pub struct Tile {
     pub channels: u32,
     /// Threads of the block.
     pub threads: u32,
-    /// Blocks that the registers of a multiprocessor are enough for.
-    blocks: u32,
-    /// Operations a second of a full multiprocessor, in percent of the first's.
+    /// Operations a second of a multiprocessor that is full of them, in percent of the first's.
     speed: usize,
 }
 
@@ -91,9 +79,9 @@ pub struct Tile {
 ///
 /// The speeds are estimates: a larger part of the smaller tiles' time goes to reading shared memory.
 pub const TILES: [Tile; 3] = [
-    Tile { pixels: 256, channels: 128, threads: 256, blocks: 1, speed: 100 },
-    Tile { pixels: 128, channels: 128, threads: 256, blocks: 2, speed: 90 },
-    Tile { pixels: 128, channels: 64, threads: 128, blocks: 4, speed: 80 },
+    Tile { pixels: 256, channels: 128, threads: 256, speed: 100 },
+    Tile { pixels: 128, channels: 128, threads: 256, speed: 90 },
+    Tile { pixels: 128, channels: 64, threads: 128, speed: 80 },
 ];
 
 /// How pixels come to shared memory.
@@ -117,6 +105,11 @@ impl Gather {
     }
 }
 
+/// Whether rows of so many channels at these addresses can be read and written 16 bytes at a time.
+fn aligned(channels: usize, addresses: &[u64]) -> bool {
+    channels.is_multiple_of(CHANNELS_TOGETHER) && addresses.iter().all(|address| address.is_multiple_of(16))
+}
+
 /// Results that a launch takes, for a kernel that spans `depth` frames; 0 if it spans too many.
 pub fn batch(depth: usize) -> usize {
     (MOST_FRAMES / depth).min(MOST_RESULTS)
@@ -128,67 +121,62 @@ pub fn shared_bytes(tile: &Tile, gather: Gather) -> u32 {
     (tile.pixels + taps - 1 + taps * tile.channels) * ROW_BYTES * stages
 }
 
-/// Bytes of shared memory of a multiprocessor.
-///
-/// # Source
-/// CUDA C++ Programming Guide 13.0, table "Technical Specifications per Compute Capability".
-fn shared_memory(architecture: Architecture) -> u32 {
-    let kibibytes = match architecture {
-        Architecture::AMPERE => 164,
-        Architecture::HOPPER | Architecture::BLACKWELL => 228,
-        _ => 100,
-    };
-    kibibytes << 10
+/// How the frames of a convolution are gathered.
+pub fn gather_for(convolution: &Convolution<'_>) -> Gather {
+    match (convolution.shape.taps, convolution.geometry.stride) {
+        _ if !aligned(convolution.shape.inputs, convolution.frames) => Gather::Values,
+        ([_, 3, 3], 1) => Gather::Lines,
+        _ => Gather::Taps,
+    }
 }
 
-/// Blocks that a multiprocessor works on at once.
-pub fn resident_blocks(architecture: Architecture, tile: &Tile, gather: Gather) -> u32 {
-    // The system takes 1 KiB of every block.
-    (shared_memory(architecture) / (shared_bytes(tile, gather) + 1024)).min(tile.blocks)
+/// The pixels of a result as they are divided into tiles.
+fn pixels(convolution: &Convolution<'_>, gather: Gather) -> usize {
+    let [height, width] = convolution.geometry.result();
+    match gather {
+        Gather::Lines => height * (width + 2),
+        Gather::Taps | Gather::Values => height * width,
+    }
 }
 
-/// The tile that takes the shortest time by a simple model: all multiprocessors work on as many blocks as they hold, round after round, and a round takes
-/// as long as its blocks have operations. `pixels`: of each result, as the [`Gather`] counts them.
-pub fn tile_for(card: Card, gather: Gather, pixels: usize, outputs: usize, results: usize) -> Tile {
-    let time = |tile: &Tile| {
-        let resident = resident_blocks(card.architecture, tile, gather);
-        let blocks = pixels.div_ceil(tile.pixels as usize) * outputs.div_ceil(tile.channels as usize) * results;
-        let rounds = blocks.div_ceil((resident * card.multiprocessors).max(1) as usize);
-        rounds * (resident * tile.pixels * tile.channels) as usize * 100 / tile.speed
+/// The tile that takes the shortest time by a simple model: blocks are dealt out evenly to the multiprocessors, and the one that has the most of them
+/// takes as long as they have operations. The tiles fit every architecture. `pixels`: of all results together.
+pub fn tile_for(multiprocessors: u32, pixels: usize, outputs: usize) -> Tile {
+    let time = |tile: &&Tile| {
+        let blocks = pixels.div_ceil(tile.pixels as usize) * outputs.div_ceil(tile.channels as usize);
+        let most = blocks.div_ceil(multiprocessors.max(1) as usize);
+        most * (tile.pixels * tile.channels) as usize * 100 / tile.speed
     };
-    let candidates = if gather == Gather::Values { &TILES[2..] } else { &TILES[..] };
     // The first of those that take equally long.
-    *candidates.iter().min_by_key(|tile| time(tile)).expect("there are candidates")
+    *TILES.iter().min_by_key(time).expect("there are tiles")
 }
 
 /// One launch for all results.
 ///
 /// # Panics
+/// As [`plan_with`].
+pub fn plan(multiprocessors: u32, convolution: &Convolution<'_>) -> Launch<Conv3dParameters> {
+    let pixels = pixels(convolution, gather_for(convolution)) * convolution.results.len();
+    plan_with(tile_for(multiprocessors, pixels, convolution.shape.outputs), convolution)
+}
+
+/// The same with a tile of choice; values are gathered one by one in the smallest tiles only.
+///
+/// # Panics
 /// If numbers of frames, results or residuals do not fit each other or a launch, if the kernel is not as high as wide, if a frame has 2^30 pixels or more, or
 /// for float32.
-pub fn plan(card: Card, convolution: &Convolution<'_>) -> Launch<Conv3dParameters> {
+pub fn plan_with(tile: Tile, convolution: &Convolution<'_>) -> Launch<Conv3dParameters> {
     let Convolution { element, geometry, frames, results, residuals, .. } = *convolution;
     let KernelShape { outputs, inputs, taps: [depth, side, columns] } = convolution.shape;
     assert!((1..=batch(depth)).contains(&results.len()), "results of a launch");
     assert_eq!(frames.len(), results.len() * depth, "frames of a launch");
     assert!(residuals.is_empty() || residuals.len() == results.len(), "residuals of a launch");
     assert_eq!(side, columns, "rows and columns of the kernel");
-
-    let aligned = |channels: usize, addresses: &[u64]| {
-        channels.is_multiple_of(CHANNELS_TOGETHER) && addresses.iter().all(|address| address.is_multiple_of(16))
-    };
-    let gather = match (side, geometry.stride) {
-        _ if !aligned(inputs, frames) => Gather::Values,
-        (3, 1) => Gather::Lines,
-        _ => Gather::Taps,
-    };
-    let [result_height, result_width] = geometry.result();
-    let pixels = match gather {
-        Gather::Lines => result_height * (result_width + 2),
-        Gather::Taps | Gather::Values => result_height * result_width,
-    };
+    let gather = gather_for(convolution);
+    let tile = if gather == Gather::Values { TILES[2] } else { tile };
+    let pixels = pixels(convolution, gather);
     assert!(pixels.max(geometry.height * geometry.width) < 1 << 30, "pixels of a frame");
-    let tile = tile_for(card, gather, pixels, outputs, results.len());
+    let [result_height, result_width] = geometry.result();
 
     let mut parameters = Conv3dParameters {
         weight: convolution.weight,
@@ -239,5 +227,59 @@ fn kernel(element: Element, gather: Gather, tile: &Tile) -> &'static str {
         Element::Bfloat16 => bfloat16,
         Element::Float16 => float16,
         Element::Float32 => panic!("there is no kernel for convolutions of float32"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of an H200.
+    const MULTIPROCESSORS: u32 = 132;
+
+    fn name(tile: Tile) -> [u32; 2] {
+        [tile.pixels, tile.channels]
+    }
+
+    #[test]
+    fn tiles_are_as_large_as_leaves_nothing_idle() {
+        // Layers of LTX-Video's decoder for 1216x704, a frame at a time.
+        for (size, outputs, tile) in [
+            ([22, 38], 1024, [128, 64]),
+            ([22, 38], 4096, [256, 128]),
+            ([44, 76], 512, [128, 128]),
+            ([88, 152], 256, [256, 128]),
+            ([176, 304], 128, [256, 128]),
+            ([176, 304], 48, [128, 64]),
+        ] {
+            let [height, width] = size;
+            assert_eq!(name(tile_for(MULTIPROCESSORS, height * (width + 2), outputs)), tile, "{size:?}, {outputs}");
+        }
+        // Many frames at once.
+        assert_eq!(name(tile_for(MULTIPROCESSORS, 20 * 22 * 40, 1024)), [256, 128]);
+    }
+
+    #[test]
+    fn every_tile_fits_the_shared_memory_of_every_architecture() {
+        for tile in &TILES {
+            for gather in [Gather::Lines, Gather::Taps, Gather::Values] {
+                let stages = shared_bytes(tile, gather);
+                // What a block may have where a multiprocessor has 100 KiB.
+                assert!(stages <= 99 << 10, "{tile:?} {gather:?}: {stages}");
+                // The sums of a warp, 16 rows of them with 8 values more, take the place of the stages.
+                let warps = tile.threads / 32;
+                let columns = if tile.pixels == 256 { 64 } else { 32 };
+                assert!(warps * 16 * (columns + 8) * 4 <= stages, "{tile:?} {gather:?}: {stages}");
+            }
+        }
+    }
+
+    #[test]
+    fn launches_are_full_and_never_too_full() {
+        for depth in 1..=MOST_FRAMES {
+            assert!(batch(depth) * depth <= MOST_FRAMES && batch(depth) <= MOST_RESULTS && batch(depth) > 0);
+        }
+        assert_eq!(batch(3), MOST_RESULTS);
+        assert_eq!(batch(MOST_FRAMES + 1), 0);
     }
 }

@@ -3,7 +3,7 @@
 use candle_core::{DType, Tensor};
 
 use super::{Epilogue, KernelShape, Noise, Window, kernel_shape, misused};
-use crate::backend::cuda::conv3d::{CHANNELS_TOGETHER, Card, Convolution, batch, plan};
+use crate::backend::cuda::conv3d::{CHANNELS_TOGETHER, Convolution, batch, plan};
 use crate::backend::cuda::device::{Gpu, empty, pointer};
 use crate::backend::cuda::launch::Element;
 use crate::error::Result;
@@ -49,7 +49,7 @@ impl PackedKernel {
         let (Some(gpu), Some(element)) = (Gpu::of(device)?, Element::of(dtype)) else {
             return Err(misused("weight", "values on a GPU", format!("{:?}", device.location())));
         };
-        let card = Card { architecture: gpu.architecture(), multiprocessors: gpu.multiprocessors()? };
+        let multiprocessors = gpu.multiprocessors()?;
         // Kept until the launches are under way: memory is given back in the order of the stream.
         let noise =
             epilogue.noise.map(|Noise { map, scale }| Ok::<_, crate::error::Error>([float32(map)?, float32(scale)?]));
@@ -79,7 +79,7 @@ impl PackedKernel {
                 results: &results.iter().map(pointer).collect::<Result<Vec<_>>>()?,
                 residuals: &residuals,
             };
-            gpu.launch(&plan(card, &convolution))?;
+            gpu.launch(&plan(multiprocessors, &convolution))?;
             all.extend(results);
         }
         Ok(all)
