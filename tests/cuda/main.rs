@@ -8,6 +8,7 @@ mod harness;
 mod samples;
 
 mod attention;
+mod conv3d;
 mod fold;
 mod gate;
 mod gelu;

@@ -1,11 +1,13 @@
 //! CUDA kernels, run on the host from their own source, against the definitions of their operations.
 
 mod attention;
+mod conv3d;
 mod emulated;
 mod emulator;
 mod fold;
 mod gate;
 mod gelu;
+mod group_norm;
 mod memory;
 mod norm;
 #[path = "../ops/norm_cases.rs"]

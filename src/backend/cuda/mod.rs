@@ -2,12 +2,14 @@
 //! Only [`device`] needs a driver, and only with the feature `cuda`.
 
 pub mod attention;
+pub mod conv3d;
 #[cfg(feature = "cuda")]
 pub mod device;
 pub mod divisor;
 pub mod fold;
 pub mod gate;
 pub mod gelu;
+pub mod group_norm;
 pub mod launch;
 pub mod norm;
 pub mod pixels;
