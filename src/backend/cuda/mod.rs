@@ -1,3 +1,7 @@
-//! CUDA: what is launched and asked for, worked out without a device.
+//! CUDA: what each operation launches. Plans are plain values, made without a device: a GPU runs them, and so does the emulator of the tests.
+//! Only [`device`] needs a driver, and only with the feature `cuda`.
 
+#[cfg(feature = "cuda")]
+pub mod device;
 pub mod gemm;
+pub mod launch;
