@@ -3,5 +3,6 @@
 
 #[cfg(feature = "cuda")]
 pub mod device;
+pub mod gelu;
 pub mod gemm;
 pub mod launch;
