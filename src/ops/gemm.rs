@@ -52,9 +52,9 @@ pub enum Epilogue<'a> {
 #[derive(Debug, Clone)]
 pub struct Gate {
     /// `[G, N]`, float32, where the product is computed.
-    values: Tensor,
+    pub(super) values: Tensor,
     /// Where in `y` each row of factors begins.
-    starts: Vec<usize>,
+    pub(super) starts: Vec<usize>,
 }
 
 impl Gate {
@@ -216,12 +216,16 @@ pub fn definition(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, epilogue: 
     Ok(finished(&y, bias, epilogue)?.reshape(shape)?)
 }
 
-/// `epilogue(y + bias)` in plain tensor operations, for `y: [M, N]` and `bias: [N]` of one type, to the same. Gate and residual are computed in
-/// float32 where that is wider.
+/// `epilogue(y + bias)` for `y: [M, N]` and `bias: [N]` of one type, to the same. On CUDA a kernel computes it in one pass, in float32. Elsewhere it is
+/// computed in plain tensor operations, gate and residual in float32 where that is wider.
 ///
 /// # Errors
 /// A failed tensor operation.
 pub fn finished(y: &Tensor, bias: Option<&Tensor>, epilogue: Epilogue<'_>) -> Result<Tensor> {
+    #[cfg(feature = "cuda")]
+    if let Some(y) = super::gate_cuda::finished(y, bias, epilogue)? {
+        return Ok(y);
+    }
     let y = match bias {
         Some(bias) => y.broadcast_add(bias)?,
         None => y.clone(),

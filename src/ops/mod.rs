@@ -5,9 +5,13 @@ mod contents;
 pub mod conv3d;
 pub mod fold;
 pub mod gelu;
+#[cfg(feature = "cuda")]
+mod gate_cuda;
 pub mod gemm;
 pub mod group_norm;
 pub mod norm;
+#[cfg(feature = "cuda")]
+mod norm_cuda;
 mod packed_weight;
 pub mod relight;
 pub mod resize;

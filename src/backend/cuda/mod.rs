@@ -3,6 +3,10 @@
 
 #[cfg(feature = "cuda")]
 pub mod device;
+pub mod gate;
 pub mod gelu;
 pub mod gemm;
 pub mod launch;
+pub mod norm;
+pub mod relight;
+pub mod warp;
