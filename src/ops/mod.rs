@@ -3,11 +3,14 @@
 pub mod attention;
 mod contents;
 pub mod conv3d;
+pub mod dense_gemm;
 pub mod fold;
 pub mod gelu;
 #[cfg(feature = "cuda")]
 mod gate_cuda;
 pub mod gemm;
+#[cfg(feature = "cuda")]
+mod gemm_cuda;
 pub mod group_norm;
 pub mod norm;
 #[cfg(feature = "cuda")]

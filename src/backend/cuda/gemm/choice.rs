@@ -7,6 +7,7 @@
 use candle_core::DType;
 
 use super::{Fused, Matrix, Request, Sizes};
+use crate::device::version::Architecture;
 
 /// How many algorithms cuBLASLt is asked for at a time: of the first few one never splits K.
 pub const CANDIDATES: usize = 16;
@@ -86,8 +87,8 @@ pub fn first_sequential(candidates: &[Candidate], workspace: usize) -> Option<&C
 /// What an algorithm was measured for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Card {
-    /// `10 * major + minor` of the compute capability.
-    pub architecture: u32,
+    /// Its compute capability.
+    pub architecture: Architecture,
     /// The number of multiprocessors.
     pub multiprocessors: u32,
     /// `cublasLtGetVersion()`.
@@ -130,7 +131,7 @@ mod tests {
     use super::super::{Product, Rows};
     use super::*;
 
-    const CARD: Card = Card { architecture: 90, multiprocessors: 132, version: 130_000 };
+    const CARD: Card = Card { architecture: Architecture::HOPPER, multiprocessors: 132, version: 130_000 };
 
     fn problem(x: Rows) -> Problem {
         let sizes = Sizes { rows: 16_720, outputs: 2048, inputs: 512 };
@@ -163,7 +164,7 @@ mod tests {
         let table = [Entry { dtype: DType::F16, ..entry(1) }, Entry { fused: Fused::Bias, ..entry(2) }, entry(3)];
         assert_eq!(measured(&table, CARD, &plain()), Some([3; 8]));
         for card in [
-            Card { architecture: 80, ..CARD },
+            Card { architecture: Architecture::AMPERE, ..CARD },
             Card { multiprocessors: 114, ..CARD },
             Card { version: 130_100, ..CARD },
         ] {

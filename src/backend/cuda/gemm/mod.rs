@@ -8,6 +8,8 @@ pub mod choice;
 
 use candle_core::DType;
 
+use crate::device::version::Architecture;
+
 /// Rows on a device, which need not follow each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rows {
@@ -131,29 +133,12 @@ impl Request {
     }
 }
 
-/// Bytes of the workspace that every product gets, whether it needs it or not: what NVIDIA recommends for the architecture, `10 * major + minor`.
+/// Bytes of the workspace that every product gets, whether it needs it or not: what NVIDIA recommends for the architecture.
 ///
 /// # Source
 /// NVIDIA, "cuBLAS" 13.0, `cublasSetWorkspace`.
-pub fn workspace_bytes(architecture: u32) -> usize {
-    if architecture >= 90 { 32 << 20 } else { 4 << 20 }
-}
-
-/// The stride of the rows of a tensor, all axes but the last taken as one, where they have one and the values of a row follow each other.
-pub fn row_stride(dims: &[usize], strides: &[usize]) -> Option<usize> {
-    let ([leading_dims @ .., width], [leading_strides @ .., 1]) = (dims, strides) else { return None };
-    let mut axes = leading_dims.iter().zip(leading_strides).rev().filter(|(count, _)| **count != 1);
-    // A single row has any stride.
-    let Some((&count, &stride)) = axes.next() else { return Some(*width) };
-    let mut rows = count;
-    for (&count, &outer) in axes {
-        if outer != stride * rows {
-            return None;
-        }
-        rows *= count;
-    }
-    // Rows that overlap, as those of a tensor that is broadcast, are nothing that cuBLASLt takes.
-    (stride >= *width).then_some(stride)
+pub fn workspace_bytes(architecture: Architecture) -> usize {
+    if architecture >= Architecture::HOPPER { 32 << 20 } else { 4 << 20 }
 }
 
 #[cfg(test)]
