@@ -4,10 +4,11 @@ pub mod attention;
 mod contents;
 pub mod conv3d;
 pub mod dense_gemm;
+pub mod float8;
 pub mod fold;
-pub mod gelu;
 #[cfg(feature = "cuda")]
 mod gate_cuda;
+pub mod gelu;
 pub mod gemm;
 #[cfg(feature = "cuda")]
 mod gemm_cuda;

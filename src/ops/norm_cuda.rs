@@ -65,7 +65,8 @@ impl Vectors {
     /// The kernel reads float32 and `dtype`.
     fn of(norm: &Norm<'_>, dtype: DType) -> Result<Self> {
         let readable = |tensor: &Tensor, dtype: DType| -> Result<Tensor> { Ok(tensor.to_dtype(dtype)?.contiguous()?) };
-        let type_of = |tensors: &[&Tensor]| if tensors.iter().all(|tensor| tensor.dtype() == dtype) { dtype } else { DType::F32 };
+        let type_of =
+            |tensors: &[&Tensor]| if tensors.iter().all(|tensor| tensor.dtype() == dtype) { dtype } else { DType::F32 };
         let (dtype, factors, shifts, added, group_stride) = match norm.affine {
             op::Affine::Nothing => (dtype, None, None, 0.0, 0),
             op::Affine::Weight(weight) => {

@@ -2,6 +2,7 @@
 
 mod emulated;
 mod emulator;
+mod float8;
 mod gelu;
 mod memory;
 #[path = "../ops/samples.rs"]

@@ -72,16 +72,21 @@ const ROWS: usize = 4;
 /// If a count is not within the bounds that [`Finish`] states.
 pub fn plan(finish: &Finish<'_>) -> Vec<Launch<GateParameters>> {
     let Finish { rows, gate, .. } = *finish;
-    let Some(Gate { starts, .. }) = gate else { return vec![part(finish, Part { group: 0, first: 0, rows, each: rows })] };
+    let Some(Gate { starts, .. }) = gate else {
+        return vec![part(finish, Part { group: 0, first: 0, rows, each: rows })];
+    };
     let each = rows / starts.len();
-    let even = rows.is_multiple_of(starts.len()) && starts.iter().enumerate().all(|(group, start)| *start == group * each);
+    let even =
+        rows.is_multiple_of(starts.len()) && starts.iter().enumerate().all(|(group, start)| *start == group * each);
     if even {
         return vec![part(finish, Part { group: 0, first: 0, rows, each })];
     }
     let ends = starts[1..].iter().copied().chain([rows]);
     let ranges = starts.iter().map(|start| (*start).min(rows)).zip(ends.map(|end| end.min(rows))).enumerate();
     let ranges = ranges.filter(|(_, (start, end))| start < end);
-    ranges.map(|(group, (first, end))| part(finish, Part { group, first, rows: end - first, each: end - first })).collect()
+    ranges
+        .map(|(group, (first, end))| part(finish, Part { group, first, rows: end - first, each: end - first }))
+        .collect()
 }
 
 /// Some rows, gated by groups of `each` from `group` on.

@@ -3,6 +3,7 @@
 
 #[cfg(feature = "cuda")]
 pub mod device;
+pub mod float8;
 pub mod gate;
 pub mod gelu;
 pub mod gemm;

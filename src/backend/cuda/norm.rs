@@ -259,7 +259,10 @@ mod tests {
         assert_eq!(kernel(RowNorm { x: 258, ..whole }), "norm_bf16_looped");
         assert_eq!(kernel(RowNorm { x_stride: 196, ..whole }), "norm_bf16_looped");
         assert_eq!(kernel(RowNorm { x_stride: 192, ..whole }), "norm_bf16_1");
-        assert_eq!(kernel(RowNorm { affine: Affine { factors: Some(8), ..whole.affine }, ..whole }), "norm_bf16_looped");
+        assert_eq!(
+            kernel(RowNorm { affine: Affine { factors: Some(8), ..whole.affine }, ..whole }),
+            "norm_bf16_looped"
+        );
         assert_eq!(kernel(rows(Element::Float32, 20000)), "norm_f32_looped");
     }
 

@@ -248,10 +248,8 @@ impl Description {
     fn new(request: &Request) -> std::result::Result<Self, CublasError> {
         use sys::cublasLtMatmulDescAttributes_t as Attribute;
         // This compute type neither rounds float32 to TF32 nor sums in anything narrower.
-        let made = result::create_matmul_desc(
-            sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,
-            sys::cudaDataType_t::CUDA_R_32F,
-        )?;
+        let made =
+            result::create_matmul_desc(sys::cublasComputeType_t::CUBLAS_COMPUTE_32F, sys::cudaDataType_t::CUDA_R_32F)?;
         let description = Self(made);
         description.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSA, sys::cublasOperation_t::CUBLAS_OP_T)?;
         description.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSB, sys::cublasOperation_t::CUBLAS_OP_N)?;

@@ -117,8 +117,7 @@ fn requests_are_the_definition() {
             assert_eq!(found.len(), rows * outputs);
             for row in 0..rows {
                 for column in 0..outputs {
-                    let mut expected =
-                        (0..inputs).map(|k| x_value(row, k) * weight_value(column, k)).sum::<f64>();
+                    let mut expected = (0..inputs).map(|k| x_value(row, k) * weight_value(column, k)).sum::<f64>();
                     expected += if with_bias { bias_value(column) } else { 0.0 };
                     expected += if adds { addend_value(row, column) } else { 0.0 };
                     if gelu_is_on {
