@@ -10,6 +10,7 @@ mod samples;
 mod attention;
 mod fold;
 mod gelu;
+mod gemm;
 mod group_norm;
 mod launching;
 mod ltx;
