@@ -147,9 +147,6 @@ fn multiplied(x: &Tensor, weight: Factor<'_>, epilogue: Epilogue<'_>, output: DT
         return Err(misused("y", "type F32, BF16 or F16", format!("{output:?}")));
     }
     let shape = output_shape(x, weight.inputs, weight.outputs)?;
-    if !matches!(output, DType::F32 | DType::BF16 | DType::F16) {
-        return Err(misused("y", "type F32, BF16 or F16", format!("{output:?}")));
-    }
     let ones;
     let epilogue = match epilogue {
         Epilogue::Sum(residual) => {
@@ -251,14 +248,14 @@ pub fn definition_of_finished(y: &Tensor, bias: Option<&Tensor>, epilogue: Epilo
     })
 }
 
-fn output_shape(x: &Tensor, inputs: usize, outputs: usize) -> Result<Vec<usize>> {
+pub(super) fn output_shape(x: &Tensor, inputs: usize, outputs: usize) -> Result<Vec<usize>> {
     match x.dims() {
         [leading @ .., last] if *last == inputs => Ok([leading, &[outputs]].concat()),
         other => Err(misused("x", &format!("shape [..., {inputs}]"), format!("{other:?}"))),
     }
 }
 
-fn checked_residual(residual: &Tensor, shape: &[usize], output: DType) -> Result<Tensor> {
+pub(super) fn checked_residual(residual: &Tensor, shape: &[usize], output: DType) -> Result<Tensor> {
     if residual.dims() != shape || residual.dtype() != output {
         let found = format!("{:?} {:?}", residual.dtype(), residual.dims());
         return Err(misused("residual", &format!("the result's type and shape, {output:?} {shape:?}"), found));

@@ -3,11 +3,15 @@
 pub mod attention;
 mod contents;
 pub mod conv3d;
+pub mod dense_gemm;
+pub mod float8;
 pub mod fold;
 #[cfg(feature = "cuda")]
 mod gate_cuda;
 pub mod gelu;
 pub mod gemm;
+#[cfg(feature = "cuda")]
+mod gemm_cuda;
 pub mod group_norm;
 pub mod norm;
 #[cfg(feature = "cuda")]

@@ -12,6 +12,7 @@ mod conv3d;
 mod fold;
 mod gate;
 mod gelu;
+mod gemm;
 mod group_norm;
 mod launching;
 mod ltx;

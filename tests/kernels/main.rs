@@ -4,6 +4,7 @@ mod attention;
 mod conv3d;
 mod emulated;
 mod emulator;
+mod float8;
 mod fold;
 mod gate;
 mod gelu;

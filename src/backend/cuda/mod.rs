@@ -6,9 +6,11 @@ pub mod conv3d;
 #[cfg(feature = "cuda")]
 pub mod device;
 pub mod divisor;
+pub mod float8;
 pub mod fold;
 pub mod gate;
 pub mod gelu;
+pub mod gemm;
 pub mod group_norm;
 pub mod launch;
 pub mod norm;
