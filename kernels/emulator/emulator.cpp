@@ -80,6 +80,7 @@ thread_local Launch* launch = nullptr;
 // Stacks and the message outlive a launch.
 thread_local std::vector<Stack> stacks;
 thread_local std::string message;
+thread_local uint64_t blocks_run = 0;
 
 std::string place() {
     char text[256];
@@ -155,6 +156,7 @@ void check_guards() {
 }
 
 void run_block(bool is_reversed) {
+    blocks_run++;
     memset(launch->shared - GUARD_BYTES, GUARD, GUARD_BYTES);
     memset(launch->shared, POISON, launch->shared_bytes);
     memset(launch->shared + launch->shared_bytes, GUARD, GUARD_BYTES);
@@ -192,6 +194,7 @@ Index block_index() { return launch->block; }
 Index block_size() { return {launch->threads, 1, 1}; }
 Index grid_size() { return launch->grid; }
 char* shared_memory() { return launch->shared; }
+uint64_t block_number() { return blocks_run; }
 
 void fail(const char* format, ...) {
     char text[512];

@@ -34,6 +34,19 @@ Index grid_size();
 // The block's dynamic shared memory: 1024-byte aligned, every byte 0xFF at the start, which is NaN in all formats.
 char* shared_memory();
 
+// A number of its own for every block that this thread of the system has run.
+uint64_t block_number();
+
+// What the block keeps of a kind: new at its first use in each block.
+template <typename State>
+State& of_block() {
+    static thread_local State state;
+    static thread_local uint64_t block = 0;
+    if (block != block_number()) state = State();
+    block = block_number();
+    return state;
+}
+
 // Ends the launch with a message, which names the kernel, the block and the thread.
 [[noreturn]] void fail(const char* format, ...) __attribute__((format(printf, 1, 2)));
 
