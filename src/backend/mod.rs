@@ -1,3 +1,4 @@
 //! What makes operations fast, by backend; each operation has the same name here as in `ops`.
 
 pub mod cpu;
+pub mod cuda;
