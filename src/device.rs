@@ -1,12 +1,18 @@
 //! Device choice: the only place that asks what hardware there is.
 
+#[cfg(feature = "cuda")]
+mod driver;
 pub mod energy;
+pub mod found;
 pub mod gpu;
 pub mod machine;
+pub mod nvidia;
+pub mod version;
 
 use candle_core::{Device, DeviceLocation};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Problem, Result};
+use found::Found;
 
 /// What `--device` may ask for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,22 +61,31 @@ impl std::fmt::Display for DeviceChoice {
 }
 
 impl DeviceChoice {
-    /// Opens the device.
+    /// Opens the device. `auto` takes the first CUDA device that can be used, and warns where there are some but none can.
     ///
     /// # Errors
-    /// The device is not compiled in, or not there. Only `auto` falls back to the CPU.
+    /// The device is not compiled in, not there, or one that this program cannot use. Only `auto` falls back to the CPU.
     pub fn open(self) -> Result<Device> {
         match self {
             Self::Cpu => Ok(Device::Cpu),
             Self::Cuda(index) => cuda(index),
             Self::Metal => metal(),
-            Self::Auto => Ok(cuda(0).or_else(|_| metal()).unwrap_or(Device::Cpu)),
+            Self::Auto => Ok(first_cuda().or_else(|| metal().ok()).unwrap_or(Device::Cpu)),
         }
     }
 }
 
-/// Bytes of memory that networks could still take on the device, where it tells: the CPU on Linux does.
+/// All devices of this machine, the CPU last, and whether this program can use them.
+pub fn found() -> Vec<Found> {
+    found::list(nvidia(), metal_found())
+}
+
+/// Bytes of memory that networks could still take on the device, where it tells: CUDA devices do, and the CPU on Linux.
 pub fn available_memory(device: &Device) -> Option<u64> {
+    #[cfg(feature = "cuda")]
+    if device.is_cuda() {
+        return driver::free_memory(device);
+    }
     if !device.is_cpu() {
         return None;
     }
@@ -108,19 +123,55 @@ pub fn name(device: &Device) -> String {
 
 #[cfg(feature = "cuda")]
 fn cuda(index: usize) -> Result<Device> {
-    Device::new_cuda(index).map_err(|error| {
-        Error::input(
-            "--device",
-            format!("a working CUDA device {index}"),
-            error.to_string(),
-            "check `nvidia-smi`, or use --device cpu",
-        )
+    let found::Nvidia { driver, cards, built } = nvidia();
+    let cards = cards.map_err(Error::Input)?;
+    let Some(card) = cards.get(index) else {
+        let wanted = format!("one of the {} CUDA devices, counted from 0", cards.len());
+        return Err(Error::input("--device", wanted, format!("cuda:{index}"), "`stir devices` lists them"));
+    };
+    nvidia::judge(card, &driver, built.as_ref()).map_err(Error::Input)?;
+    driver::open(index).map_err(|error| {
+        let wanted = format!("{} to start", card.name);
+        Error::input("--device", wanted, error.to_string(), "check `nvidia-smi`, or use --device cpu")
     })
+}
+
+/// The first that works.
+#[cfg(feature = "cuda")]
+fn first_cuda() -> Option<Device> {
+    // Where there is no GPU there is nothing to say.
+    let cards = nvidia().cards.ok()?;
+    for index in 0..cards.len() {
+        match cuda(index) {
+            Ok(device) => return Some(device),
+            Err(error) => tracing::warn!("cuda:{index} is not used: {error} ({})", error.hint()),
+        }
+    }
+    None
+}
+
+#[cfg(not(feature = "cuda"))]
+fn first_cuda() -> Option<Device> {
+    None
 }
 
 #[cfg(not(feature = "cuda"))]
 fn cuda(_index: usize) -> Result<Device> {
-    Err(not_compiled_in("CUDA", "cuda"))
+    Err(Error::Input(not_built("CUDA", "cuda")))
+}
+
+/// What there is of NVIDIA's GPUs.
+#[cfg(feature = "cuda")]
+fn nvidia() -> found::Nvidia {
+    driver::look()
+}
+
+#[cfg(not(feature = "cuda"))]
+fn nvidia() -> found::Nvidia {
+    let driver = nvidia::Driver { version: nvidia::driver_version(), cuda: None };
+    let cards = nvidia::listed_cards();
+    let cards = if cards.is_empty() { Err(not_built("CUDA", "cuda")) } else { Ok(cards) };
+    found::Nvidia { driver, cards, built: None }
 }
 
 #[cfg(feature = "metal")]
@@ -129,19 +180,25 @@ fn metal() -> Result<Device> {
         .map_err(|error| Error::input("--device", "a working Metal device", error.to_string(), "use --device cpu"))
 }
 
-#[cfg(not(feature = "metal"))]
-fn metal() -> Result<Device> {
-    Err(not_compiled_in("Metal", "metal"))
+/// What there is of Apple's GPUs, where there can be one.
+fn metal_found() -> Option<Found> {
+    cfg!(target_os = "macos").then(|| found::metal(metal().map(|_| ())))
 }
 
-#[cfg(not(all(feature = "cuda", feature = "metal")))]
-fn not_compiled_in(name: &str, feature: &str) -> Error {
-    Error::input(
-        "--device",
-        "a device that this program was built for",
-        format!("{name}, which is not compiled in"),
-        format!("build it with `cargo build --release --features {feature}`, or use --device cpu"),
-    )
+#[cfg(not(feature = "metal"))]
+fn metal() -> Result<Device> {
+    Err(Error::Input(not_built("Metal", "metal")))
+}
+
+/// The refusal of a kind of device that is not compiled in.
+#[cfg_attr(all(feature = "cuda", feature = "metal"), allow(dead_code))]
+fn not_built(name: &str, feature: &str) -> Problem {
+    Problem {
+        thing: "--device".to_owned(),
+        wanted: format!("a program that was built with {name}"),
+        found: "one without".to_owned(),
+        hint: format!("build it with `cargo build --release --features {feature}`, or use --device cpu"),
+    }
 }
 
 #[cfg(test)]
