@@ -1,6 +1,7 @@
 //! CUDA: what each operation launches. Plans are plain values, made without a device: a GPU runs them, and so does the emulator of the tests.
 //! Only [`device`] needs a driver, and only with the feature `cuda`.
 
+pub mod attention;
 #[cfg(feature = "cuda")]
 pub mod device;
 pub mod gelu;
