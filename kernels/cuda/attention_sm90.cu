@@ -28,10 +28,11 @@ constexpr int COLUMNS = ROW_BYTES / 2;
 
 struct AttentionSm90Parameters {
     TensorMap query, key, value;
-    void* y;
+    void* output;
     int32_t queries, keys, heads;
-    // scale times log2(e).
+    // Times log2(e).
     float scale;
+    uint64_t padding[13];
 };
 
 // How a block divides its work; the plan on the host has the same table.
@@ -302,10 +303,10 @@ struct Consumer {
             const int64_t query = static_cast<int64_t>(blockIdx.x) * Tile::QUERIES + group * ROWS + warp * 16 + lane / 4 + row * 8;
             if (query >= parameters.queries) continue;
             const int64_t token = blockIdx.z * static_cast<int64_t>(parameters.queries) + query;
-            T* y = static_cast<T*>(parameters.y) + (token * parameters.heads + blockIdx.y) * Tile::WIDTH + lane % 4 * 2;
+            T* output = static_cast<T*>(parameters.output) + (token * parameters.heads + blockIdx.y) * Tile::WIDTH + lane % 4 * 2;
 #pragma unroll
             for (int i = 0; i < Tile::WIDTH / 8; i++) {
-                *reinterpret_cast<unsigned*>(y + i * 8) = pack<T>(sums[4 * i + 2 * row] * factor, sums[4 * i + 2 * row + 1] * factor);
+                *reinterpret_cast<unsigned*>(output + i * 8) = pack<T>(sums[4 * i + 2 * row] * factor, sums[4 * i + 2 * row + 1] * factor);
             }
         }
     }

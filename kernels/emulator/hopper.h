@@ -115,7 +115,7 @@ inline void wait(void* barrier, unsigned parity) {
 }
 
 inline void copy_box(void* shared, const void* map, void* barrier, const int (&at)[4]) {
-    check_aligned(map, 64, "a tensor map");
+    check_aligned(map, 128, "a tensor map");
     const Tensor& tensor = *static_cast<const Tensor*>(map);
     if (tensor.swizzle != 3 || tensor.box[0] * tensor.value_bytes != 128) fail("a box whose rows are not 128 swizzled bytes is not emulated");
     if (tensor.address % 16 != 0) fail("a tensor of a map begins at no multiple of 16 bytes");

@@ -13,7 +13,7 @@ struct alignas(8) TransactionBarrier {
 };
 
 // What a copy reads, written by the driver on the host. It stays where the kernel's parameters are.
-struct alignas(64) TensorMap {
+struct alignas(128) TensorMap {
     unsigned char bytes[128];
 };
 

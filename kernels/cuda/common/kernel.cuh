@@ -146,17 +146,6 @@ DEVICE bool warp_any(bool value) {
 
 #endif
 
-// Whether the condition holds for any of the warp's lanes.
-DEVICE bool warp_any(bool condition) {
-#if defined(__CUDACC__)
-    return __any_sync(0xFFFFFFFFu, condition);
-#else
-    unsigned any = condition;
-    for (int mask = 16; mask > 0; mask /= 2) any |= shuffle_xor(any, mask);
-    return any;
-#endif
-}
-
 // The sum over the warp's lanes, of which each gets the same.
 DEVICE float warp_sum(float value) {
 #pragma unroll

@@ -2,7 +2,9 @@
 //! Only [`device`] needs a driver, and only with the feature `cuda`.
 
 pub mod attention;
+pub mod attention_sm90;
 #[cfg(feature = "cuda")]
 pub mod device;
 pub mod gelu;
 pub mod launch;
+pub mod tensor_map;
