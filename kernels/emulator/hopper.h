@@ -108,7 +108,8 @@ inline void arrive(void* barrier, unsigned bytes) {
 inline void wait(void* barrier, unsigned parity) {
     BarrierState& state = state_of(barrier);
     auto has_ended = [&] {
-        end_phase(barrier, state);
+        // Not even the next phase ends before someone waits for it.
+        if (state.parity == parity) end_phase(barrier, state);
         return state.parity != parity;
     };
     if (!has_ended()) wait_until(has_ended, "a barrier in shared memory at", static_cast<int>(static_cast<char*>(barrier) - shared_memory()));

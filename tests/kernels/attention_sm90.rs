@@ -127,7 +127,7 @@ fn large_scores_leave_the_largest() {
     each_kernel(|width, dtype| {
         let case = Case { scale: 1.0, ..Case::random([1, 65, 300, 1], width, dtype).with_keys_times(|_| 100.0) };
         let exact = case.defined_in(DType::F64);
-        // Scores are sums in float32, off by up to 2^-9 here: compared where the largest stands apart.
+        // Sums of that size in float32 are off by up to 2^-8, and weights with them.
         let difference = largest_difference(&case.computed(), &values(&exact));
         assert!(difference < 0.05, "{width}, {dtype:?}: {difference}");
     });

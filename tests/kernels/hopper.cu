@@ -38,13 +38,14 @@ DEVICE void show_box(const HopperParameters& parameters, bool waits, int more_by
     }
     if (waits) wait(copied, 0);
     copy_shared(parameters);
-    if (!waits) wait(copied, 0);
+    barrier();
+    wait(copied, 0);
 }
 KERNEL(shows_a_box, HopperParameters, 128, 0) { show_box(parameters, true, 0); }
 KERNEL(shows_a_box_too_early, HopperParameters, 128, 0) { show_box(parameters, false, 0); }
 KERNEL(expects_more_than_a_box, HopperParameters, 128, 0) { show_box(parameters, true, 16); }
 
-// A second box to the same place, in the barrier's second phase, which all threads but one wait for by the wrong parity.
+// A second box to the same place, in the barrier's second phase, which is waited for by the first one's parity.
 KERNEL(waits_for_the_phase_before, HopperParameters, 128, 0) {
     TransactionBarrier* copied = barrier_at(BOX_BYTES);
     make_barrier(copied);
@@ -57,6 +58,7 @@ KERNEL(waits_for_the_phase_before, HopperParameters, 128, 0) {
         barrier();
     }
     copy_shared(parameters);
+    barrier();
     wait(copied, 1);
 }
 
