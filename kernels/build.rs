@@ -28,7 +28,7 @@ fn main() {
         return;
     }
     println!("cargo::rerun-if-changed=kernels/cuda");
-    for variable in ["CUDA_HOME", "CUDA_PATH", "PATH"] {
+    for variable in ["CUDA_HOME", "CUDA_PATH"] {
         println!("cargo::rerun-if-env-changed={variable}");
     }
     let compiler = Compiler::find().unwrap_or_else(|problem| stop(&problem));

@@ -16,6 +16,8 @@ namespace {
 
 constexpr uint32_t WARP = 32;
 constexpr uint32_t BARRIERS = 16;
+// Of a block, since compute capability 9.0.
+constexpr uint32_t MOST_SHARED_BYTES = 227 * 1024;
 constexpr size_t STACK_BYTES = 256 * 1024;
 // Around shared memory; a write to it is found at the end of the block.
 constexpr size_t GUARD_BYTES = 4096;
@@ -306,6 +308,10 @@ int run(const char* name, uint32_t most_threads, Kernel kernel, const void* para
     }
     if (grid[0] == 0 || grid[0] > 0x7FFFFFFF || grid[1] == 0 || grid[1] > 65535 || grid[2] == 0 || grid[2] > 65535) {
         message = std::string(name) + ": no device runs a grid of " + std::to_string(grid[0]) + " x " + std::to_string(grid[1]) + " x " + std::to_string(grid[2]);
+        return 1;
+    }
+    if (shared_bytes > MOST_SHARED_BYTES) {
+        message = std::string(name) + ": no device has " + std::to_string(shared_bytes) + " bytes of shared memory for a block";
         return 1;
     }
     here.memory.resize(shared_bytes + 2 * GUARD_BYTES + 1024);

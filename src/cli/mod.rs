@@ -4,6 +4,7 @@ mod bench;
 mod completions;
 pub mod config;
 mod decode;
+mod devices;
 mod generate;
 mod models;
 pub mod options;
@@ -57,6 +58,7 @@ enum Command {
     Plan(Box<Options>),
     Decode(Box<decode::DecodeOptions>),
     Models(models::Models),
+    Devices(devices::Devices),
     Bench(Box<bench::Bench>),
     Completions(completions::Completions),
     Schema(schema::Schema),
@@ -89,6 +91,7 @@ fn run_command(arguments: Vec<OsString>) -> u8 {
     let (console, result) = match cli.command {
         Command::Completions(completions) => (plain(), completions.run()),
         Command::Schema(schema) => (plain(), schema.run()),
+        Command::Devices(devices) => (plain(), devices.run()),
         Command::Models(models) => {
             let console = plain();
             let result = models.run(&console);

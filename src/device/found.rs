@@ -108,3 +108,47 @@ fn processor(machine: &Machine) -> Found {
     let name = format!("{name}, {} {cores}", machine.cores);
     Found { memory_bytes: machine.memory_bytes, ..Found::usable("cpu", &name) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::nvidia::{Reach, Target};
+    use crate::device::version::{Architecture, CudaVersion};
+
+    fn card(index: usize, architecture: Architecture) -> Card {
+        Card { index, name: "NVIDIA Test".to_owned(), memory_bytes: Some(8 << 30), architecture: Some(architecture) }
+    }
+
+    #[test]
+    fn every_card_is_judged() {
+        let target = Target { architecture: Architecture::AMPERE, reach: Reach::Later };
+        let nvidia = Nvidia {
+            driver: Driver { version: Some("580.65.06".to_owned()), cuda: Some(CudaVersion::of_number(13000)) },
+            cards: Ok(vec![card(0, Architecture { major: 7, minor: 5 }), card(1, Architecture::ADA)]),
+            built: Some(Built { cuda: CudaVersion::of_number(12080), target }),
+        };
+        let found = list(nvidia, None);
+        let usable: Vec<(&str, bool)> = found.iter().map(|found| (found.device.as_str(), found.usable)).collect();
+        assert_eq!(usable, [("cuda:0", false), ("cuda:1", true), ("cpu", true)]);
+        assert_eq!(found[1].compute_capability.as_deref(), Some("8.9"));
+        assert_eq!(found[1].driver.as_deref(), Some("580.65.06"));
+        assert_eq!(found[0].hint.as_deref(), Some("use --device cpu"));
+    }
+
+    #[test]
+    fn a_kind_of_which_there_is_none_is_listed_with_the_reason() {
+        let refusal = || Problem {
+            thing: "--device".to_owned(),
+            wanted: "a GPU".to_owned(),
+            found: "none".to_owned(),
+            hint: "use --device cpu".to_owned(),
+        };
+        let nvidia = Nvidia { driver: Driver::default(), cards: Err(refusal()), built: None };
+        let found = list(nvidia, Some(metal(Err(Error::Input(refusal())))));
+        let kinds: Vec<(&str, bool)> =
+            found.iter().map(|found| (found.device.as_str(), found.name.is_some())).collect();
+        assert_eq!(kinds, [("cuda", false), ("metal", false), ("cpu", true)]);
+        assert_eq!(found[0].why_not.as_deref(), Some("wanted a GPU, found none"));
+        assert!(metal(Ok(())).usable);
+    }
+}

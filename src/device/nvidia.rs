@@ -108,7 +108,11 @@ pub fn judge(card: &Card, driver: &Driver, built: Option<&Built>) -> Result<(), 
         return refusal(
             format!("a driver that knows CUDA {}, which this program was built with", built.cuda),
             format!("driver{version}, which knows CUDA {known}"),
-            format!("install a newer driver, or build stir with CUDA {known} if that is 12.8 or newer"),
+            if known < CudaVersion::OLDEST {
+                "install a newer driver, or use --device cpu".to_owned()
+            } else {
+                format!("install a newer driver, or build stir with CUDA {known}")
+            },
         );
     }
     let Some(architecture) = card.architecture else { return Ok(()) };
@@ -196,7 +200,13 @@ mod tests {
     fn a_driver_has_to_know_the_cuda_of_the_build() {
         assert_eq!(refused(Architecture::ADA, 12080, BUILT.target), None);
         assert_eq!(refused(Architecture::ADA, 13000, BUILT.target), None);
-        insta::assert_snapshot!(refused(Architecture::ADA, 12040, BUILT.target).unwrap(), @"");
+        let old = refused(Architecture::ADA, 12040, BUILT.target).unwrap();
+        let wanted = "--device cuda:1: wanted a driver that knows CUDA 12.8, which this program was built with";
+        let found = "found driver 570.86.15, which knows CUDA 12.4; install a newer driver, or use --device cpu";
+        assert_eq!(old, format!("{wanted}, {found}"));
+        let built = Built { cuda: CudaVersion::of_number(13000), ..BUILT };
+        let hint = judge(&card(Architecture::ADA), &driver(12090), Some(&built)).unwrap_err().hint;
+        assert_eq!(hint, "install a newer driver, or build stir with CUDA 12.9");
         let unknown = Driver { version: None, cuda: None };
         assert_eq!(judge(&card(Architecture::ADA), &unknown, Some(&BUILT)), Ok(()));
     }
@@ -204,11 +214,19 @@ mod tests {
     #[test]
     fn a_card_has_to_be_of_an_architecture_that_the_build_runs_on() {
         let turing = Architecture { major: 7, minor: 5 };
-        insta::assert_snapshot!(refused(turing, 12080, BUILT.target).unwrap(), @"");
+        let wanted =
+            "--device cuda:1: wanted compute capability 8.0 or newer (GeForce 30, A100), found NVIDIA Test, 7.5";
+        assert_eq!(refused(turing, 12080, BUILT.target).unwrap(), format!("{wanted}; use --device cpu"));
         let hopper = target(9, 0, Reach::Alone);
         assert_eq!(refused(Architecture::HOPPER, 12080, hopper), None);
-        insta::assert_snapshot!(refused(Architecture::BLACKWELL_CONSUMER, 12080, hopper).unwrap(), @"");
-        insta::assert_snapshot!(refused(Architecture::AMPERE_CONSUMER, 12080, target(8, 9, Reach::Later)).unwrap(), @"");
+        let refusal = refused(Architecture::BLACKWELL_CONSUMER, 12080, hopper).unwrap();
+        let wanted = "--device cuda:1: wanted compute capability 9.0 alone, for which this program was built, found NVIDIA Test, 12.0";
+        let hint = "build stir on this machine, or with CUDA_COMPUTE_CAP=120 in the environment";
+        assert_eq!(refusal, format!("{wanted}; {hint}"));
+        let refusal = refused(Architecture::AMPERE_CONSUMER, 12080, target(8, 9, Reach::Later)).unwrap();
+        assert!(
+            refusal.contains("8.9 and later, for which") && refusal.ends_with("CUDA_COMPUTE_CAP=86 in the environment")
+        );
         let spark = target(12, 1, Reach::Family);
         let reached =
             [(12, 0), (12, 1), (12, 2), (13, 1)].map(|(major, minor)| spark.runs_on(Architecture { major, minor }));

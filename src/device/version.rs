@@ -12,6 +12,9 @@ pub struct CudaVersion {
 }
 
 impl CudaVersion {
+    /// The oldest that compiles for all architectures that this program has kernels for.
+    pub const OLDEST: Self = Self { major: 12, minor: 8 };
+
     /// The version that CUDA itself writes as one number, such as 12080 for 12.8.
     pub const fn of_number(number: u32) -> Self {
         Self { major: number / 1000, minor: number % 1000 / 10 }

@@ -3,6 +3,7 @@
 mod bench;
 mod config;
 mod decode;
+mod devices;
 mod events;
 #[path = "../support/fixture.rs"]
 mod fixture;

@@ -16,6 +16,7 @@ fn help_is_what_the_documentation_says() {
         ("models-inspect-help", &["models", "inspect", "--help"]),
         ("models-pull-help", &["models", "pull", "--help"]),
         ("models-verify-help", &["models", "verify", "--help"]),
+        ("devices-help", &["devices", "--help"]),
         ("bench-help", &["bench", "--help"]),
         ("bench-compare-help", &["bench", "compare", "--help"]),
         ("bench-ops-help", &["bench", "ops", "--help"]),

@@ -51,6 +51,7 @@ impl Emulated {
             let output = compiler.output().expect("these tests need a C++ compiler, `c++`");
             assert!(output.status.success(), "{compiler:?}\n{}", String::from_utf8_lossy(&output.stderr));
             std::fs::rename(partial, &path).unwrap();
+            remove_others(&path, stem);
         }
         // SAFETY: it was made above, of this repository's sources, and runs nothing when it is loaded.
         #[allow(unsafe_code)]
@@ -87,6 +88,18 @@ impl Emulated {
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Removes what was compiled of earlier versions of the source.
+fn remove_others(path: &Path, stem: &str) {
+    for other in std::fs::read_dir(path.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path()) {
+        let name = other.file_name().unwrap().to_str().unwrap();
+        let is_older = name.strip_prefix(stem).is_some_and(|rest| rest.starts_with('-') && rest.ends_with(".so"));
+        if is_older && other != path {
+            // Another run of the tests may have been first.
+            let _ = std::fs::remove_file(other);
+        }
+    }
 }
 
 /// Of the file, and of all that a kernel may include.

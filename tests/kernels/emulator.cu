@@ -34,7 +34,6 @@ KERNEL(waits_for_one_of_two_copies, ExerciseParameters, 32, 0) {
     wait_for_copies<1>();
     synchronise_warp();
     for (int index = threadIdx.x; index < 256; index += 32) static_cast<float*>(parameters.y)[index] = shared[index];
-    wait_for_copies<0>();
 }
 
 // Writes a word beyond the end of its shared memory.

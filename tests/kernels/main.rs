@@ -1,5 +1,6 @@
 //! CUDA kernels, run on the host from their own source, against the definitions of their operations.
 
+mod attention;
 mod attention_sm90;
 mod emulated;
 mod emulator;

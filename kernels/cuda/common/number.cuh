@@ -207,9 +207,9 @@ DEVICE float nearest_whole(float x) {
 DEVICE float exponential(float x) {
     constexpr float LOG2_E = 1.44269502f, LOG2_E_REST = 1.92596303e-8f;
     float whole = nearest_whole(x * LOG2_E);
-    // Beyond, the product of both powers is zero or infinite anyway, and infinities would cancel out to NaN.
-    whole = whole < -252.0f ? -252.0f : whole;
-    whole = whole > 252.0f ? 252.0f : whole;
+    // Powers that are normal numbers; the rest takes on what is beyond.
+    whole = whole < -126.0f ? -126.0f : whole;
+    whole = whole > 127.0f ? 127.0f : whole;
     float rest = multiply_add(x, LOG2_E_REST, multiply_add(x, LOG2_E, -whole));
     return power_of_two(rest) * power_of_two(whole);
 }

@@ -29,10 +29,15 @@ pub struct HeadStrides {
 }
 
 impl HeadStrides {
-    /// Of a tensor `[B, tokens, heads, D]` in which the values of a head follow each other; an axis of length 1 has no stride.
-    pub fn of(dims: [usize; 4], strides: [usize; 4]) -> Option<Self> {
-        let stride = |axis: usize| if dims[axis] == 1 { 0 } else { strides[axis] as i64 };
-        (strides[3] == 1 || dims[3] == 1).then(|| Self { batch: stride(0), token: stride(1), head: stride(2) })
+    /// Of a tensor `[B, tokens, heads, D]`; an axis of length 1 has none. None where the values of a head do not follow each other.
+    pub fn of(dims: &[usize], strides: &[usize]) -> Option<Self> {
+        let (&[batches, tokens, heads, width], &[batch, token, head, value]) = (dims, strides) else { return None };
+        let stride = |length: usize, stride: usize| if length == 1 { 0 } else { stride as i64 };
+        (value == 1 || width == 1).then(|| Self {
+            batch: stride(batches, batch),
+            token: stride(tokens, token),
+            head: stride(heads, head),
+        })
     }
 }
 
@@ -156,15 +161,17 @@ macro_rules! tile {
 }
 
 /// A warp holds 16 queries: each key that it reads from shared memory enters one product. More blocks fit a multiprocessor.
-const FEW_QUERIES: [Tile; 4] = [tile!(32, 64, 64, 2), tile!(64, 64, 64, 2), tile!(128, 64, 64, 2), tile!(256, 64, 32, 2)];
+const FEW_QUERIES: [Tile; 4] =
+    [tile!(32, 64, 64, 2), tile!(64, 64, 64, 2), tile!(128, 64, 64, 2), tile!(256, 64, 32, 2)];
 
 /// A warp holds 32 queries: each key enters two products, which takes all registers and leaves none for a bias.
 const MANY_QUERIES: [Tile; 2] = [tile!(64, 128, 64, 4), tile!(128, 128, 32, 4)];
 
 /// The tile for heads of `head_width` values, a multiple of 8 up to 256; others have none.
 ///
-/// Tensor cores of data centres multiply 16 x 16 by 16 x 8 values in 2 clocks or fewer, in which shared memory gives 256 bytes: no more than the keys of one such
-/// product, so that warps of 16 queries would wait for it. Those of other cards take 4 or 8 clocks. This is computed from the architectures, not measured.
+/// Tensor cores of data centres multiply 16 x 16 by 16 x 8 values in 2 clocks or fewer, in which shared memory gives 256 bytes: no more than the second
+/// factor, so that warps of 16 queries would wait for it. Those of other cards take 4 or 8 clocks. This follows from the architectures and was not
+/// measured.
 pub fn tile_for(architecture: Architecture, head_width: usize, biased: bool) -> Option<Tile> {
     if head_width == 0 || !head_width.is_multiple_of(VALUES_AT_ONCE) {
         return None;
@@ -224,7 +231,7 @@ mod tests {
         let shape = AttentionShape { batch: 2, queries: 130, keys: 77, heads: 3, width };
         let heads = |tokens| {
             let strides = [tokens * 3 * width, 3 * width, width, 1];
-            Heads { address: 256, strides: HeadStrides::of([2, tokens, 3, width], strides).unwrap() }
+            Heads { address: 256, strides: HeadStrides::of(&[2, tokens, 3, width], &strides).unwrap() }
         };
         Attention {
             element: Element::Bfloat16,
@@ -276,6 +283,17 @@ mod tests {
     }
 
     #[test]
+    fn the_list_of_tuned_kernels_knows_all_tiles() {
+        let list = include_str!("../../../kernels/tuned.txt");
+        for tile in FEW_QUERIES.iter().chain(&MANY_QUERIES) {
+            for name in [tile.bfloat16, tile.float16] {
+                let line = format!("{name} {}", tile.shared_bytes());
+                assert!(list.lines().any(|listed| listed == line), "{line}");
+            }
+        }
+    }
+
+    #[test]
     fn the_grid_covers_every_query_head_and_batch() {
         let launch = plan(&attention(64), Architecture::ADA).unwrap();
         assert_eq!((launch.grid, launch.block, launch.shared_bytes), ([3, 3, 2], 128, 16 << 10));
@@ -300,8 +318,8 @@ mod tests {
 
     #[test]
     fn strides_of_axes_of_length_1_do_not_count() {
-        let strides = HeadStrides::of([1, 5, 2, 16], [7, 32, 16, 1]).unwrap();
+        let strides = HeadStrides::of(&[1, 5, 2, 16], &[7, 32, 16, 1]).unwrap();
         assert_eq!(strides, HeadStrides { batch: 0, token: 32, head: 16 });
-        assert_eq!(HeadStrides::of([1, 5, 2, 16], [160, 1, 80, 5]), None);
+        assert_eq!(HeadStrides::of(&[1, 5, 2, 16], &[160, 1, 80, 5]), None);
     }
 }
