@@ -62,6 +62,12 @@ void wait_until(Condition is_over, const char* what, int number = -1) {
     wait_until([](void* condition) { return (*static_cast<Condition*>(condition))(); }, &is_over, what, number);
 }
 
+// Pauses the thread until no other can go on, and of those that also wait so until its warp's turn has come: for what may happen late.
+void wait_for_others();
+
+// Whether what may happen early, such as an asynchronous copy, does so in this block: in every second one. In the others it happens as late as it may.
+bool is_early();
+
 // Waits for the other threads of the same 32 (a warp) or 128 (a warpgroup); the last one to come runs `operation` with what each of them brought.
 // `what` names the operation; all have to run the same.
 void together(uint32_t threads, void (*operation)(void* const* brought), void* brought, const char* what);

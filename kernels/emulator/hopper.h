@@ -1,6 +1,7 @@
 // Boxes of tensors and the barriers in shared memory that count them, on the host.
 //
-// A box is copied when a thread sees its barrier's phase end, which is as late as allowed: what reads its target earlier finds what was there before.
+// In every second block a box is copied at once, which shows where its target is still read. In the others it is copied when a thread sees its barrier's
+// phase end: what reads its target earlier finds what was there before.
 // Source: PTX ISA 9.0, "mbarrier", "Asynchronous copy", "Tensors"; CUDA driver API, "Tensor Map Object Management".
 #pragma once
 
@@ -37,6 +38,7 @@ struct BoxCopy {
     const Tensor* tensor;
     const void* barrier;
     int at[4];
+    bool is_made;
 };
 
 struct BoxCopies {
@@ -48,7 +50,7 @@ inline uint32_t box_bytes(const Tensor& tensor) { return tensor.box[0] * tensor.
 // Where a byte of swizzled shared memory lies: bits 4 to 6 of its address are combined with bits 7 to 9.
 inline uint32_t swizzled(uint32_t address) { return address ^ (address >> 7 & 7) << 4; }
 
-inline void finish(const BoxCopy& copy) {
+inline void make(const BoxCopy& copy) {
     const Tensor& tensor = *copy.tensor;
     uint32_t target = static_cast<uint32_t>(copy.target - shared_memory());
     for (uint32_t index = 0; index < box_bytes(tensor) / tensor.value_bytes; index++, target += tensor.value_bytes) {
@@ -77,10 +79,10 @@ inline void end_phase(const void* barrier, BarrierState& state) {
     if (bytes != state.bytes) return;
     std::vector<BoxCopy> others;
     for (const BoxCopy& copy : started) {
-        if (copy.barrier == barrier) {
-            finish(copy);
-        } else {
+        if (copy.barrier != barrier) {
             others.push_back(copy);
+        } else if (!copy.is_made) {
+            make(copy);
         }
     }
     started = others;
@@ -128,7 +130,9 @@ inline void copy_box(void* shared, const void* map, void* barrier, const int (&a
         }
     }
     check_shared(shared, box_bytes(tensor), 128, "the target of a box");
-    of_block<BoxCopies>().started.push_back({static_cast<char*>(shared), &tensor, barrier, {at[0], at[1], at[2], at[3]}});
+    const BoxCopy copy{static_cast<char*>(shared), &tensor, barrier, {at[0], at[1], at[2], at[3]}, is_early()};
+    if (copy.is_made) make(copy);
+    of_block<BoxCopies>().started.push_back(copy);
 }
 
 }  // namespace emulator

@@ -1,5 +1,5 @@
-// Products of a warpgroup on the host: each warp multiplies its own 16 rows, when it waits for them and not before. It reads registers and shared memory
-// only then, so that what was overwritten too early, or sums that are used too early, show.
+// Products of a warpgroup on the host: each warp multiplies its own 16 rows when it waits for them, and not before no other thread can go on. It reads
+// registers and shared memory only then, so that what was overwritten or released too early, or sums that are used too early, show.
 //
 // Source: PTX ISA 9.0, "Asynchronous Warpgroup Level Matrix Instructions": matrix descriptors, strides, register fragments.
 #pragma once
@@ -119,6 +119,7 @@ inline void commit_products() {
 
 inline void wait_for_products(size_t pending) {
     ThreadProducts& own = own_products();
+    if (own.groups.size() > pending) wait_for_others();
     for (; own.groups.size() > pending; own.groups.pop_front()) together(32, multiply_group, &own.groups.front(), "a product of a warpgroup");
     own.have_begun = false;
 }

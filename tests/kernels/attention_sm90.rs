@@ -93,7 +93,8 @@ fn each_kernel(check: impl Fn(usize, DType)) {
     }
 }
 
-/// Batches, queries, keys and heads: fewer than a warpgroup's and a tile's, as many, one more; one tile to one more than the ring of stages holds.
+/// Batches, queries, keys and heads: fewer than a warpgroup's and a tile's, as many, one more; one tile to one more than the ring of
+/// stages holds. Two heads are two blocks, of which the second has its copies early.
 #[test]
 fn ragged_lengths_fit_the_definition() {
     each_kernel(|width, dtype| {
@@ -104,8 +105,8 @@ fn ragged_lengths_fit_the_definition() {
             [1, queries, keys, 1],
             [2, queries + 1, keys + 1, 2],
             [1, 65, keys - 1, 1],
-            [1, 10, stages * keys, 1],
-            [1, 70, (stages + 1) * keys + 5, 1],
+            [1, 10, stages * keys, 2],
+            [1, 70, (stages + 1) * keys + 5, 2],
         ] {
             Case::random(shape, width, dtype).check();
         }

@@ -152,8 +152,9 @@ fn bytes_that_never_come_are_reported() {
 fn rows_are_multiplied_by_rows() {
     for (dtype, kernel) in [(DType::BF16, "multiplies_rows_bf16"), (DType::F16, "multiplies_rows_f16")] {
         let exercise = Exercise::new(dtype);
-        let expected =
-            exercise.matrix(0, (0, 64), 64).matmul(&exercise.matrix(1, (0, 128), 64).t().unwrap().contiguous().unwrap());
+        let expected = exercise
+            .matrix(0, (0, 64), 64)
+            .matmul(&exercise.matrix(1, (0, 128), 64).t().unwrap().contiguous().unwrap());
         assert_close(&exercise.product(kernel), &expected.unwrap());
     }
 }

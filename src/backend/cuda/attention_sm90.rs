@@ -182,7 +182,8 @@ mod tests {
     fn attention(width: usize) -> Attention {
         let shape = AttentionShape { batch: 2, queries: 400, keys: 77, heads: 3, width };
         let heads = |tokens: usize| {
-            let strides = HeadStrides { batch: (tokens * 3 * width) as i64, token: 3 * width as i64, head: width as i64 };
+            let strides =
+                HeadStrides { batch: (tokens * 3 * width) as i64, token: 3 * width as i64, head: width as i64 };
             Heads { address: 256, strides }
         };
         Attention {

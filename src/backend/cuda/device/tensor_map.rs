@@ -2,8 +2,9 @@
 
 use candle_core::cuda_backend::cudarc::driver::result::DriverError;
 use candle_core::cuda_backend::cudarc::driver::sys::{
-    CUtensorMap, CUtensorMapDataType as DataType, CUtensorMapFloatOOBfill as Fill, CUtensorMapInterleave as Interleave,
-    CUtensorMapL2promotion as Promotion, CUtensorMapSwizzle as Swizzle, CUresult, cuTensorMapEncodeTiled,
+    CUresult, CUtensorMap, CUtensorMapDataType as DataType, CUtensorMapFloatOOBfill as Fill,
+    CUtensorMapInterleave as Interleave, CUtensorMapL2promotion as Promotion, CUtensorMapSwizzle as Swizzle,
+    cuTensorMapEncodeTiled,
 };
 
 use super::failure::failed;
