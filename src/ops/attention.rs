@@ -133,7 +133,8 @@ fn checked_shape(inputs: &Inputs<'_>, scale: f64, bias: Option<&Tensor>) -> Resu
 #[cfg(feature = "cuda")]
 fn by_cuda(inputs: &Inputs<'_>, scale: f64, bias: Option<&Tensor>) -> Result<Option<Tensor>> {
     use crate::backend::cuda::attention::{Attention, plan};
-    use crate::backend::cuda::device::{Gpu, empty, pointer};
+    use crate::backend::cuda::attention_sm90;
+    use crate::backend::cuda::device::{Gpu, empty, encode_tensor_map, pointer};
     use crate::backend::cuda::launch::Element;
 
     let Inputs { query, key, value } = inputs;
@@ -156,6 +157,10 @@ fn by_cuda(inputs: &Inputs<'_>, scale: f64, bias: Option<&Tensor>) -> Result<Opt
         output: pointer(&output)?,
         scale,
     };
+    if let Some(plan) = attention_sm90::plan(&attention, gpu.architecture()) {
+        gpu.launch(&plan.launch(encode_tensor_map)?)?;
+        return Ok(Some(output));
+    }
     let Some(launch) = plan(&attention, gpu.architecture()) else { return Ok(None) };
     gpu.launch(&launch)?;
     Ok(Some(output))

@@ -1,6 +1,7 @@
 //! CUDA kernels, run on the host from their own source, against the definitions of their operations.
 
 mod attention;
+mod attention_sm90;
 mod conv3d;
 mod emulated;
 mod emulator;
@@ -9,6 +10,7 @@ mod fold;
 mod gate;
 mod gelu;
 mod group_norm;
+mod hopper;
 mod memory;
 mod norm;
 #[path = "../ops/norm_cases.rs"]

@@ -203,6 +203,17 @@ DEVICE float multiply_add(float x, float y, float z) {
 #endif
 }
 
+// The larger of both, NaN if one of them is.
+DEVICE float larger_or_nan(float x, float y) {
+#if defined(__CUDACC__)
+    float larger;
+    asm("max.NaN.f32 %0, %1, %2;" : "=f"(larger) : "f"(x), "f"(y));
+    return larger;
+#else
+    return x != x || y != y ? NAN : fmaxf(x, y);
+#endif
+}
+
 // The nearest whole number, of two as near the even one.
 DEVICE float nearest_whole(float x) {
 #if defined(__CUDACC__)

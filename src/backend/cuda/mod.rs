@@ -2,6 +2,7 @@
 //! Only [`device`] needs a driver, and only with the feature `cuda`.
 
 pub mod attention;
+pub mod attention_sm90;
 pub mod conv3d;
 #[cfg(feature = "cuda")]
 pub mod device;
@@ -16,4 +17,5 @@ pub mod launch;
 pub mod norm;
 pub mod pixels;
 pub mod relight;
+pub mod tensor_map;
 pub mod warp;
