@@ -3,4 +3,5 @@
 pub mod carriers;
 pub mod cpu;
 pub mod cuda;
+pub mod metal;
 pub mod reader;

@@ -37,6 +37,16 @@ impl Carriage {
         Ok(room)
     }
 
+    /// Room for several matrices of the same shape, one below the other.
+    pub fn joined_room(&self, keys: &[&str], [rows, columns]: [usize; 2], dtype: DType) -> Result<Tensor> {
+        let room = self.carrier.room(&[keys.len() * rows, columns], dtype)?;
+        for (index, key) in keys.iter().enumerate() {
+            let part = room.narrow(0, index * rows, rows)?;
+            self.waiting.borrow_mut().push(Waiting { key: (*key).to_owned(), room: part });
+        }
+        Ok(room)
+    }
+
     /// Hands what waits to `copy`, in the order in which it was taken.
     pub fn bring(&self, copy: impl Fn(&dyn Carrier, &str, &Tensor) -> Result<()>) -> Result<()> {
         let waiting = self.waiting.take();

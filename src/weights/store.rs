@@ -235,6 +235,22 @@ impl<'data> Store<'data> {
         stored.compact(*dtype, device).map_err(|found| self.refuse(&key, Stored::TYPES, found))
     }
 
+    /// The matrices of these names, each of exactly this shape, one below the other in one [`Weight::Carried`]; `None` where they are not carried, or are
+    /// not all plain values of the store's type.
+    ///
+    /// # Errors
+    /// As [`Store::take`].
+    pub fn take_carried(&self, names: &[String], shape: [usize; 2]) -> Result<Option<Tensor>> {
+        let Some(carriage) = &self.carriage else { return Ok(None) };
+        let found = names.iter().map(|name| self.find(name, &shape)).collect::<Result<Vec<_>>>()?;
+        let dtype = self.placement.dtype;
+        if found.iter().any(|(_, stored)| stored.carried_type(dtype) != Some(dtype)) {
+            return Ok(None);
+        }
+        let keys: Vec<&str> = found.iter().map(|(key, _)| key.as_str()).collect();
+        carriage.joined_room(&keys, shape, dtype).map(Some)
+    }
+
     /// Rows of the matrix `name` of exactly this shape, `[rows.len(), shape[1]]`, in the store's type, on its device; only they are read.
     ///
     /// # Errors
@@ -381,6 +397,15 @@ impl<'store> Scope<'store> {
     /// As [`Store::take`].
     pub fn take_weight(&self, name: &str, shape: &[usize]) -> Result<Weight<'store>> {
         self.store.take_weight(&format!("{}{name}", self.prefix), shape)
+    }
+
+    /// See [`Store::take_carried`]; `names` are relative to this place.
+    ///
+    /// # Errors
+    /// As [`Store::take_carried`].
+    pub fn take_carried(&self, names: &[String], shape: [usize; 2]) -> Result<Option<Tensor>> {
+        let names: Vec<String> = names.iter().map(|name| format!("{}{name}", self.prefix)).collect();
+        self.store.take_carried(&names, shape)
     }
 
     /// See [`Store::take_rows`]; `name` is relative to this place.

@@ -125,23 +125,24 @@ impl InplaceOp1 for Fill {
         "fill"
     }
 
-    fn cpu_fwd(&self, storage: &mut CpuStorage, _layout: &Layout) -> candle_core::Result<()> {
+    fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> candle_core::Result<()> {
         let Self(bytes) = self;
+        let start = layout.start_offset();
         match storage {
             CpuStorage::F32(values) => {
-                values
+                values[start..]
                     .iter_mut()
                     .zip(bytes.as_chunks().0)
                     .for_each(|(value, bytes)| *value = f32::from_le_bytes(*bytes));
             }
             CpuStorage::BF16(values) => {
-                values
+                values[start..]
                     .iter_mut()
                     .zip(bytes.as_chunks().0)
                     .for_each(|(value, bytes)| *value = bf16::from_le_bytes(*bytes));
             }
             CpuStorage::F16(values) => {
-                values
+                values[start..]
                     .iter_mut()
                     .zip(bytes.as_chunks().0)
                     .for_each(|(value, bytes)| *value = f16::from_le_bytes(*bytes));

@@ -1,6 +1,6 @@
 //! Latents to frames, one by one.
 
-use candle_core::{DType, Device, IndexOp, Tensor};
+use candle_core::{Device, IndexOp, Tensor};
 
 use super::denoiser::part;
 use super::pieces::{Frames, Piece};
@@ -8,11 +8,11 @@ use super::vae::config::Config;
 use super::vae::decoder::{Decoder, LatentSize};
 use super::vae::statistics::Statistics;
 use super::vae::stream::Stream;
-use crate::backend::reader::Reader;
 use crate::device::available_memory;
 use crate::diffusion::noise::{self, Purpose};
 use crate::error::{Error, Result};
 use crate::models::{self, DecodeInputs, DecodeState, VaeTiling};
+use crate::ops::pixels::{FrameBytes, FrameReader, to_bytes};
 use crate::picture::Picture;
 use crate::weights::store::Placement;
 
@@ -124,14 +124,14 @@ impl FrameDecoder {
 /// A decode without tiles.
 struct Streamed {
     stream: Stream,
-    reader: Reader,
+    reader: FrameReader,
     ended: bool,
     read: usize,
 }
 
 impl Streamed {
     fn new(stream: Stream, device: &Device) -> Result<Self> {
-        Ok(Self { stream, reader: Reader::new(device)?, ended: false, read: 0 })
+        Ok(Self { stream, reader: FrameReader::new(device)?, ended: false, read: 0 })
     }
 }
 
@@ -144,9 +144,9 @@ impl DecodeState for Streamed {
                 None => self.ended = true,
             }
         }
-        let Some(pixels) = self.reader.finish()? else { return Ok(None) };
+        let Some(frame) = self.reader.finish()? else { return Ok(None) };
         self.read += 1;
-        picture(&pixels, self.read).map(Some)
+        picture(frame, self.read).map(Some)
     }
 }
 
@@ -164,7 +164,9 @@ impl DecodeState for Decoded {
             return Ok(None);
         }
         self.next += 1;
-        picture(&self.clip.i((0, .., self.next - 1))?, self.next).map(Some)
+        let pixels = self.clip.i((0, .., self.next - 1))?;
+        let (_, height, width) = pixels.dims3()?;
+        picture(FrameBytes { height, width, bytes: to_bytes(&pixels)? }, self.next).map(Some)
     }
 
     fn note(&self) -> Option<&str> {
@@ -198,16 +200,12 @@ impl DecodeState for EveryFew {
     }
 }
 
-/// `[3, H, W]` on the CPU, about -1 to 1, as a frame; `number` counts the frames that the decoder gives, from 1.
-fn picture(pixels: &Tensor, number: usize) -> Result<Picture> {
-    let pixels = pixels.to_dtype(DType::F32)?;
-    let (_, height, width) = pixels.dims3()?;
-    let values = pixels.permute((1, 2, 0))?.flatten_all()?.to_vec1::<f32>()?;
-    // A frame of them would be black.
-    if values.iter().any(|value| !value.is_finite()) {
+/// A decoded frame as a picture; `number` counts the frames that the decoder gives, from 1.
+fn picture(FrameBytes { height, width, bytes }: FrameBytes, number: usize) -> Result<Picture> {
+    let Some(bytes) = bytes else {
+        // A frame of them would be black.
         let hint = "try --dtype f32 or another --vae, and report it with the exact command";
         return Err(Error::run(format!("decoded frame {number}"), "finite values", "NaN or infinity", hint));
-    }
-    let bytes = values.iter().map(|value| ((value / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0).round_ties_even() as u8);
-    Ok(Picture::new(width, height, bytes.collect()))
+    };
+    Ok(Picture::new(width, height, bytes))
 }

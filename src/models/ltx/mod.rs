@@ -15,6 +15,7 @@ pub mod image_encoder;
 pub mod inspect;
 pub mod keys;
 pub mod memory;
+mod modulation;
 pub mod pieces;
 pub mod prompt;
 pub mod recipe;

@@ -5,6 +5,7 @@ use candle_core::{DType, Tensor};
 use super::block::{BlockInputs, KeysAndValues, PerturbationMode};
 use super::blocks::Blocks;
 use super::config::TransformerConfig;
+use super::modulation::ModulationTables;
 use super::rope::Rope;
 use super::timestep::{FrameLevels, TimeEmbedding};
 use crate::device::carrier::Carrier;
@@ -56,6 +57,7 @@ pub struct Transformer<'a> {
     time: TimeEmbedding,
     caption_expand: Projection,
     caption_contract: Projection,
+    modulation: ModulationTables,
     blocks: Blocks<'a>,
     /// `[2, D]`, float32: shift and scale of the output.
     output_table: Tensor,
@@ -94,6 +96,7 @@ impl<'a> Transformer<'a> {
             time: TimeEmbedding::load(&weights.at("time_embed"), width, config.timestep_scale)?,
             caption_expand: Projection::load_with_bias(&caption.at("linear_1"), config.caption_channels, width)?,
             caption_contract: Projection::load_with_bias(&caption.at("linear_2"), width, width)?,
+            modulation: ModulationTables::load(weights, config)?,
             blocks,
             output_table: weights.take("scale_shift_table", &[2, width])?.to_dtype(DType::F32)?,
             output: Projection::load_with_bias(&weights.at("proj_out"), width, config.channels)?,
@@ -141,9 +144,10 @@ impl<'a> Transformer<'a> {
         let tokens = self.placed(&inputs.latents.flatten_from(2)?.transpose(1, 2)?)?;
         let mut x = self.input.forward(&tokens.contiguous()?)?;
         look("the input layer", &x)?;
+        let modulations = self.modulation.with(&levels.modulation)?;
         let mut blocks = self.blocks.pass();
         for (index, text) in inputs.context.blocks.iter().enumerate() {
-            let known = BlockInputs { text, modulation: &levels.modulation, rope: inputs.rope };
+            let known = BlockInputs { text, modulation: &modulations.of_block(index)?, rope: inputs.rope };
             x = blocks.next()?.forward(&x, &known, inputs.perturbed(index))?;
             look(&format!("block {index}"), &x)?;
         }

@@ -3,9 +3,11 @@
 
 mod copies;
 mod failure;
+pub mod gemm;
 mod images;
 mod modules;
 mod readings;
+mod tensor_map;
 mod tensors;
 
 use std::sync::Arc;
@@ -22,6 +24,7 @@ pub use copies::CopyStream;
 pub use failure::failed;
 use modules::Modules;
 pub use readings::ReadStream;
+pub use tensor_map::encode as encode_tensor_map;
 pub use tensors::{empty, first_value, pointer, poison_new_tensors};
 
 /// An open GPU. Cheap to make and to clone: what it has loaded is kept for the life of the process.
