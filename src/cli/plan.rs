@@ -108,7 +108,7 @@ fn totals(plan: &Plan) -> Vec<(&'static str, String)> {
         None => memory += "; the device does not tell how much is free",
     }
     let mut totals = vec![("memory", memory)];
-    let weights = "all weights of a stage are on the device";
+    let weights = "all of the denoiser's weights are on the device";
     totals.push(("", plan.memory.offload_note.clone().unwrap_or_else(|| weights.to_owned())));
     let tiles = plan.memory.tiles.as_ref().map(|tiles| format!("in {tiles}"));
     totals.push(("", format!("frames are decoded {}", tiles.as_deref().unwrap_or("whole"))));
