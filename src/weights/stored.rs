@@ -157,7 +157,7 @@ impl<'data> Stored<'data> {
     pub fn carried(&self, dtype: DType) -> Found<Cow<'data, [u8]>> {
         match self.mapped()? {
             Some(mapped) if mapped.dtype == dtype => Ok(Cow::Borrowed(mapped.bytes)),
-            _ => Ok(Cow::Owned((&self.dense(dtype)?).data().into_owned())),
+            _ => Ok(Cow::Owned(self.dense(dtype)?.data().into_owned())),
         }
     }
 
