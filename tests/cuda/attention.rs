@@ -7,7 +7,7 @@ use crate::harness::Operation;
 use crate::samples::random;
 
 /// Queries, keys, heads and a head's width.
-const SIZES: [[usize; 4]; 9] = [
+const SIZES: [[usize; 4]; 10] = [
     [1, 1, 1, 64],
     [130, 257, 3, 64],
     [64, 64, 2, 128],
@@ -17,6 +17,7 @@ const SIZES: [[usize; 4]; 9] = [
     [129, 65, 2, 96],
     [5, 300, 1, 256],
     [1000, 1000, 2, 64],
+    [300, 1060, 2, 128],
 ];
 
 fn inputs(operands: &[Tensor]) -> Inputs<'_> {
