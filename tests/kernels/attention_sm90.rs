@@ -55,7 +55,7 @@ impl Case {
             let (batch, tokens, heads, width) = tensor.dims4().unwrap();
             let strides = [tokens * 3 * heads * width, 3 * heads * width, width, 1];
             let address = memories[index].address() + (heads * width * dtype.size_in_bytes()) as u64;
-            Heads { address, strides: HeadStrides::of([batch, tokens, heads, width], strides).unwrap() }
+            Heads { address, strides: HeadStrides::of(&[batch, tokens, heads, width], &strides).unwrap() }
         };
         let output = Memory::poisoned(self.query.elem_count(), dtype);
         let attention = Attention {

@@ -43,7 +43,7 @@ mod tests {
         let divisors = (1..5000).chain([1 << 15, (1 << 16) + 1, (1 << 30) - 1, 1 << 30, (1 << 30) + 1, last, 1 << 31]);
         for divisor in divisors {
             let by = Divisor::new(divisor);
-            let multiples = [1, 2, 3, 1000, last / divisor].map(|times| times * u64::from(divisor));
+            let multiples = [1, 2, 3, 1000, last / divisor].map(|times| u64::from(times) * u64::from(divisor));
             let near = multiples.into_iter().flat_map(|multiple| [multiple.saturating_sub(1), multiple, multiple + 1]);
             for number in near.chain([0, last.into()]).filter(|number| *number <= last.into()) {
                 assert_eq!(u64::from(by.quotient(number as u32)), number / u64::from(divisor), "{number} / {divisor}");
