@@ -86,7 +86,8 @@ mod tests {
                 let mut line = DelayLine::new(sight);
                 let pushed = frames.chunks(at_once).map(<[_]>::to_vec).chain([vec![], vec![]]);
                 let pushed = pushed.flat_map(|frames| line.push_all(frames));
-                let pushed: Vec<_> = pushed.map(|window| window.map(|frame| frame.to_scalar().unwrap())).collect();
+                let pushed: Vec<_> =
+                    pushed.map(|window| window.map(|frame| frame.to_scalar::<u32>().unwrap())).collect();
                 assert_eq!(pushed, windows(sight, count));
             }
         }
