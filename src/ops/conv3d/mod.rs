@@ -4,8 +4,8 @@
 //! is seen beyond the ends of a clip. In space a frame is surrounded by half a kernel of zeros.
 //!
 //! On the CPU, in float32 and bfloat16, sums are float32 and run over taps and channels in order, and the result is rounded once, after all that is
-//! added to it; so they are on CUDA, in bfloat16 and float16, but for the order, which is a fixed one of its own there. As in [`gemm`](super::gemm) no operand is rounded. A value depends on what it is defined by only: not on
-//! threads, nor on the other frames of a clip.
+//! added to it; so they are on CUDA, in bfloat16 and float16, but for the order, which is a fixed one of its own there. As in [`gemm`](super::gemm) no
+//! operand is rounded. A value depends on what it is defined by only: not on threads, nor on the other frames of a clip.
 
 #[cfg(feature = "cuda")]
 mod cuda;
