@@ -5,6 +5,9 @@
 //! product by CUDA, and on the CPU where that is bfloat16 and the processor multiplies pairs of them. A query's result depends on nothing but its head's
 //! keys, values and biases: not on other queries, nor on the number of threads.
 
+#[cfg(feature = "metal")]
+mod metal;
+
 use candle_core::{DType, Tensor};
 
 use super::contents::{Contents, is_readable, written};
@@ -48,7 +51,7 @@ pub fn attention(inputs: &Inputs<'_>, scale: f64) -> Result<Tensor> {
         return Ok(output);
     }
     let heads_first = |tensor: &Tensor| tensor.transpose(1, 2);
-    let gathered = sliced_attention(&heads_first(query)?, &heads_first(key)?, &heads_first(value)?, scale)?;
+    let gathered = by_candle([&heads_first(query)?, &heads_first(key)?, &heads_first(value)?], scale)?;
     Ok(gathered.transpose(1, 2)?.contiguous()?)
 }
 
@@ -67,6 +70,15 @@ pub fn biased_attention(inputs: &Inputs<'_>, scale: f64, bias: &Tensor) -> Resul
         return Ok(output);
     }
     definition(inputs, scale, Some(bias))
+}
+
+/// `query: [B, heads, L, D]`, `key` and `value: [B, heads, S, D]` to `[B, heads, L, D]`: on Metal by candle's kernel, where it takes them.
+fn by_candle([query, key, value]: [&Tensor; 3], scale: f64) -> Result<Tensor> {
+    #[cfg(feature = "metal")]
+    if let Some(output) = metal::attention([query, key, value], scale)? {
+        return Ok(output);
+    }
+    sliced_attention(query, key, value, scale)
 }
 
 /// The same, with a bias or without, on the CPU, in float32 or bfloat16, with one of the [instruction sets](Kernels::available) of this machine.

@@ -2,10 +2,21 @@
 
 mod attention;
 mod attention_sm90;
+mod conv3d;
 mod emulated;
 mod emulator;
+mod float8;
+mod fold;
+mod gate;
 mod gelu;
+mod group_norm;
 mod hopper;
 mod memory;
+mod norm;
+#[path = "../ops/norm_cases.rs"]
+mod norm_cases;
+mod pixels;
+mod relight;
 #[path = "../ops/samples.rs"]
 mod samples;
+mod warp;

@@ -70,6 +70,7 @@ DEVICE bool warp_any(bool value) { return __any_sync(0xFFFFFFFFu, value) != 0; }
 #define KERNEL(name, Parameters, threads, blocks)                                                                                    \
     static void name##_body(const Parameters& parameters);                                                                           \
     static void name##_entry(const void* parameters) { name##_body(*static_cast<const Parameters*>(parameters)); }                   \
+    extern "C" uint64_t name##_parameter_bytes() { return sizeof(Parameters); }                                                      \
     extern "C" int name(const void* parameters, const uint32_t grid[3], uint32_t block, uint32_t shared_bytes) {                     \
         return emulator::run(#name, threads, name##_entry, parameters, grid, block, shared_bytes);                                   \
     }                                                                                                                                \

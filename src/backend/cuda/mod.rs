@@ -3,8 +3,19 @@
 
 pub mod attention;
 pub mod attention_sm90;
+pub mod conv3d;
 #[cfg(feature = "cuda")]
 pub mod device;
+pub mod divisor;
+pub mod float8;
+pub mod fold;
+pub mod gate;
 pub mod gelu;
+pub mod gemm;
+pub mod group_norm;
 pub mod launch;
+pub mod norm;
+pub mod pixels;
+pub mod relight;
 pub mod tensor_map;
+pub mod warp;

@@ -2,6 +2,7 @@
 #![allow(unsafe_code)]
 
 mod failure;
+pub mod gemm;
 mod images;
 mod modules;
 mod tensor_map;
