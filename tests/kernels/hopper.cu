@@ -109,7 +109,10 @@ DEVICE void multiply_rows(const HopperParameters& parameters, Fault fault) {
     }
     wait_for_products<0>();
     settle(sums);
-    if (fault == REFILLS_EARLY) wait(copied, 1);
+    if (fault == REFILLS_EARLY) {
+        barrier();
+        wait(copied, 1);
+    }
     if (fault != READS_EARLY) store_sums(parameters, sums);
 }
 KERNEL(multiplies_rows_bf16, HopperParameters, 128, 0) { multiply_rows<bfloat16>(parameters, NONE); }
