@@ -210,5 +210,5 @@ fn descriptors_are_the_manuals() {
     let y = Memory::poisoned(1, DType::I64);
     Exercise::new(DType::BF16).run("describes_a_matrix", &y);
     let found: Vec<i64> = y.tensor(1).to_vec1().unwrap();
-    assert_eq!(found, [1 << 62 | 64 << 32 | 1408 << 16 | (3072 + 32) / 16]);
+    assert_eq!(found, [1 << 62 | 64 << 32 | 1408 << 16 | ((3072 + 32) / 16)]);
 }
