@@ -1,10 +1,10 @@
 //! One network of a folder of diffusers, run on request: our side of `scripts/bench_vs_diffusers.py`, which starts it and its twin, and times both.
 //!
 //! ```text
-//! cargo bench --bench versus -- PART MODEL INPUTS OUTPUT DTYPE THREADS
+//! cargo bench --bench versus -- PART MODEL INPUTS OUTPUT DTYPE THREADS [DEVICE]
 //! ```
 //!
-//! `PART` is `transformer`, `vae-decode` or `t5`; `INPUTS` is a safetensors file, and so will be `OUTPUT`. Requests come as lines, and each is answered
+//! `DEVICE` is what `--device` takes, `cpu` when left out. `PART` is `transformer`, `vae-decode` or `t5`; `INPUTS` is a safetensors file, and so will be `OUTPUT`. Requests come as lines, and each is answered
 //! by the seconds that it took:
 //!
 //! * `ready` does nothing;
@@ -21,6 +21,7 @@ use std::time::Instant;
 use candle_core::{DType, Device, Tensor};
 use stir::backend::cpu::memory::Reusing;
 use stir::backend::cpu::threads;
+use stir::device::DeviceChoice;
 use stir::error::Result;
 use stir::latents::{Constraint, Latents};
 use stir::models::ltx::checkpoint::{Checkpoint, Files, VaeDecoder};
@@ -42,18 +43,23 @@ fn main() {
     threads::keep_to_rayon();
     // Cargo adds `--bench`.
     let arguments: Vec<String> = std::env::args().skip(1).filter(|argument| argument != "--bench").collect();
-    let [part, model, inputs, output, dtype, threads] = arguments.as_slice() else {
-        println!("started by scripts/bench_vs_diffusers.py; by hand: PART MODEL INPUTS OUTPUT DTYPE THREADS");
+    let [part, model, inputs, output, dtype, threads, device @ ..] = arguments.as_slice() else {
+        println!("started by scripts/bench_vs_diffusers.py; by hand: PART MODEL INPUTS OUTPUT DTYPE THREADS [DEVICE]");
         return;
     };
+    let device = device.first().map_or(Ok(DeviceChoice::Cpu), |device| device.parse());
+    let device = device.and_then(DeviceChoice::open).unwrap_or_else(|error| panic!("{error}; {}", error.hint()));
     let threads = threads.parse().expect("THREADS is a number");
     rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().expect("a pool of threads");
     let case = Case {
         model: model.into(),
         inputs: candle_core::safetensors::load(inputs, &Device::Cpu).expect("INPUTS is a safetensors file"),
-        placement: Placement { dtype: models::dtype_named(dtype).expect("DTYPE is f32 or bf16"), device: Device::Cpu },
+        placement: Placement {
+            dtype: models::dtype_named(dtype).expect("DTYPE is f32 or bf16"),
+            device: device.clone(),
+        },
     };
-    let mut requests = Requests { output: output.into(), found: None, waiting: None };
+    let mut requests = Requests { output: output.into(), device, found: None, waiting: None };
     while let Some(request) = requests.next() {
         let start = Instant::now();
         match (request.as_str(), part.as_str()) {
@@ -77,6 +83,8 @@ type Run<'a> = &'a dyn Fn() -> Result<Tensor>;
 /// The other side of the pipe.
 struct Requests {
     output: PathBuf,
+    /// What has to have finished before an answer.
+    device: Device,
     found: Option<Tensor>,
     /// A request that was read and not answered.
     waiting: Option<String>,
@@ -91,6 +99,7 @@ impl Requests {
     }
 
     fn answer(&mut self, start: Instant, found: Option<Tensor>) {
+        self.device.synchronize().expect("a device that works");
         println!("{}", start.elapsed().as_secs_f64());
         self.found = found.or(self.found.take());
     }
@@ -107,6 +116,7 @@ impl Requests {
                 }
                 "write" => {
                     let found = self.found.as_ref().expect("`run` before `write`").to_dtype(DType::F32)?;
+                    let found = found.to_device(&Device::Cpu)?;
                     candle_core::safetensors::save(&HashMap::from([("output", found)]), &self.output)?;
                     self.answer(start, None);
                 }
@@ -139,7 +149,7 @@ impl Case {
 
     /// A prediction as the sampler asks for it; a first frame is held where the inputs hold one.
     fn transformer(&self, then: impl FnOnce(Run) -> Result<()>) -> Result<()> {
-        let denoiser = Denoiser::new(self.checkpoint()?.transformer(&self.placement)?, Device::Cpu);
+        let denoiser = Denoiser::new(self.checkpoint()?.transformer(&self.placement)?, self.placement.device.clone());
         let mut conditioning = Conditioning::default();
         conditioning.text.tensors.insert(PROMPT, self.inputs["text"].clone());
         let latents = &self.inputs["latents"];
@@ -173,7 +183,8 @@ impl Case {
     fn vae_decoder(&self, then: impl FnOnce(Run) -> Result<()>) -> Result<()> {
         let VaeDecoder { decoder, statistics } = self.checkpoint()?.vae_decoder(&self.placement)?;
         then(&|| {
-            let latents = statistics.denormalise(&self.inputs["latents"])?.to_dtype(self.placement.dtype)?;
+            let latents = statistics.denormalise(&self.inputs["latents"])?.to_device(&self.placement.device)?;
+            let latents = latents.to_dtype(self.placement.dtype)?;
             let mut stream = decoder.prepare(self.number("timestep"), &[])?.stream(&latents)?;
             let mut frames = Vec::new();
             while let Some(frame) = stream.next()? {

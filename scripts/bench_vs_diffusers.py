@@ -150,9 +150,9 @@ class Bench:
         return {"part": part, "dtype": dtype, "seconds": seconds, "peak_bytes": peaks, "bytes_before_loading": before, "layouts_of_diffusers_seconds": layouts}
 
 
-def built_program():
-    """The program of benches/versus.rs, built if need be."""
-    command = ["cargo", "bench", "--bench", "versus", "--no-run", "--message-format=json-render-diagnostics"]
+def built_program(*options):
+    """The program of benches/versus.rs, built if need be, with these further options of cargo."""
+    command = ["cargo", "bench", "--bench", "versus", "--no-run", "--message-format=json-render-diagnostics", *options]
     lines = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.splitlines()
     found = [line["executable"] for line in map(json.loads, lines) if line.get("target", {}).get("name") == "versus" and line.get("executable")]
     return found[-1]

@@ -2,7 +2,7 @@
 //
 // x, factors, y: `count` values of one type, 16-byte aligned. A thread takes 16 bytes at a time; grid: 1-D, as many blocks as the plan says, which stride
 // over the values. No shared memory. Computed in float32, rounded once. Bound by bytes. Every architecture.
-#include "common/number.cuh"
+#include "common/activation.cuh"
 
 struct GeluParameters {
     const void* x;
@@ -10,11 +10,6 @@ struct GeluParameters {
     void* y;
     int64_t count;
 };
-
-DEVICE float gelu_of(float x) {
-    constexpr float FACTOR = -1.5957691216f;
-    return x / (1.0f + exponential(FACTOR * multiply_add(0.044715f * x * x, x, x)));
-}
 
 template <typename T>
 DEVICE void gelu(const GeluParameters& parameters) {

@@ -1,19 +1,22 @@
 """One network of a folder of diffusers, run on request by PyTorch: the twin of `benches/versus.rs`, which says what the arguments and the requests are.
 
-    python -m scripts.versus.engine PART MODEL INPUTS OUTPUT DTYPE THREADS [channels-last]
+    python -m scripts.versus.engine PART MODEL INPUTS OUTPUT DTYPE THREADS [channels-last] [compiled] [cuda]
 
-PyTorch runs it as diffusers' pipelines do, without gradients. A decoder's weights may have their channels last.
+PyTorch runs it as diffusers' pipelines do, without gradients. A decoder's weights may have their channels last; networks may be compiled by
+`torch.compile`, whose first run takes minutes. `clip`, which is no part of the twin, is the whole pipeline from a picture to frames.
 """
 
 import gc
+import json
 import sys
 import time
 from pathlib import Path
 
 import torch
-from diffusers import AutoencoderKLLTXVideo, LTXVideoTransformer3DModel
+from diffusers import AutoencoderKLLTXVideo, FlowMatchEulerDiscreteScheduler, LTXConditionPipeline, LTXVideoTransformer3DModel
+from PIL import Image
 from safetensors.torch import load_file, save_file
-from transformers import T5EncoderModel
+from transformers import T5EncoderModel, T5TokenizerFast
 from transformers.utils import logging
 
 from scripts.ltx.golden_transformer import coordinates
@@ -25,6 +28,9 @@ class Transformer:
     def __init__(self, model, dtype):
         self.network = LTXVideoTransformer3DModel.from_pretrained(model / "transformer", torch_dtype=dtype).eval()
 
+    def compile(self):
+        self.network.compile()
+
     def run(self, inputs, dtype):
         latents = inputs["latents"]
         grid, tokens = latents.shape[2:], latents[0, 0].numel()
@@ -35,8 +41,8 @@ class Transformer:
             timestep[:, : grid[1] * grid[2]] = 0
         text = inputs["text"].to(dtype)
         velocity = self.network(
-            latents.flatten(2).transpose(1, 2).to(dtype), text, timestep, torch.ones(text.shape[:2]),
-            video_coords=coordinates(grid, True), return_dict=False)[0]
+            latents.flatten(2).transpose(1, 2).to(dtype), text, timestep, torch.ones(text.shape[:2], device=latents.device),
+            video_coords=coordinates(grid, True).to(latents.device), return_dict=False)[0]
         return velocity.transpose(1, 2).reshape(latents.shape)
 
 
@@ -45,6 +51,9 @@ class Decoder:
 
     def __init__(self, model, dtype):
         self.network = AutoencoderKLLTXVideo.from_pretrained(model / "vae", torch_dtype=dtype).eval()
+
+    def compile(self):
+        self.network.decoder.compile()
 
     def run(self, inputs, dtype):
         network, channels = self.network, (1, -1, 1, 1, 1)
@@ -58,19 +67,48 @@ class TextEncoder:
     def __init__(self, model, dtype):
         self.network = T5EncoderModel.from_pretrained(model / "text_encoder", torch_dtype=dtype).eval()
 
+    def compile(self):
+        self.network.compile()
+
     def run(self, inputs, dtype):
         return self.network(inputs["tokens"])[0]
 
 
-PARTS = {"transformer": Transformer, "vae-decode": Decoder, "t5": TextEncoder}
+class Clip:
+    """A picture to frames by `LTXConditionPipeline`; the inputs are `{"request": ...}` in JSON."""
+
+    def __init__(self, model, dtype):
+        self.network = LTXConditionPipeline(
+            scheduler=FlowMatchEulerDiscreteScheduler.from_pretrained(model / "scheduler"),
+            vae=Decoder(model, dtype).network, text_encoder=TextEncoder(model, dtype).network,
+            tokenizer=T5TokenizerFast.from_pretrained(model / "tokenizer"), transformer=Transformer(model, dtype).network)
+        self.network.set_progress_bar_config(disable=True)
+
+    def compile(self):
+        self.network.transformer.compile()
+        self.network.vae.decoder.compile()
+
+    def run(self, inputs, dtype):
+        request = inputs["request"]
+        picture = Image.new("RGB", (request["width"], request["height"]), (90, 120, 150))
+        frames = self.network(
+            image=picture, prompt=request["prompt"], negative_prompt="", width=request["width"], height=request["height"],
+            num_frames=request["frames"], num_inference_steps=request["steps"], guidance_scale=3.0, decode_timestep=0.05,
+            generator=torch.Generator().manual_seed(1), output_type="np").frames
+        return torch.from_numpy(frames)
+
+
+PARTS = {"transformer": Transformer, "vae-decode": Decoder, "t5": TextEncoder, "clip": Clip}
+FLAGS = {"channels-last", "compiled", "cuda"}
 
 
 class Session:
     """The answers to requests."""
 
-    def __init__(self, part, model, inputs, output, dtype, channels_last):
-        self.inputs, self.output = load_file(inputs), output
-        self.part, self.model, self.channels_last = PARTS[part], Path(model), channels_last
+    def __init__(self, part, model, inputs, output, dtype, flags):
+        self.device, self.flags = torch.device("cuda" if "cuda" in flags else "cpu"), flags
+        self.inputs, self.output = read(inputs, self.device), output
+        self.part, self.model = PARTS[part], Path(model)
         self.dtype = {"f32": torch.float32, "bf16": torch.bfloat16}[dtype]
         self.loaded = self.found = None
 
@@ -82,8 +120,11 @@ class Session:
         self.loaded = None
         gc.collect()
         self.loaded = self.part(self.model, self.dtype)
-        if self.channels_last:
+        self.loaded.network.to(self.device)
+        if "channels-last" in self.flags:
             self.loaded.network.to(memory_format=torch.channels_last_3d)
+        if "compiled" in self.flags:
+            self.loaded.compile()
 
     def run(self):
         self.found = self.loaded.run(self.inputs, self.dtype)
@@ -93,24 +134,34 @@ class Session:
         self.run()
 
     def write(self):
-        save_file({"output": self.found.float().contiguous()}, self.output)
+        save_file({"output": self.found.float().contiguous().cpu()}, self.output)
+
+    def timed(self, work):
+        start = time.perf_counter()
+        work()
+        if self.device.type == "cuda":
+            torch.cuda.synchronize()
+        return time.perf_counter() - start
 
 
-def timed(work):
-    start = time.perf_counter()
-    work()
-    return time.perf_counter() - start
+def read(path, device):
+    """Tensors on the device, or what a file of JSON says."""
+    if path.endswith(".json"):
+        return json.loads(Path(path).read_text())
+    return {name: tensor.to(device) for name, tensor in load_file(path).items()}
 
 
 @torch.inference_mode()
 def main():
-    part, model, inputs, output, dtype, threads, *layout = sys.argv[1:]
+    part, model, inputs, output, dtype, threads, *flags = sys.argv[1:]
+    if unknown := set(flags) - FLAGS:
+        sys.exit(f"error: wanted {', '.join(sorted(FLAGS))}, found {', '.join(sorted(unknown))}")
     logging.disable_progress_bar()
     torch.set_num_threads(int(threads))
-    session = Session(part, model, inputs, output, dtype, channels_last=layout == ["channels-last"])
+    session = Session(part, model, inputs, output, dtype, set(flags))
     requests = dict(ready=session.ready, load=session.load, run=session.run, whole=session.whole, write=session.write)
     for line in sys.stdin:
-        print(timed(requests[line.strip()]), flush=True)
+        print(session.timed(requests[line.strip()]), flush=True)
 
 
 if __name__ == "__main__":

@@ -2,17 +2,19 @@
 
 use std::sync::Arc;
 
-use candle_core::quantized::{QMatMul, QTensor};
-use candle_core::{D, DType, Module, Tensor};
+use candle_core::quantized::QTensor;
+use candle_core::{DType, Tensor};
 
 use crate::error::Result;
-use crate::ops::gemm::{Epilogue, PackedWeight, WeightBytes, definition, finished, gemm, gemm_stored};
+use crate::ops::dense_gemm::{DenseWeight, dense_gemm};
+use crate::ops::float8::widened;
+use crate::ops::gemm::{Epilogue, PackedWeight, WeightBytes, gemm, gemm_stored};
 use crate::weights::store::{MappedValues, Placement, Scope, Weight};
 
 /// `[..., from] -> [..., to]`, in the input's type. Clones share the weight.
 ///
-/// On the CPU the weight is packed while it is loaded, from where its file is mapped; sums are float32, and the result is rounded once. Elsewhere
-/// candle multiplies.
+/// On the CPU the weight is packed while it is loaded, from where its file is mapped; sums are float32, and the result is rounded once. Elsewhere see
+/// [`dense_gemm`].
 #[derive(Debug, Clone)]
 pub struct Projection {
     weight: Kept,
@@ -27,10 +29,11 @@ enum Kept {
     Small(Small),
     /// On other devices, and where nothing was read.
     Dense(Tensor),
-    /// On other devices.
+    /// On other devices, widened for every product.
     Float8(Tensor),
-    /// On other devices.
-    Quantized(QMatMul),
+    /// On other devices, widened for every product: candle's own product with blocks rounds the activations to 8 bits on CUDA, and is faster only for a few
+    /// rows of them.
+    Quantized(Arc<QTensor>),
 }
 
 #[derive(Debug, Clone)]
@@ -67,7 +70,7 @@ impl Projection {
         Self::kept(weight, shape, bias, weights.placement().device.is_cpu())
     }
 
-    fn kept(weight: Weight<'_>, shape: [usize; 2], bias: Option<Tensor>, on_cpu: bool) -> Result<Self> {
+    pub(super) fn kept(weight: Weight<'_>, shape: [usize; 2], bias: Option<Tensor>, on_cpu: bool) -> Result<Self> {
         let weight = match weight {
             Weight::Mapped(MappedValues { dtype: DType::F8E4M3, bytes }) => {
                 Kept::Small(Small::Float8 { bytes: bytes.into(), shape })
@@ -80,9 +83,14 @@ impl Projection {
             Weight::Quantized(weight) if on_cpu => Kept::Small(Small::Blocks(weight)),
             Weight::Dense(weight) | Weight::Outline(weight) => Kept::Dense(weight),
             Weight::Float8(weight) => Kept::Float8(weight),
-            Weight::Quantized(weight) => Kept::Quantized(QMatMul::from_arc(weight)?),
+            Weight::Quantized(weight) => Kept::Quantized(weight),
         };
         Ok(Self { weight, bias })
+    }
+
+    /// Of a weight on a device other than the CPU.
+    pub(super) fn dense(weight: Tensor, bias: Option<Tensor>) -> Self {
+        Self { weight: Kept::Dense(weight), bias }
     }
 
     /// `x: [..., from]` to `[..., to]`.
@@ -102,14 +110,15 @@ impl Projection {
         match &self.weight {
             Kept::Packed(weight) => gemm(x, weight, epilogue, x.dtype()),
             Kept::Small(weight) => gemm(x, &weight.packed(bias, x.dtype())?, epilogue, x.dtype()),
-            Kept::Dense(weight) => definition(x, weight, bias, epilogue),
+            Kept::Dense(weight) => dense_gemm(x, &DenseWeight { weight, bias }, epilogue),
             // The converted weight lives for this one product.
-            Kept::Float8(weight) => definition(x, &weight.to_dtype(x.dtype())?, bias, epilogue),
+            Kept::Float8(weight) => {
+                let weight = &widened(weight, x.dtype())?;
+                dense_gemm(x, &DenseWeight { weight, bias }, epilogue)
+            }
             Kept::Quantized(weight) => {
-                // Blocks are multiplied with float32 only.
-                let y = weight.forward(&x.to_dtype(DType::F32)?.contiguous()?)?.to_dtype(x.dtype())?;
-                let flat = y.reshape(((), y.dim(D::Minus1)?))?;
-                Ok(finished(&flat, bias, epilogue)?.reshape(y.shape())?)
+                let weight = &weight.dequantize(x.device())?.to_dtype(x.dtype())?;
+                dense_gemm(x, &DenseWeight { weight, bias }, epilogue)
             }
         }
     }
@@ -149,9 +158,13 @@ impl<'data> PassingProjection<'data> {
     /// A missing or misshapen weight.
     pub fn load(weights: &Scope<'data>, from: usize, to: usize) -> Result<Self> {
         let shape = [to, from];
-        match weights.take_weight("weight", &shape)? {
+        Self::of(weights.take_weight("weight", &shape)?, shape, weights.placement().device.is_cpu())
+    }
+
+    pub(super) fn of(weight: Weight<'data>, shape: [usize; 2], on_cpu: bool) -> Result<Self> {
+        match weight {
             Weight::Mapped(values) => Ok(Self::Stored { shape, values }),
-            other => Ok(Self::Kept(Projection::kept(other, shape, None, weights.placement().device.is_cpu())?)),
+            other => Ok(Self::Kept(Projection::kept(other, shape, None, on_cpu)?)),
         }
     }
 

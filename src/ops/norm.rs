@@ -78,13 +78,18 @@ impl Norm<'_> {
 
 /// `x: [..., D]` to the same, in its type.
 ///
-/// On other devices and in float16 candle's operations compute it, in float32 too.
+/// On CUDA a kernel computes it in one pass; `x` may be a part of a wider last axis there, which is read where it is. On other devices, and in float16 on
+/// the CPU, candle's operations compute it, in float32 too.
 ///
 /// # Errors
 /// Shapes that do not fit each other, or a failed tensor operation.
 pub fn norm(x: &Tensor, norm: &Norm<'_>) -> Result<Tensor> {
     if is_readable(x) {
         return norm_with(x, norm, Kernels::fastest());
+    }
+    #[cfg(feature = "cuda")]
+    if let Some(y) = super::norm_cuda::norm(x, norm, &Sizes::of(x, norm)?)? {
+        return Ok(y);
     }
     Ok(definition(&x.to_dtype(DType::F32)?, norm)?.to_dtype(x.dtype())?)
 }
@@ -157,12 +162,13 @@ pub fn definition(x: &Tensor, norm: &Norm<'_>) -> Result<Tensor> {
 }
 
 /// The dimensions of `x`.
-struct Sizes {
+pub(super) struct Sizes {
     /// The last axis but one.
-    tokens: usize,
-    width: usize,
+    pub tokens: usize,
+    /// The last axis.
+    pub width: usize,
     /// Of the modulation; 1 without.
-    frames: usize,
+    pub frames: usize,
 }
 
 impl Sizes {

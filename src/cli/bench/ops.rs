@@ -17,13 +17,16 @@ use crate::pipeline::bench::ops::{self, Measured, NAMES, OpsRequest};
 const MOST_REPEATS: u64 = 1000;
 const REPEATS: u64 = 5;
 
-/// Measure single operations on one core, against what the core can do
+/// Measure single operations on one core or on a GPU, against what it can do
 ///
 /// At the shapes of LTX-Video and sway. Each is timed between two measurements of its limit, which is what the core multiplies and adds in registers
 /// (gemm, attention, conv3d, warp) or copies in memory (norm); medians are printed. On Linux the thread's own processor time is taken, so that
-/// other programs count little.
+/// other programs count little. On a GPU the limits are its best product of matrices and the copying of memory; there is no warp; and --json also gets
+/// the time of every algorithm that cuBLASLt proposes for gemm.
 #[derive(Debug, Args)]
-#[command(after_help = "Examples:\n  stir bench ops\n  stir bench ops gemm --kernels all --json gemm.json")]
+#[command(
+    after_help = "Examples:\n  stir bench ops\n  stir bench ops gemm --kernels all --json gemm.json\n  stir bench ops --device cuda"
+)]
 pub(super) struct Ops {
     /// Only this one: gemm, attention, conv3d, norm or warp
     #[arg(value_name = "NAME", value_parser = Names(&NAMES), hide_possible_values = true)]
@@ -31,6 +34,9 @@ pub(super) struct Ops {
     /// Instructions to use: avx512-bf16, avx512, avx2, neon or portable, as the processor has them, or all of them [default: the fastest]
     #[arg(long, value_name = "NAME", value_parser = Names(&["avx512-bf16", "avx512", "avx2", "neon", "portable", "all"]), hide_possible_values = true)]
     kernels: Option<OsString>,
+    /// Where to run: auto, cpu, cuda, cuda:N or metal [default: cpu]
+    #[arg(long, value_name = "DEVICE", value_parser = Names(&["auto", "cpu", "cuda", "metal"]), hide_possible_values = true)]
+    device: Option<OsString>,
     /// Measurements of each, 1 to 1000 [default: 5]
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true)]
     repeats: Option<OsString>,
@@ -72,7 +78,8 @@ impl Ops {
             .as_deref()
             .map_or(Ok(REPEATS), |repeats| values::whole("--repeats", repeats, 1..=MOST_REPEATS, "5 is the default"))?;
         let names = name.map_or_else(|| NAMES.to_vec(), |name| vec![name]);
-        Ok(OpsRequest { names, kernels, repeats: repeats as usize })
+        let device = values::text("--device", self.device.as_deref().unwrap_or(OsStr::new("cpu")))?.parse()?;
+        Ok(OpsRequest { names, kernels, device, repeats: repeats as usize })
     }
 }
 

@@ -3,9 +3,10 @@
 use candle_core::{D, DType, Tensor};
 
 use super::config::TransformerConfig;
+use super::modulation::Modulation;
 use super::rope::Rope;
-use super::timestep::MODULATIONS;
 use crate::error::Result;
+use crate::nn::joined_projection::JoinedProjection;
 use crate::nn::projection::Projection;
 use crate::ops::attention::{Inputs, attention};
 use crate::ops::gemm::{Epilogue, Gate};
@@ -30,8 +31,8 @@ pub enum PerturbationMode {
 pub(super) struct BlockInputs<'a> {
     /// The text, as this block attends to it.
     pub text: &'a KeysAndValues,
-    /// `[F, 6, D]`, float32: shift, scale and gate of attention and of the MLP, before the block's own table.
-    pub modulation: &'a Tensor,
+    /// Shifts, scales and gates of this block.
+    pub modulation: &'a Modulation,
     /// The positions of the `N` tokens.
     pub rope: &'a Rope,
 }
@@ -46,12 +47,10 @@ pub(super) struct KeysAndValues {
 
 /// Self-attention over all tokens of the clip, cross-attention to the text, and an MLP.
 pub(super) struct Block {
-    attention: Attention,
-    cross: Attention,
+    attention: SelfAttention,
+    cross: CrossAttention,
     expand: Projection,
     contract: Projection,
-    /// `[6, D]`, float32.
-    modulation_table: Tensor,
     norm_epsilon: f64,
 }
 
@@ -60,18 +59,17 @@ impl Block {
         let width = config.width();
         let network = weights.at("ff").at("net");
         Ok(Self {
-            attention: Attention::load(&weights.at("attn1"), config)?,
-            cross: Attention::load(&weights.at("attn2"), config)?,
+            attention: SelfAttention::load(&weights.at("attn1"), config)?,
+            cross: CrossAttention::load(&weights.at("attn2"), config)?,
             expand: Projection::load_with_bias(&network.at("0").at("proj"), width, 4 * width)?,
             contract: Projection::load_with_bias(&network.at("2"), 4 * width, width)?,
-            modulation_table: weights.take("scale_shift_table", &[MODULATIONS, width])?.to_dtype(DType::F32)?,
             norm_epsilon: config.norm_epsilon,
         })
     }
 
     /// What the block attends to of a text `[B, L, D]`: the same at every step.
     pub fn text(&self, text: &Tensor) -> Result<KeysAndValues> {
-        self.cross.keys_and_values(text, Then::Nothing)
+        self.cross.text(text)
     }
 
     /// `x: [B, N, D]` to the same. Norms, modulation and gates are computed in float32, whatever the type of `x`.
@@ -79,75 +77,120 @@ impl Block {
         if perturbed == Some(PerturbationMode::TransformerBlock) {
             return Ok(x.clone());
         }
-        let rows = inputs.modulation.broadcast_add(&self.modulation_table)?;
+        let Modulation { rows, attention_gate, mlp_gate } = inputs.modulation;
         let modulated = |x: &Tensor, first| {
-            let affine = Affine::Modulation { rows: &rows, first };
+            let affine = Affine::Modulation { rows, first };
             norm(x, &Norm { affine, ..Norm::root_mean_square(self.norm_epsilon) })
         };
 
         let h = modulated(x, 0)?;
-        let gated = Epilogue::Residual { residual: x, gate: &gate(&rows, 2, x)? };
+        let gated = Epilogue::Residual { residual: x, gate: &gate(attention_gate, x)? };
         let x = match perturbed {
-            None => self.attention.attend_to_itself(&h, inputs.rope, gated)?,
-            Some(PerturbationMode::AttentionValues) => {
-                self.attention.output.forward_with(&self.attention.value.forward(&h)?, gated)?
-            }
-            Some(_) => self.attention.output.forward_with(&h, gated)?,
+            None => self.attention.forward(&h, inputs.rope, gated)?,
+            Some(PerturbationMode::AttentionValues) => self.attention.own_values(&h, gated)?,
+            Some(_) => self.attention.heads.output.forward_with(&h, gated)?,
         };
-        let query = self.cross.queries(&x, Then::Nothing)?;
-        let x = self.cross.gather(&query, inputs.text, Epilogue::Sum(&x))?;
+        let x = self.cross.forward(&x, inputs.text, Epilogue::Sum(&x))?;
         let h = self.expand.forward_with(&modulated(&x, 3)?, Epilogue::Gelu)?;
-        self.contract.forward_with(&h, Epilogue::Residual { residual: &x, gate: &gate(&rows, 5, &x)? })
+        self.contract.forward_with(&h, Epilogue::Residual { residual: &x, gate: &gate(mlp_gate, &x)? })
+    }
+}
+
+/// Every token attends to all.
+struct SelfAttention {
+    /// Queries, keys and values.
+    inputs: JoinedProjection<'static, 3>,
+    heads: Heads,
+}
+
+impl SelfAttention {
+    fn load(weights: &Scope, config: &TransformerConfig) -> Result<Self> {
+        let width = config.width();
+        let inputs = JoinedProjection::load_with_bias(weights, ["to_q", "to_k", "to_v"], width, width)?;
+        Ok(Self { inputs, heads: Heads::load(weights, config)? })
+    }
+
+    /// `x: [B, N, D]` to the same, with `epilogue` at its end.
+    fn forward(&self, x: &Tensor, rope: &Rope, epilogue: Epilogue<'_>) -> Result<Tensor> {
+        // Positions turn channels of the whole width, before the heads are told apart.
+        let placed = Then::Rotation { cosines: rope.cosines(), sines: rope.sines() };
+        let inputs = self.inputs.forward(x)?;
+        let query = self.heads.queries(&inputs.part(0)?, placed)?;
+        let keys = self.heads.keys(&inputs.part(1)?, placed)?;
+        let source = KeysAndValues { keys, values: inputs.heads(2, self.heads.count)? };
+        self.heads.gather(&query, &source, epilogue)
+    }
+
+    /// The same where every token attends to itself alone.
+    fn own_values(&self, x: &Tensor, epilogue: Epilogue<'_>) -> Result<Tensor> {
+        self.heads.output.forward_with(&self.inputs.forward_one(2, x)?, epilogue)
+    }
+}
+
+/// Every token attends to the text.
+struct CrossAttention {
+    query: Projection,
+    /// Keys and values.
+    source: JoinedProjection<'static, 2>,
+    heads: Heads,
+}
+
+impl CrossAttention {
+    fn load(weights: &Scope, config: &TransformerConfig) -> Result<Self> {
+        let width = config.width();
+        Ok(Self {
+            query: Projection::load_with_bias(&weights.at("to_q"), width, width)?,
+            source: JoinedProjection::load_with_bias(weights, ["to_k", "to_v"], width, width)?,
+            heads: Heads::load(weights, config)?,
+        })
+    }
+
+    /// Of `text: [B, L, D]`.
+    fn text(&self, text: &Tensor) -> Result<KeysAndValues> {
+        let source = self.source.forward(text)?;
+        let keys = self.heads.keys(&source.part(0)?, Then::Nothing)?;
+        // Kept for the whole run, so without what lies between them.
+        Ok(KeysAndValues { keys, values: source.heads(1, self.heads.count)?.contiguous()? })
+    }
+
+    /// `x: [B, N, D]` to the same, with `epilogue` at its end.
+    fn forward(&self, x: &Tensor, text: &KeysAndValues, epilogue: Epilogue<'_>) -> Result<Tensor> {
+        let query = self.heads.queries(&self.query.forward(x)?, Then::Nothing)?;
+        self.heads.gather(&query, text, epilogue)
     }
 }
 
 /// Multi-head attention whose queries and keys are normalised over all heads together.
-struct Attention {
-    query: Projection,
-    key: Projection,
-    value: Projection,
-    output: Projection,
+struct Heads {
+    count: usize,
     /// `[D]`, float32.
     query_norm: Tensor,
     /// `[D]`, float32.
     key_norm: Tensor,
-    heads: usize,
+    output: Projection,
 }
 
-impl Attention {
+impl Heads {
     fn load(weights: &Scope, config: &TransformerConfig) -> Result<Self> {
         let width = config.width();
-        let layer = |name: &str| Projection::load_with_bias(&weights.at(name), width, width);
         let norm =
             |name: &str| -> Result<Tensor> { Ok(weights.at(name).take("weight", &[width])?.to_dtype(DType::F32)?) };
         Ok(Self {
-            query: layer("to_q")?,
-            key: layer("to_k")?,
-            value: layer("to_v")?,
-            output: Projection::load_with_bias(&weights.at("to_out").at("0"), width, width)?,
+            count: config.heads,
             query_norm: norm("norm_q")?,
             key_norm: norm("norm_k")?,
-            heads: config.heads,
+            output: Projection::load_with_bias(&weights.at("to_out").at("0"), width, width)?,
         })
-    }
-
-    /// `x: [B, N, D]` to the same, with `epilogue` at its end.
-    fn attend_to_itself(&self, x: &Tensor, rope: &Rope, epilogue: Epilogue<'_>) -> Result<Tensor> {
-        // Positions turn channels of the whole width, before the heads are told apart.
-        let placed = Then::Rotation { cosines: rope.cosines(), sines: rope.sines() };
-        let source = self.keys_and_values(x, placed)?;
-        self.gather(&self.queries(x, placed)?, &source, epilogue)
     }
 
     /// `x: [B, N, D]` -> `[B, N, heads, D / heads]`.
     fn queries(&self, x: &Tensor, then: Then<'_>) -> Result<Tensor> {
-        self.split(&norm(&self.query.forward(x)?, &weighted(&self.query_norm, then))?)
+        self.split(&norm(x, &weighted(&self.query_norm, then))?)
     }
 
-    /// Of `source: [B, L, D]`.
-    fn keys_and_values(&self, source: &Tensor, then: Then<'_>) -> Result<KeysAndValues> {
-        let keys = self.split(&norm(&self.key.forward(source)?, &weighted(&self.key_norm, then))?)?;
-        Ok(KeysAndValues { keys, values: self.split(&self.value.forward(source)?)? })
+    /// As queries.
+    fn keys(&self, x: &Tensor, then: Then<'_>) -> Result<Tensor> {
+        self.split(&norm(x, &weighted(&self.key_norm, then))?)
     }
 
     /// `query: [B, N, heads, D / heads]` -> `[B, N, D]`, with `epilogue` at its end.
@@ -160,7 +203,7 @@ impl Attention {
     /// `[B, N, D]` -> `[B, N, heads, D / heads]`.
     fn split(&self, x: &Tensor) -> Result<Tensor> {
         let (batch, tokens, width) = x.dims3()?;
-        Ok(x.reshape((batch, tokens, self.heads, width / self.heads))?)
+        Ok(x.reshape((batch, tokens, self.count, width / self.count))?)
     }
 }
 
@@ -168,13 +211,12 @@ fn weighted<'a>(weight: &'a Tensor, then: Then<'a>) -> Norm<'a> {
     Norm { affine: Affine::Weight(weight), then, ..Norm::root_mean_square(QUERY_NORM_EPSILON) }
 }
 
-/// The gate for `x: [B, N, D]` in row `row` of every frame of `rows: [F, R, D]`.
-fn gate(rows: &Tensor, row: usize, x: &Tensor) -> Result<Gate> {
+/// The gate for `x: [B, N, D]` with one row of factors for every frame, `[F, D]`.
+fn gate(factors: &Tensor, x: &Tensor) -> Result<Gate> {
     let (batch, tokens, _) = x.dims3()?;
-    let frames = rows.dim(0)?;
-    let values = rows.narrow(1, row, 1)?.squeeze(1)?.repeat((batch, 1))?;
+    let frames = factors.dim(0)?;
     let starts: Vec<usize> = (0..batch * frames).map(|frame| frame * (tokens / frames)).collect();
-    Gate::new(&values, &starts)
+    Gate::new(&factors.repeat((batch, 1))?, &starts)
 }
 
 #[cfg(test)]
@@ -187,8 +229,8 @@ mod tests {
     #[test]
     fn every_frame_has_its_own_gate() {
         let x = Tensor::new(&[[[1f32, 2.0], [3.0, 4.0]], [[5.0, 6.0], [7.0, 8.0]]], &Device::Cpu).unwrap();
-        let rows = Tensor::new(&[[[9f32, 9.0], [1.0, 0.0]], [[9.0, 9.0], [10.0, -1.0]]], &Device::Cpu).unwrap();
-        let gate = gate(&rows, 1, &x).unwrap();
+        let factors = Tensor::new(&[[1f32, 0.0], [10.0, -1.0]], &Device::Cpu).unwrap();
+        let gate = gate(&factors, &x).unwrap();
         let identity = Tensor::eye(2, DType::F32, &Device::Cpu).unwrap();
         let epilogue = Epilogue::Residual { residual: &x.zeros_like().unwrap(), gate: &gate };
         let gated = crate::ops::gemm::definition(&x, &identity, None, epilogue).unwrap();

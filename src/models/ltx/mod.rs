@@ -14,6 +14,7 @@ pub mod image_encoder;
 pub mod inspect;
 pub mod keys;
 pub mod memory;
+mod modulation;
 pub mod prompt;
 pub mod recipe;
 pub mod releases;

@@ -4,6 +4,7 @@ use candle_core::{DType, Tensor};
 
 use super::block::{Block, BlockInputs, KeysAndValues, PerturbationMode};
 use super::config::TransformerConfig;
+use super::modulation::ModulationTables;
 use super::rope::Rope;
 use super::timestep::{FrameLevels, TimeEmbedding};
 use crate::error::{Error, Result};
@@ -54,6 +55,7 @@ pub struct Transformer {
     time: TimeEmbedding,
     caption_expand: Projection,
     caption_contract: Projection,
+    modulation: ModulationTables,
     blocks: Vec<Block>,
     /// `[2, D]`, float32: shift and scale of the output.
     output_table: Tensor,
@@ -76,6 +78,7 @@ impl Transformer {
             time: TimeEmbedding::load(&weights.at("time_embed"), width, config.timestep_scale)?,
             caption_expand: Projection::load_with_bias(&caption.at("linear_1"), config.caption_channels, width)?,
             caption_contract: Projection::load_with_bias(&caption.at("linear_2"), width, width)?,
+            modulation: ModulationTables::load(weights, config)?,
             blocks: (0..config.layers).map(block).collect::<Result<_>>()?,
             output_table: weights.take("scale_shift_table", &[2, width])?.to_dtype(DType::F32)?,
             output: Projection::load_with_bias(&weights.at("proj_out"), width, config.channels)?,
@@ -122,8 +125,9 @@ impl Transformer {
         let tokens = self.placed(&inputs.latents.flatten_from(2)?.transpose(1, 2)?)?;
         let mut x = self.input.forward(&tokens.contiguous()?)?;
         look("the input layer", &x)?;
+        let modulations = self.modulation.with(&levels.modulation)?;
         for (index, (block, text)) in self.blocks.iter().zip(&inputs.context.blocks).enumerate() {
-            let known = BlockInputs { text, modulation: &levels.modulation, rope: inputs.rope };
+            let known = BlockInputs { text, modulation: &modulations.of_block(index)?, rope: inputs.rope };
             x = block.forward(&x, &known, inputs.perturbed(index))?;
             look(&format!("block {index}"), &x)?;
         }

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use candle_core::{DType, Device, Tensor};
 
 use crate::error::Result;
+use crate::ops::dense_gemm::{DenseWeight, dense_gemm};
 use crate::ops::gemm::{Epilogue, PackedWeight, gemm};
 use crate::weights::synthetic::Synthetic;
 
@@ -15,7 +16,7 @@ const SIDES_ELSEWHERE: [usize; 2] = [4096, 8192];
 const LONG_ENOUGH: Duration = Duration::from_millis(300);
 const FEWEST: usize = 3;
 
-/// Operations a second of the best matrix product of several sizes, ours (on the CPU) or candle's, in `dtype` and in float32, which a CPU may be
+/// Operations a second of the best matrix product of several sizes, ours or candle's, in `dtype` and in float32, which a CPU may be
 /// faster in.
 ///
 /// # Errors
@@ -37,7 +38,9 @@ fn of_size(device: &Device, dtype: DType, side: usize) -> Result<f64> {
     let (left, right) = (matrix("left.weight")?, matrix("right.weight")?);
     let candles = best_rate(device, side, || Ok(left.matmul(&right)?))?;
     if !device.is_cpu() {
-        return Ok(candles);
+        let weight = DenseWeight { weight: &right, bias: None };
+        let ours = best_rate(device, side, || dense_gemm(&left, &weight, Epilogue::None))?;
+        return Ok(candles.max(ours));
     }
     let packed = PackedWeight::new(&right, None)?;
     let output = if dtype == DType::BF16 { dtype } else { DType::F32 };

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 use crate::picture::Picture;
 
 /// Mirrored pixels kept beyond each border. The filter's impulse response has died down to 1e-8 after 14.
-pub(super) const PADDING: usize = 16;
+pub const PADDING: usize = 16;
 
 /// The pole of the cubic spline's prefilter, `sqrt(3) - 2`.
 const POLE: f32 = -0.267_949_2;
@@ -66,6 +66,11 @@ impl SplinePicture {
     /// The pixels that the spline goes through.
     pub fn picture(&self) -> &Picture {
         &self.picture
+    }
+
+    /// The coefficients, `[height + 2 PADDING, width + 2 PADDING]`: red, green, blue in 0 to 255, and 0.
+    pub fn coefficients(&self) -> &[[f32; 4]] {
+        &self.coefficients
     }
 
     /// Puts other pixels, `[height, width, 3]`, into a rectangle, and returns what [`restore`](Self::restore) needs to undo it exactly.

@@ -12,6 +12,7 @@ use candle_core::{DType, Tensor};
 use super::config::{Config, names};
 use super::names::Names;
 use crate::error::{Error, Result};
+use crate::nn::joined_projection::JoinedProjection;
 use crate::nn::projection::{PassingProjection, Projection};
 use crate::ops::attention::{Inputs, biased_attention};
 use crate::ops::gelu::gated_gelu;
@@ -143,9 +144,8 @@ struct TextPlace {
 
 struct Layer<'store> {
     attention_norm: RmsNorm,
-    query: PassingProjection<'store>,
-    key: PassingProjection<'store>,
-    value: PassingProjection<'store>,
+    /// Queries, keys and values.
+    inputs: JoinedProjection<'store, 3>,
     output: PassingProjection<'store>,
     feed_forward_norm: RmsNorm,
     gate: PassingProjection<'store>,
@@ -162,11 +162,14 @@ impl<'store> Layer<'store> {
             Residency::Whole => Ok(PassingProjection::Kept(Projection::load(&weights.at(name), from, to)?)),
             Residency::Layer => PassingProjection::load(&weights.at(name), from, to),
         };
+        let inputs = [names.query, names.key, names.value];
+        let inputs = match residency {
+            Residency::Whole => JoinedProjection::load(weights, inputs, width, inner)?,
+            Residency::Layer => JoinedProjection::load_passing(weights, inputs, width, inner)?,
+        };
         Ok(Self {
             attention_norm: RmsNorm::load(&weights.at(names.attention_norm), config)?,
-            query: projection(names.query, width, inner)?,
-            key: projection(names.key, width, inner)?,
-            value: projection(names.value, width, inner)?,
+            inputs,
             output: projection(names.output, inner, width)?,
             feed_forward_norm: RmsNorm::load(&weights.at(names.feed_forward_norm), config)?,
             gate: projection(names.gate, width, feed_forward)?,
@@ -186,11 +189,9 @@ impl<'store> Layer<'store> {
 
     /// `x: [N, width]` to the same: each text's tokens attend to each other. The scores are not scaled: the weights are.
     fn attend(&self, x: &Tensor, texts: &[TextPlace]) -> Result<Tensor> {
-        let h = self.attention_norm.forward(x)?;
-        let split = |h: Tensor| h.reshape((1, x.dim(0)?, self.heads, ()));
-        let query = split(self.query.forward(&h)?)?;
-        let key = split(self.key.forward(&h)?)?;
-        let value = split(self.value.forward(&h)?)?;
+        let inputs = self.inputs.forward(&self.attention_norm.forward(x)?)?;
+        let heads = |index| Ok::<_, Error>(inputs.heads(index, self.heads)?.unsqueeze(0)?);
+        let (query, key, value) = (heads(0)?, heads(1)?, heads(2)?);
         let gather = |text: &TextPlace| {
             let part = |tensor: &Tensor| tensor.narrow(1, text.start, text.length);
             let (query, key, value) = (part(&query)?, part(&key)?, part(&value)?);

@@ -84,7 +84,7 @@ fn fastest_product(dtype: DType, kernels: &Kernels) -> Product {
 }
 
 /// Made-up values with the spread of activations.
-fn values(name: &str, shape: &[usize], dtype: DType) -> Result<Tensor> {
+pub(super) fn values(name: &str, shape: &[usize], dtype: DType) -> Result<Tensor> {
     Ok((Synthetic::new("measured", 1, &[]).tensor(name, shape).dense(DType::F32)? * 50.0)?.to_dtype(dtype)?)
 }
 

@@ -1,10 +1,12 @@
-//! How fast single operations run on one core, and what share that is of what the core can do.
+//! How fast single operations run on one core or on a GPU, and what share that is of what it can do.
 //!
 //! Each is timed between two measurements of the limit: loops that only multiply and add in registers, or the copying of a large piece of memory. Its
-//! share is that of the better of the two; medians of several such triples are given.
+//! share is that of the better of the two; medians of several such triples are given. On a GPU the limits are the best product of square matrices and
+//! the copying of memory, measured once.
 
 mod cases;
 mod clock;
+mod on_gpu;
 
 use std::hint::black_box;
 
@@ -15,7 +17,9 @@ use super::record::now;
 use super::summary::Summary;
 use crate::backend::cpu::gemm::Product;
 use crate::device::machine::Machine;
+use crate::device::{self, DeviceChoice};
 use crate::error::{Error, Result};
+use crate::ops::dense_gemm;
 use crate::ops::gemm::Kernels;
 pub use cases::NAMES;
 use cases::{Bound, Case};
@@ -30,8 +34,10 @@ const VERSION: u32 = 1;
 pub struct OpsRequest {
     /// Operations, of [`NAMES`].
     pub names: Vec<&'static str>,
-    /// The names of instruction sets, of [`kernel_names`].
+    /// The names of instruction sets, of [`kernel_names`]; on the CPU.
     pub kernels: Vec<&'static str>,
+    /// Where.
+    pub device: DeviceChoice,
     /// Measurements of each.
     pub repeats: usize,
 }
@@ -49,6 +55,10 @@ pub struct OpsRecord {
     pub command: Vec<String>,
     /// Where.
     pub machine: Machine,
+    /// The device of it, as `--device` calls it.
+    pub device: String,
+    /// What measured algorithms are good for; `None` where there are none.
+    pub card: Option<Card>,
     /// Which time was taken.
     pub clock: &'static str,
     /// In order.
@@ -78,6 +88,31 @@ pub struct Measured {
     pub limit: f64,
     /// The rate's share of it, median.
     pub share: f64,
+    /// All ways in which the device could have done it, the one that it would choose by itself first; none where it has but one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub algorithms: Vec<Algorithm>,
+}
+
+/// One of several ways to do the same.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Algorithm {
+    /// As the library writes it down.
+    pub algorithm: [u64; 8],
+    /// Bytes of workspace that it needs.
+    pub workspace: usize,
+    /// Seconds, median.
+    pub seconds: f64,
+}
+
+/// The kind of GPU, and the version of the library whose algorithms were measured.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Card {
+    /// Its compute capability.
+    pub architecture: String,
+    /// How many multiprocessors it has.
+    pub multiprocessors: u32,
+    /// As cuBLASLt counts its versions.
+    pub library: usize,
 }
 
 /// The instruction sets of this machine, the fastest first.
@@ -85,12 +120,52 @@ pub fn kernel_names() -> Vec<&'static str> {
     Kernels::available().map(Kernels::name).collect()
 }
 
-/// Measures on one thread. `command` goes into the result; `hear` gets each measurement as it is made.
+/// Measures, on the CPU on one thread. `command` goes into the result; `hear` gets each measurement as it is made.
 ///
 /// # Errors
-/// A failed tensor operation.
+/// A device that is not there, operations that it has no cases for, or a failed tensor operation.
 pub fn run(request: &OpsRequest, command: &[String], hear: &mut (dyn FnMut(&Measured) + Send)) -> Result<OpsRecord> {
     let date = now();
+    let device = request.device.open()?;
+    let operations = if device.is_cpu() { on_one_core(request, hear)? } else { on_gpu(request, &device, hear)? };
+    let card = dense_gemm::card(&device)?.map(|card| Card {
+        architecture: card.architecture.to_string(),
+        multiprocessors: card.multiprocessors,
+        library: card.version,
+    });
+    Ok(OpsRecord {
+        version: VERSION,
+        stir: env!("CARGO_PKG_VERSION").to_owned(),
+        date,
+        command: command.to_vec(),
+        machine: Machine::of(&device),
+        device: device::name(&device),
+        card,
+        clock: if device.is_cpu() { clock::name() } else { "elapsed time" },
+        operations,
+    })
+}
+
+fn on_gpu(request: &OpsRequest, device: &Device, hear: &mut (dyn FnMut(&Measured) + Send)) -> Result<Vec<Measured>> {
+    let names: Vec<_> = request.names.iter().filter(|name| on_gpu::NAMES.contains(name)).collect();
+    if names.is_empty() {
+        let wanted = format!("one of {}", on_gpu::NAMES.join(", "));
+        let hint = "measure it on the CPU: --device cpu";
+        return Err(Error::input("operation to measure on a GPU", wanted, request.names.join(", "), hint));
+    }
+    let sizes = on_gpu::Sizes::LTX;
+    let bench = on_gpu::Bench::new(device, request.repeats, &sizes)?;
+    let mut operations = Vec::new();
+    for name in names {
+        on_gpu::measure(name, &bench, &sizes, &mut |measured| {
+            hear(&measured);
+            operations.push(measured);
+        })?;
+    }
+    Ok(operations)
+}
+
+fn on_one_core(request: &OpsRequest, hear: &mut (dyn FnMut(&Measured) + Send)) -> Result<Vec<Measured>> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build();
     let pool = pool.map_err(|error| Error::run("a thread", "one more", error.to_string(), "close other programs"))?;
     pool.install(|| {
@@ -108,15 +183,7 @@ pub fn run(request: &OpsRequest, command: &[String], hear: &mut (dyn FnMut(&Meas
                 }
             }
         }
-        Ok(OpsRecord {
-            version: VERSION,
-            stir: env!("CARGO_PKG_VERSION").to_owned(),
-            date,
-            command: command.to_vec(),
-            machine: Machine::of(&Device::Cpu),
-            clock: clock::name(),
-            operations,
-        })
+        Ok(operations)
     })
 }
 
@@ -157,6 +224,7 @@ fn measure(case: &Case, kernels: &'static Kernels, repeats: usize) -> Result<Mea
         limit: median(&limits) / 1e9,
         share: median(&shares),
         seconds,
+        algorithms: Vec::new(),
     })
 }
 
