@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use candle_core::{DType, Device, Tensor};
+use stir::backend::cpu::memory::Reusing;
 use stir::backend::cpu::threads;
 use stir::device::DeviceChoice;
 use stir::error::Result;
@@ -33,6 +34,10 @@ use stir::units::{Clip, Fps, PixelFrames};
 use stir::weights::files::WeightFiles;
 use stir::weights::keymap::KeyMap;
 use stir::weights::store::{Placement, Store};
+
+/// The program's.
+#[global_allocator]
+static ALLOCATOR: Reusing = Reusing;
 
 fn main() {
     threads::keep_to_rayon();

@@ -2,8 +2,12 @@
 
 use std::process::ExitCode;
 
+use stir::backend::cpu::memory::Reusing;
 use stir::backend::cpu::threads;
 use stir::cli;
+
+#[global_allocator]
+static ALLOCATOR: Reusing = Reusing;
 
 fn main() -> ExitCode {
     threads::keep_to_rayon();

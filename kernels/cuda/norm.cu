@@ -47,10 +47,11 @@ constexpr int THEN_ROTATION = 2;
 
 constexpr int WARP = WARP_LANES;
 
-// The sum over a team, the same bits for each of its threads. All threads of the block have to come.
+// The sum over a team, the same bits for each of its threads. All threads of the block have to come. `WIDE`: teams may have several warps.
+template <bool WIDE>
 DEVICE float team_sum(float value, int team) {
     for (int mask = (team < WARP ? team : WARP) / 2; mask > 0; mask /= 2) value += shuffle_xor(value, mask);
-    if (team <= WARP) return value;
+    if (!WIDE || team <= WARP) return value;
     float* parts = reinterpret_cast<float*>(shared_memory());
     // The parts of the sum before have been read.
     barrier();
@@ -72,7 +73,7 @@ struct RowEnd {
 };
 
 DEVICE RowEnd row_end(const NormParameters& p, unsigned row, float mean, float squares) {
-    RowEnd end{mean, reciprocal_root(squares / static_cast<float>(p.width) + p.epsilon), 0, 0};
+    RowEnd end{mean, 1.0f / square_root(squares / static_cast<float>(p.width) + p.epsilon), 0, 0};
     if (p.groups > 1) {
         end.affine = static_cast<int64_t>(row / static_cast<unsigned>(p.rows_each) % static_cast<unsigned>(p.groups)) * p.group_stride;
     }
@@ -82,39 +83,39 @@ DEVICE RowEnd row_end(const NormParameters& p, unsigned row, float mean, float s
     return end;
 }
 
-template <typename T, int Count, bool Aligned>
-DEVICE void load_affine(const NormParameters& p, const void* source, int64_t offset, float (&values)[Count]) {
+template <typename T, int COUNT, bool ALIGNED>
+DEVICE void load_affine(const NormParameters& p, const void* source, int64_t offset, float (&values)[COUNT]) {
     if (p.float32_affine) {
-        load_values<Count, Aligned>(static_cast<const float*>(source) + offset, values);
+        load_values<COUNT, ALIGNED>(static_cast<const float*>(source) + offset, values);
     } else {
-        load_values<Count, Aligned>(static_cast<const T*>(source) + offset, values);
+        load_values<COUNT, ALIGNED>(static_cast<const T*>(source) + offset, values);
     }
 }
 
-// Turns the values of columns `column` to `column + Count` of a row into its results.
-template <typename T, int Count, bool Aligned>
-DEVICE void finish(const NormParameters& p, const RowEnd& end, int column, float (&values)[Count]) {
-    for (int index = 0; index < Count; index++) values[index] = (values[index] - end.mean) * end.factor;
+// Turns the values of columns `column` to `column + COUNT` of a row into its results.
+template <typename T, int COUNT, bool ALIGNED>
+DEVICE void finish(const NormParameters& p, const RowEnd& end, int column, float (&values)[COUNT]) {
+    for (int index = 0; index < COUNT; index++) values[index] = (values[index] - end.mean) * end.factor;
     if (p.factors) {
-        float factors[Count];
-        load_affine<T, Count, Aligned>(p, p.factors, end.affine + column, factors);
-        for (int index = 0; index < Count; index++) values[index] *= factors[index] + p.added;
+        float factors[COUNT];
+        load_affine<T, COUNT, ALIGNED>(p, p.factors, end.affine + column, factors);
+        for (int index = 0; index < COUNT; index++) values[index] *= factors[index] + p.added;
     }
     if (p.shifts) {
-        float shifts[Count];
-        load_affine<T, Count, Aligned>(p, p.shifts, end.affine + column, shifts);
-        for (int index = 0; index < Count; index++) values[index] += shifts[index];
+        float shifts[COUNT];
+        load_affine<T, COUNT, ALIGNED>(p, p.shifts, end.affine + column, shifts);
+        for (int index = 0; index < COUNT; index++) values[index] += shifts[index];
     }
     if (p.then == THEN_SILU) {
-        for (int index = 0; index < Count; index++) values[index] = silu_of(values[index]);
+        for (int index = 0; index < COUNT; index++) values[index] = silu_of(values[index]);
     }
-    if constexpr (Count % 2 == 0) {
+    if constexpr (COUNT % 2 == 0) {
         if (p.then == THEN_ROTATION) {
-            constexpr int pairs = Count / 2;
-            float cosines[pairs], sines[pairs];
-            load_values<pairs, Aligned>(p.cosines + end.table + column / 2, cosines);
-            load_values<pairs, Aligned>(p.sines + end.table + column / 2, sines);
-            for (int pair = 0; pair < pairs; pair++) {
+            constexpr int PAIRS = COUNT / 2;
+            float cosines[PAIRS], sines[PAIRS];
+            load_values<PAIRS, ALIGNED>(p.cosines + end.table + column / 2, cosines);
+            load_values<PAIRS, ALIGNED>(p.sines + end.table + column / 2, sines);
+            for (int pair = 0; pair < PAIRS; pair++) {
                 const float a = values[2 * pair], b = values[2 * pair + 1];
                 values[2 * pair] = a * cosines[pair] - b * sines[pair];
                 values[2 * pair + 1] = a * sines[pair] + b * cosines[pair];
@@ -123,51 +124,53 @@ DEVICE void finish(const NormParameters& p, const RowEnd& end, int column, float
     }
 }
 
-// A team takes `Rows` rows, of which each thread holds `Vectors` vectors.
-template <typename T, int Rows, int Vectors>
+// A team takes `ROWS` rows, of which each thread holds `VECTORS` vectors.
+template <typename T, int ROWS, int VECTORS>
 DEVICE void norm_in_registers(const NormParameters& p) {
     constexpr int LENGTH = Vector<T>::LENGTH;
+    // Rows that need fewer vectors are a warp's at most.
+    constexpr bool WIDE = VECTORS == 8;
     const int team = p.team;
     const int lane = threadIdx.x % team;
-    const unsigned first = (blockIdx.x * (blockDim.x / team) + threadIdx.x / team) * Rows;
-    Words stored[Rows][Vectors];
+    const unsigned first = (blockIdx.x * (blockDim.x / team) + threadIdx.x / team) * ROWS;
+    Words stored[ROWS][VECTORS];
 #pragma unroll
-    for (int row = 0; row < Rows; row++) {
+    for (int row = 0; row < ROWS; row++) {
         const T* x = static_cast<const T*>(p.x) + (first + row) * p.x_stride;
 #pragma unroll
-        for (int vector = 0; vector < Vectors; vector++) {
+        for (int vector = 0; vector < VECTORS; vector++) {
             const int column = (vector * team + lane) * LENGTH;
             const bool exists = first + row < static_cast<unsigned>(p.rows) && column < p.width;
             stored[row][vector] = exists ? load_words(x + column) : Words{};
         }
     }
 #pragma unroll
-    for (int row = 0; row < Rows; row++) {
+    for (int row = 0; row < ROWS; row++) {
         float mean = 0.0f;
         if (p.centred) {
             float sum = 0.0f;
 #pragma unroll
-            for (int vector = 0; vector < Vectors; vector++) {
+            for (int vector = 0; vector < VECTORS; vector++) {
                 float values[LENGTH];
                 widen_values<T>(stored[row][vector], values);
                 for (int index = 0; index < LENGTH; index++) sum += values[index];
             }
-            mean = team_sum(sum, team) / static_cast<float>(p.width);
+            mean = team_sum<WIDE>(sum, team) / static_cast<float>(p.width);
         }
         float squares = 0.0f;
 #pragma unroll
-        for (int vector = 0; vector < Vectors; vector++) {
+        for (int vector = 0; vector < VECTORS; vector++) {
             if ((vector * team + lane) * LENGTH >= p.width) continue;
             float values[LENGTH];
             widen_values<T>(stored[row][vector], values);
             for (int index = 0; index < LENGTH; index++) squares += (values[index] - mean) * (values[index] - mean);
         }
-        squares = team_sum(squares, team);
+        squares = team_sum<WIDE>(squares, team);
         if (first + row >= static_cast<unsigned>(p.rows)) continue;
         const RowEnd end = row_end(p, first + row, mean, squares);
         T* y = static_cast<T*>(p.y) + static_cast<int64_t>(first + row) * p.width;
 #pragma unroll
-        for (int vector = 0; vector < Vectors; vector++) {
+        for (int vector = 0; vector < VECTORS; vector++) {
             const int column = (vector * team + lane) * LENGTH;
             if (column >= p.width) continue;
             forget(stored[row][vector]);
@@ -179,7 +182,7 @@ DEVICE void norm_in_registers(const NormParameters& p) {
     }
 }
 
-// The values of a row that a thread takes, one pair after the other; the second of a pair may lie beyond the row.
+// A team takes a row, value by value; for a rotation, pair by pair.
 template <typename T>
 DEVICE void norm_looped(const NormParameters& p) {
     const int team = p.team;
@@ -192,14 +195,14 @@ DEVICE void norm_looped(const NormParameters& p) {
     if (p.centred) {
         float sum = 0.0f;
         for (int column = lane; column < width; column += team) sum += widen(x[column]);
-        mean = team_sum(sum, team) / static_cast<float>(p.width);
+        mean = team_sum<true>(sum, team) / static_cast<float>(p.width);
     }
     float squares = 0.0f;
     for (int column = lane; column < width; column += team) {
         const float value = widen(x[column]) - mean;
         squares += value * value;
     }
-    squares = team_sum(squares, team);
+    squares = team_sum<true>(squares, team);
     if (width == 0) return;
     const RowEnd end = row_end(p, row, mean, squares);
     T* y = static_cast<T*>(p.y) + static_cast<int64_t>(row) * width;

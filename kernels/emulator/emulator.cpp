@@ -33,6 +33,8 @@ struct Thread {
     Fibre fibre;
     uint32_t index;
     bool is_done;
+    // Whether it goes on only when its warp is `favoured`.
+    bool waits_for_others;
     // What it waits for, if anything.
     bool (*is_over)(void*);
     void* argument;
@@ -75,6 +77,10 @@ struct Launch {
     Barrier barriers[BARRIERS];
     Fibre scheduler;
     Thread* running;
+    // The warp that goes on where all threads wait, and how often one was chosen.
+    uint32_t favoured;
+    uint64_t stalls;
+    bool is_early;
     bool has_failed;
 };
 
@@ -82,6 +88,7 @@ thread_local Launch* launch = nullptr;
 // Stacks and the message outlive a launch.
 thread_local std::vector<Stack> stacks;
 thread_local std::string message;
+thread_local uint64_t blocks_run = 0;
 
 std::string place() {
     char text[256];
@@ -145,6 +152,21 @@ bool resume_warp(uint32_t warp, bool is_reversed) {
     return any;
 }
 
+// Chooses the next warp of which a thread waits for all others. Whether there is one.
+bool favour_next_warp() {
+    uint32_t warps = launch->threads / WARP;
+    for (uint32_t step = 1; step <= warps; step++) {
+        uint32_t warp = (launch->favoured + step) % warps;
+        for (uint32_t lane = 0; lane < WARP; lane++) {
+            if (!launch->all[warp * WARP + lane].waits_for_others) continue;
+            launch->favoured = warp;
+            launch->stalls++;
+            return true;
+        }
+    }
+    return false;
+}
+
 void check_guards() {
     const char* end = launch->shared + launch->shared_bytes;
     for (size_t index = 0; index < GUARD_BYTES; index++) {
@@ -157,6 +179,7 @@ void check_guards() {
 }
 
 void run_block(bool is_reversed) {
+    blocks_run++;
     memset(launch->shared - GUARD_BYTES, GUARD, GUARD_BYTES);
     memset(launch->shared, POISON, launch->shared_bytes);
     memset(launch->shared + launch->shared_bytes, GUARD, GUARD_BYTES);
@@ -164,6 +187,7 @@ void run_block(bool is_reversed) {
         Thread& thread = launch->all[index];
         thread.index = index;
         thread.is_done = false;
+        thread.waits_for_others = false;
         thread.is_over = nullptr;
         thread.copies.clear();
         thread.groups.clear();
@@ -173,13 +197,15 @@ void run_block(bool is_reversed) {
     for (Group& group : launch->warpgroups) group.arrived = 0;
     memset(launch->barriers, 0, sizeof launch->barriers);
     uint32_t warps = launch->threads / WARP;
+    launch->favoured = 0;
+    launch->is_early = is_reversed;
     for (;;) {
         bool any = false;
         for (uint32_t warp = 0; warp < warps; warp++) {
             any |= resume_warp(is_reversed ? warps - 1 - warp : warp, is_reversed);
             if (launch->has_failed) return;
         }
-        if (any) continue;
+        if (any || favour_next_warp()) continue;
         for (const Thread& thread : launch->all) {
             if (!thread.is_done) return report_deadlock();
         }
@@ -194,6 +220,8 @@ Index block_index() { return launch->block; }
 Index block_size() { return {launch->threads, 1, 1}; }
 Index grid_size() { return launch->grid; }
 char* shared_memory() { return launch->shared; }
+uint64_t block_number() { return blocks_run; }
+bool is_early() { return launch->is_early; }
 
 void fail(const char* format, ...) {
     char text[512];
@@ -227,6 +255,14 @@ void wait_until(bool (*is_over)(void*), void* argument, const char* what, int nu
     thread.what = what;
     thread.number = number;
     switch_fibre(thread.fibre, launch->scheduler);
+}
+
+void wait_for_others() {
+    Thread& thread = *launch->running;
+    uint64_t stalls = launch->stalls;
+    thread.waits_for_others = true;
+    wait_until([&] { return launch->stalls != stalls && launch->favoured == thread.index / WARP; }, "all others");
+    thread.waits_for_others = false;
 }
 
 void together(uint32_t threads, void (*operation)(void* const*), void* brought, const char* what) {

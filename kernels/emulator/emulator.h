@@ -34,6 +34,19 @@ Index grid_size();
 // The block's dynamic shared memory: 1024-byte aligned, every byte 0xFF at the start, which is NaN in all formats.
 char* shared_memory();
 
+// A number of its own for every block that this thread of the system has run.
+uint64_t block_number();
+
+// What the block keeps of a kind: new at its first use in each block.
+template <typename State>
+State& of_block() {
+    static thread_local State state;
+    static thread_local uint64_t block = 0;
+    if (block != block_number()) state = State();
+    block = block_number();
+    return state;
+}
+
 // Ends the launch with a message, which names the kernel, the block and the thread.
 [[noreturn]] void fail(const char* format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -48,6 +61,12 @@ template <typename Condition>
 void wait_until(Condition is_over, const char* what, int number = -1) {
     wait_until([](void* condition) { return (*static_cast<Condition*>(condition))(); }, &is_over, what, number);
 }
+
+// Pauses the thread until no other can go on, and of those that also wait so until its warp's turn has come: for what may happen late.
+void wait_for_others();
+
+// Whether what may happen early, such as an asynchronous copy, does so in this block: in every second one. In the others it happens as late as it may.
+bool is_early();
 
 // Waits for the other threads of the same 32 (a warp) or 128 (a warpgroup); the last one to come runs `operation` with what each of them brought.
 // `what` names the operation; all have to run the same.

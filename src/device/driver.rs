@@ -1,6 +1,9 @@
 //! What the CUDA driver is asked for. The only file outside of the backend that calls it, and safe to use.
 #![allow(unsafe_code)]
 
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
 use candle_core::Device;
 use candle_core::cuda_backend::cudarc::driver::result::{self, DriverError, mem_pool};
 use candle_core::cuda_backend::cudarc::driver::sys::{
@@ -13,11 +16,23 @@ use super::nvidia::{Built, Card, Driver, Target, driver_version};
 use super::version::{Architecture, CudaVersion};
 use crate::error::Problem;
 
-/// Opens a device with one stream of its own, which every thread uses, and memory that stays with the process once it has been taken.
+/// The device with this number. It has one stream, which every thread uses, and memory that stays with the process once it has been taken. Whoever opens
+/// it again gets the same one.
 ///
 /// # Errors
 /// There is no such device, or the driver fails.
 pub(super) fn open(index: usize) -> candle_core::Result<Device> {
+    static OPENED: Mutex<BTreeMap<usize, Device>> = Mutex::new(BTreeMap::new());
+    let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(device) = opened.get(&index) {
+        return Ok(device.clone());
+    }
+    let device = open_anew(index)?;
+    opened.insert(index, device.clone());
+    Ok(device)
+}
+
+fn open_anew(index: usize) -> candle_core::Result<Device> {
     let device = Device::new_cuda_with_stream(index)?;
     let cuda = device.as_cuda_device()?;
     // SAFETY: all work on candle's tensors goes through the device's only stream, in whose order memory is also taken and given back. What copies on

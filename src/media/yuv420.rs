@@ -1,13 +1,5 @@
-//! From 8-bit RGB to the YUV 4:2:0 that video files hold, and back: ITU-R BT.709, limited ("tv") range, chroma sited
+//! From 8-bit RGB to the YUV 4:2:0 that video files hold, and back: ITU-R BT.709, limited ("tv") range (see [`crate::colour`]), chroma sited
 //! in the centre of four pixels (as in JPEG).
-//!
-//! With `R`, `G`, `B` in 0..=255, `Kr = 0.2126`, `Kb = 0.0722` and `Kg = 1 - Kr - Kb`:
-//!
-//! ```text
-//! Y' = Kr R + Kg G + Kb B                   luma = 16  + 219/255 Y'
-//!                                           blue = 128 + 224/255 (B - Y') / (2 (1 - Kb))
-//!                                           red  = 128 + 224/255 (R - Y') / (2 (1 - Kr))
-//! ```
 //!
 //! The centre is not H.264's usual site (that is the left), so files have to say it. It is what most players assume whatever files say,
 //! FFmpeg's scaler among them: an illustration comes back 0.7 to 0.9 dB nearer to the original than from the left site,
@@ -18,51 +10,13 @@
 
 use rayon::prelude::*;
 
+use crate::colour::{
+    BITS, BLUE_SHARE, CHROMA_BLUE, CHROMA_RANGE, CHROMA_RED, GREEN_SHARE, LUMA, LUMA_RANGE, RED_SHARE, fixed,
+};
 use crate::picture::Picture;
 
-/// Fraction bits of the fixed-point coefficients.
-const BITS: u32 = 16;
 /// Chroma is the mean of 2^2 pixels.
 const MEAN_BITS: u32 = 2;
-
-const RED_SHARE: f64 = 0.2126;
-const BLUE_SHARE: f64 = 0.0722;
-const GREEN_SHARE: f64 = 1.0 - RED_SHARE - BLUE_SHARE;
-const LUMA_RANGE: f64 = 219.0 / 255.0;
-const CHROMA_RANGE: f64 = 224.0 / 255.0;
-
-/// Weights of red, green and blue in fixed point, and the value for black.
-struct Component {
-    weights: [i32; 3],
-    offset: i32,
-}
-
-const LUMA: Component = Component {
-    weights: [fixed(RED_SHARE * LUMA_RANGE), fixed(GREEN_SHARE * LUMA_RANGE), fixed(BLUE_SHARE * LUMA_RANGE)],
-    offset: 16,
-};
-const BLUE_SIDE: i32 = fixed(0.5 * CHROMA_RANGE);
-const RED_IN_BLUE: i32 = -fixed(RED_SHARE / (2.0 * (1.0 - BLUE_SHARE)) * CHROMA_RANGE);
-const BLUE_IN_RED: i32 = -fixed(BLUE_SHARE / (2.0 * (1.0 - RED_SHARE)) * CHROMA_RANGE);
-/// Green's weights are what makes the sum zero, so that every grey is exactly 128.
-const CHROMA_BLUE: Component = Component { weights: [RED_IN_BLUE, -(RED_IN_BLUE + BLUE_SIDE), BLUE_SIDE], offset: 128 };
-const CHROMA_RED: Component = Component { weights: [BLUE_SIDE, -(BLUE_IN_RED + BLUE_SIDE), BLUE_IN_RED], offset: 128 };
-
-/// A non-negative number in fixed point, rounded to nearest.
-const fn fixed(value: f64) -> i32 {
-    (value * (1 << BITS) as f64 + 0.5) as i32
-}
-
-impl Component {
-    /// The component's value for the sum of `2^extra` pixels.
-    #[inline(always)]
-    fn of(&self, sum: [i32; 3], extra: u32) -> u8 {
-        let [red, green, blue] = self.weights;
-        let shift = BITS + extra;
-        let value = red * sum[0] + green * sum[1] + blue * sum[2];
-        ((value + (1 << (shift - 1)) + (self.offset << shift)) >> shift) as u8
-    }
-}
 
 /// What a step of luma is in levels of red, green and blue alike, in fixed point.
 const LUMA_STEP: i32 = fixed(1.0 / LUMA_RANGE);
@@ -108,7 +62,7 @@ impl Yuv420 {
     /// Converts a picture of this frame's size. Every row pair is computed on its own: the result does not depend on threads.
     ///
     /// # Source
-    /// The module's equations in 16-bit fixed point, at most 0.51 levels from the exact value.
+    /// [`crate::colour`]'s equations, at most 0.51 levels from the exact value.
     pub fn fill(&mut self, picture: &Picture) {
         let width = self.width;
         assert_eq!((picture.width(), picture.width() * picture.height()), (width, self.planes[0].len()));
@@ -139,7 +93,7 @@ impl Yuv420 {
     /// The picture that the planes show. Chroma between its sites is interpolated linearly, and beyond the outermost goes on as it is.
     ///
     /// # Source
-    /// The module's equations solved for red, green and blue, in 16-bit fixed point.
+    /// [`crate::colour`]'s equations solved for red, green and blue, in 16-bit fixed point.
     pub fn to_picture(&self) -> Picture {
         let [luma, blue, red] = &self.planes;
         let (width, height) = (self.width, luma.len() / self.width);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use candle_core::{DType, Tensor};
 
 use crate::error::Result;
-use crate::ops::conv3d::{Epilogue, PackedKernel, conv3d, definition};
+use crate::ops::conv3d::{Epilogue, PackedKernel, conv3d, conv3d_clip, definition, is_packable};
 use crate::weights::store::{MappedValues, Placement, Scope, Weight};
 
 /// What a convolution over frames does to its input, apart from the weights.
@@ -25,7 +25,7 @@ pub struct FrameShape {
 
 /// A convolution over frames whose channels are innermost. Clones share the weights.
 ///
-/// On the CPU, in float32 and bfloat16, the weight is packed while it is loaded, and keeps its type; elsewhere candle convolves.
+/// Where there are kernels for it the weight is packed while it is loaded; on the CPU it keeps its type. Elsewhere candle convolves.
 #[derive(Debug, Clone)]
 pub struct FrameConvolution {
     kept: Kept,
@@ -68,7 +68,7 @@ impl FrameConvolution {
         let bias = weights.take("bias", &[to])?;
         let Placement { dtype, device } = weights.placement();
         let planes = [to, depth * from, side, side];
-        if !device.is_cpu() || !matches!(dtype, DType::F32 | DType::BF16) {
+        if !is_packable(device, *dtype) {
             let planes = weights.take_permuted("weight", stored, axes, &planes)?;
             return Ok(Self { kept: Kept::Planes { planes, bias }, shape });
         }
@@ -80,8 +80,8 @@ impl FrameConvolution {
                 let planes = Tensor::zeros((), *dtype, device)?.broadcast_as(&planes)?;
                 return Ok(Self { kept: Kept::Planes { planes, bias }, shape });
             }
-            // bfloat16 stays what it is, whatever the type of what is convolved.
-            Weight::Mapped(MappedValues { dtype: own @ (DType::F32 | DType::BF16), bytes }) => {
+            // On the CPU bfloat16 stays what it is, whatever the type of what is convolved.
+            Weight::Mapped(MappedValues { dtype: own @ (DType::F32 | DType::BF16), bytes }) if device.is_cpu() => {
                 PackedKernel::from_bytes((bytes, own), full, Some(&bias))?
             }
             Weight::Mapped(MappedValues { dtype: own, bytes }) => {
@@ -110,7 +110,18 @@ impl FrameConvolution {
         }
     }
 
-    /// The same of one frame, where the kernel spans one.
+    /// As many frames at once as there are `windows`: what [`window`](Self::window) gives for one after the other.
+    ///
+    /// # Errors
+    /// A failed tensor operation.
+    pub fn windows(&self, windows: &[&[Option<&Tensor>]]) -> Result<Vec<Tensor>> {
+        match &self.kept {
+            Kept::Packed(kernel) => conv3d_clip(windows, kernel, self.shape.stride),
+            Kept::Planes { .. } => windows.iter().map(|frames| self.window(frames, Epilogue::default())).collect(),
+        }
+    }
+
+    /// A frame of the result from one frame, where the kernel spans one.
     ///
     /// # Errors
     /// A failed tensor operation.

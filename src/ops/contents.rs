@@ -7,7 +7,6 @@ use half::slice::HalfFloatSliceExt;
 use half::vec::HalfBitsVecExt;
 
 use crate::backend::cpu::gemm::{Values, ValuesMut, WeightValues};
-use crate::backend::cpu::memory::zeros;
 use crate::error::{Error, Result};
 
 /// The values of a contiguous tensor on the CPU.
@@ -84,12 +83,12 @@ pub fn written(shape: impl Into<Shape>, dtype: DType, write: impl FnOnce(ValuesM
     let shape = shape.into();
     match dtype {
         DType::F32 => {
-            let mut y = zeros::<f32>(shape.elem_count());
+            let mut y = vec![0f32; shape.elem_count()];
             write(ValuesMut::Float32(&mut y));
             Ok(Tensor::from_vec(y, shape, &Device::Cpu)?)
         }
         DType::BF16 => {
-            let mut y = zeros::<u16>(shape.elem_count());
+            let mut y = vec![0u16; shape.elem_count()];
             write(ValuesMut::Bfloat16(&mut y));
             Ok(Tensor::from_vec(y.reinterpret_into::<half::bf16>(), shape, &Device::Cpu)?)
         }

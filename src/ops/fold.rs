@@ -2,6 +2,9 @@
 //!
 //! The channel of a folded frame is `((c t + time) h + row) w + column`, for blocks of `t` frames, `h` rows and `w` columns.
 
+#[cfg(feature = "cuda")]
+mod cuda;
+
 use candle_core::{DType, Tensor};
 
 use super::contents::{Contents, is_readable, written};
@@ -12,16 +15,21 @@ use crate::error::{Error, Result};
 /// `frames: [1, H, W, C]`, `t` of them, to `[1, H / h, W / w, C t h w]`.
 ///
 /// # Errors
-/// Frames of different shapes, sides that do not divide, or a failed tensor operation.
+/// No frames, frames of different shapes, sides that do not divide, or a failed tensor operation.
 pub fn fold(frames: &[&Tensor], [rows, columns]: [usize; 2]) -> Result<Tensor> {
-    let Some(first) = frames.first().copied().filter(|first| is_readable(first)) else {
-        return definition_of_fold(frames, [rows, columns]);
-    };
+    let wanted = || format!("[1, H, W, C] of one type, H and W multiples of {rows} and {columns}");
+    let Some(first) = frames.first().copied() else { return Err(misused(&wanted(), Vec::new())) };
     let (_, height, width, channels) = first.dims4()?;
     let matches = |frame: &&Tensor| frame.dims() == first.dims() && frame.dtype() == first.dtype();
     if !frames.iter().all(matches) || first.dim(0)? != 1 || height % rows + width % columns > 0 {
-        let found: Vec<_> = frames.iter().map(|frame| (frame.dtype(), frame.dims())).collect();
-        return Err(misused(&format!("[1, H, W, C] of one type, H and W multiples of {rows} and {columns}"), found));
+        return Err(misused(&wanted(), frames.iter().map(|frame| (frame.dtype(), frame.dims())).collect()));
+    }
+    if !is_readable(first) {
+        #[cfg(feature = "cuda")]
+        if let Some(folded) = cuda::fold(frames, [rows, columns])? {
+            return Ok(folded);
+        }
+        return definition_of_fold(frames, [rows, columns]);
     }
     let block = [frames.len(), rows, columns];
     let folded = FoldedFrame { height: height / rows, width: width / columns, channels, block };
@@ -60,6 +68,10 @@ pub fn unfold(frame: &Tensor, block: [usize; 3], addend: Option<&Tensor>) -> Res
         return Err(misused(&format!("[1, H, W, C], C a multiple of {volume}"), found.collect()));
     }
     if !is_readable(frame) {
+        #[cfg(feature = "cuda")]
+        if let Some(frames) = cuda::unfold(frame, block, addend)? {
+            return Ok(frames);
+        }
         return definition_of_unfold(frame, block, addend);
     }
     let channels = folded / volume;

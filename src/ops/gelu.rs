@@ -1,5 +1,8 @@
 //! The Gaussian error linear unit, in its tanh form.
 
+#[cfg(feature = "cuda")]
+mod cuda;
+
 use candle_core::Tensor;
 
 use super::contents::{Contents, is_readable, written};
@@ -10,7 +13,7 @@ use crate::error::{Error, Result};
 /// `x: [...]` to `0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3)))`.
 ///
 /// On the CPU float32 and bfloat16 have their own kernel, which computes in float32: candle's takes 17 ns a value on one thread, more than the layers
-/// around it together, and computes in `x`'s type.
+/// around it together, and computes in `x`'s type. On CUDA, where candle's does too, a kernel takes these and float16.
 ///
 /// # Errors
 /// A failed tensor operation.
@@ -20,6 +23,10 @@ use crate::error::{Error, Result};
 pub fn gelu(x: &Tensor) -> Result<Tensor> {
     if is_readable(x) {
         return gelu_with(x, None, Kernels::fastest());
+    }
+    #[cfg(feature = "cuda")]
+    if let Some(y) = cuda::gelu(x, None)? {
+        return Ok(y);
     }
     Ok(x.gelu()?)
 }
@@ -35,6 +42,11 @@ pub fn gated_gelu(gate: &Tensor, values: &Tensor) -> Result<Tensor> {
     if is_readable(gate) {
         return gelu_with(gate, Some(values), Kernels::fastest());
     }
+    check_alike(gate, values)?;
+    #[cfg(feature = "cuda")]
+    if let Some(y) = cuda::gelu(gate, Some(values))? {
+        return Ok(y);
+    }
     Ok((gate.gelu()? * values)?)
 }
 
@@ -44,10 +56,8 @@ pub fn gated_gelu(gate: &Tensor, values: &Tensor) -> Result<Tensor> {
 /// # Errors
 /// Shapes or types that differ, other types, or tensors that are not on the CPU.
 pub fn gelu_with(x: &Tensor, values: Option<&Tensor>, kernels: &'static Kernels) -> Result<Tensor> {
-    if let Some(values) = values.filter(|values| values.shape() != x.shape() || values.dtype() != x.dtype()) {
-        let thing = "`values` of a gated GELU";
-        let describe = |tensor: &Tensor| format!("{:?} {:?}", tensor.dtype(), tensor.dims());
-        return Err(Error::run(thing, describe(x), describe(values), "please report this: it is a defect of stir"));
+    if let Some(values) = values {
+        check_alike(x, values)?;
     }
     let x = x.contiguous()?;
     let values = values.map(Tensor::contiguous).transpose()?;
@@ -56,6 +66,16 @@ pub fn gelu_with(x: &Tensor, values: Option<&Tensor>, kernels: &'static Kernels)
     let contents = Contents::of(&x)?;
     let gate = contents.values("x")?;
     written(x.shape(), x.dtype(), |y| cpu::gelu(gate, values, kernels, y))
+}
+
+/// Whether shape and type are the same.
+fn check_alike(x: &Tensor, values: &Tensor) -> Result<()> {
+    if values.shape() == x.shape() && values.dtype() == x.dtype() {
+        return Ok(());
+    }
+    let thing = "`values` of a gated GELU";
+    let describe = |tensor: &Tensor| format!("{:?} {:?}", tensor.dtype(), tensor.dims());
+    Err(Error::run(thing, describe(x), describe(values), "please report this: it is a defect of stir"))
 }
 
 #[cfg(test)]

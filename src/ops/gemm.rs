@@ -210,11 +210,11 @@ pub fn definition(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, epilogue: 
     let (outputs, inputs) = weight.dims2()?;
     let shape = output_shape(x, inputs, outputs)?;
     let y = x.reshape(((), inputs))?.matmul(&weight.t()?)?;
-    Ok(finished(&y, bias, epilogue)?.reshape(shape)?)
+    Ok(definition_of_finished(&y, bias, epilogue)?.reshape(shape)?)
 }
 
-/// `epilogue(y + bias)` for `y: [M, N]` and `bias: [N]` of one type, to the same. On CUDA a kernel computes it in one pass, in float32. Elsewhere it is
-/// computed in plain tensor operations, gate and residual in float32 where that is wider.
+/// `epilogue(y + bias)` for `y: [M, N]` and `bias: [N]` of one type, to the same. On CUDA a kernel computes it in one pass, in float32, elsewhere it is
+/// computed as it is [defined](definition_of_finished).
 ///
 /// # Errors
 /// A failed tensor operation.
@@ -223,6 +223,14 @@ pub fn finished(y: &Tensor, bias: Option<&Tensor>, epilogue: Epilogue<'_>) -> Re
     if let Some(y) = super::gate_cuda::finished(y, bias, epilogue)? {
         return Ok(y);
     }
+    definition_of_finished(y, bias, epilogue)
+}
+
+/// What [`finished`] computes, in plain tensor operations. Gate and residual are computed in float32 where that is wider.
+///
+/// # Errors
+/// A failed tensor operation.
+pub fn definition_of_finished(y: &Tensor, bias: Option<&Tensor>, epilogue: Epilogue<'_>) -> Result<Tensor> {
     let y = match bias {
         Some(bias) => y.broadcast_add(bias)?,
         None => y.clone(),

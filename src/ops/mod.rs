@@ -17,6 +17,7 @@ pub mod norm;
 #[cfg(feature = "cuda")]
 mod norm_cuda;
 mod packed_weight;
+pub mod pixels;
 pub mod relight;
 pub mod resize;
 pub mod sliced_attention;

@@ -1,13 +1,13 @@
 //! Attention, with a bias and without.
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, IndexOp, Tensor};
 use stir::ops::attention::{Inputs, attention, biased_attention, definition};
 
 use crate::harness::Operation;
 use crate::samples::random;
 
 /// Queries, keys, heads and a head's width.
-const SIZES: [[usize; 4]; 9] = [
+const SIZES: [[usize; 4]; 10] = [
     [1, 1, 1, 64],
     [130, 257, 3, 64],
     [64, 64, 2, 128],
@@ -17,6 +17,7 @@ const SIZES: [[usize; 4]; 9] = [
     [129, 65, 2, 96],
     [5, 300, 1, 256],
     [1000, 1000, 2, 64],
+    [300, 1060, 2, 128],
 ];
 
 fn inputs(operands: &[Tensor]) -> Inputs<'_> {
@@ -48,5 +49,23 @@ fn attention_is_its_definition() {
             }
             .check();
         }
+    }
+}
+
+/// Queries, keys and values of one product, which is not copied; queries so large that most keys vanish.
+#[test]
+fn attention_reads_parts_of_a_product() {
+    for (dtype, width) in [(DType::BF16, 64), (DType::F16, 64), (DType::BF16, 128), (DType::F16, 128)] {
+        let spread = Tensor::new(&[8f32, 1.0, 1.0], &Device::Cpu).unwrap().reshape((1, 1, 3, 1, 1)).unwrap();
+        let product = random(&[2, 300, 3, 2, width], 5, DType::F32).broadcast_mul(&spread).unwrap();
+        let scale = (width as f64).powf(-0.5);
+        let parts = |operands: &[Tensor]| [0, 1, 2].map(|part| operands[0].i((.., .., part)).unwrap());
+        Operation {
+            name: &format!("attention in a product, heads of {width}, {dtype:?}"),
+            operands: vec![product.to_dtype(dtype).unwrap()],
+            run: &|operands| Ok(vec![attention(&inputs(&parts(operands)), scale)?]),
+            definition: &|operands| Ok(vec![definition(&inputs(&parts(operands)), scale, None)?]),
+        }
+        .check();
     }
 }

@@ -8,9 +8,9 @@ use crate::samples::random;
 
 #[test]
 fn a_clip_is_normalised_by_groups() {
-    for dtype in [DType::F32, DType::BF16] {
+    for dtype in [DType::F32, DType::BF16, DType::F16] {
         for ([frames, height, width, channels], groups) in
-            [([1, 1, 1, 4], 2), ([2, 3, 5, 32], 32), ([3, 17, 9, 128], 32)]
+            [([1, 1, 1, 4], 2), ([2, 3, 5, 32], 32), ([3, 17, 9, 128], 32), ([70, 3, 40, 6], 3)]
         {
             let clip =
                 |seed: u64| (0..frames).map(move |at| random(&[1, height, width, channels], seed + at as u64, dtype));

@@ -7,7 +7,7 @@ use stir::backend::cuda::device::poison_new_tensors;
 use stir::device::DeviceChoice;
 use stir::error::Result;
 
-use crate::samples::values;
+use crate::samples::{largest_difference, values};
 
 /// How often an operation is run; every run has to give the same bits.
 const RUNS: usize = 10;
@@ -72,14 +72,12 @@ impl Operation<'_> {
 }
 
 fn largest_error(name: &str, result: &Tensor, exact: &[f64]) -> f64 {
-    let result = values(result);
-    assert_eq!(result.len(), exact.len(), "{name}: number of values");
-    let mut largest = 0f64;
-    for (index, (found, exact)) in result.iter().zip(exact).enumerate() {
-        assert!(found.is_finite(), "{name}: value {index} is {found}, expected {exact}");
-        largest = largest.max((found - exact).abs());
+    let found = values(result);
+    assert_eq!(found.len(), exact.len(), "{name}: number of values");
+    if let Some(index) = found.iter().position(|value| !value.is_finite()) {
+        panic!("{name}: value {index} is {}, expected {}", found[index], exact[index]);
     }
-    largest
+    largest_difference(result, exact)
 }
 
 /// The tensor on the GPU, in the middle of not-a-numbers.

@@ -8,10 +8,13 @@ mod harness;
 mod samples;
 
 mod attention;
+mod conv3d;
 mod fold;
+mod gate;
 mod gelu;
 mod gemm;
 mod group_norm;
 mod launching;
 mod ltx;
 mod norm;
+mod warp;

@@ -49,3 +49,24 @@ fn norms_are_their_definition() {
         }
     }
 }
+
+/// Parts of a wider last axis are read where they are: as vectors, and where the part begins between two of them.
+#[test]
+fn parts_of_a_wider_axis_are_normalised_in_place() {
+    for (dtype, width) in [(DType::BF16, 2048), (DType::F16, 36), (DType::F32, 128)] {
+        let part = |operands: &[Tensor]| -> stir::error::Result<Vec<Tensor>> {
+            let plain = Norm::root_mean_square(1e-6);
+            (0..3).map(|part| norm(&operands[0].narrow(2, part * width, width)?, &plain)).collect()
+        };
+        Operation {
+            name: &format!("parts of {width}, {dtype:?}"),
+            operands: vec![random(&[2, 5, 3 * width], 1, dtype)],
+            run: &part,
+            definition: &|operands| {
+                let plain = Norm::root_mean_square(1e-6);
+                (0..3).map(|part| definition(&operands[0].narrow(2, part * width, width)?, &plain)).collect()
+            },
+        }
+        .check();
+    }
+}

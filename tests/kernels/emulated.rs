@@ -67,7 +67,10 @@ impl Emulated {
         // under test.
         #[allow(unsafe_code)]
         unsafe {
-            let kernel: Symbol<'_, Kernel> = self.library.get(launch.kernel).expect("a kernel of this file");
+            let bytes: Symbol<'_, unsafe extern "C" fn() -> u64> =
+                self.library.get(format!("{}_parameter_bytes", launch.kernel)).expect("a kernel of this file");
+            assert_eq!(size_of::<P>() as u64, bytes(), "bytes of the parameters of {}", launch.kernel);
+            let kernel: Symbol<'_, Kernel> = self.library.get(launch.kernel).unwrap();
             if kernel((&raw const launch.parameters).cast(), &launch.grid, launch.block, launch.shared_bytes) == 0 {
                 return Ok(());
             }

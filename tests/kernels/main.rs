@@ -1,9 +1,22 @@
 //! CUDA kernels, run on the host from their own source, against the definitions of their operations.
 
+mod attention;
+mod attention_sm90;
+mod conv3d;
 mod emulated;
 mod emulator;
 mod float8;
+mod fold;
+mod gate;
 mod gelu;
+mod group_norm;
+mod hopper;
 mod memory;
+mod norm;
+#[path = "../ops/norm_cases.rs"]
+mod norm_cases;
+mod pixels;
+mod relight;
 #[path = "../ops/samples.rs"]
 mod samples;
+mod warp;

@@ -7,6 +7,7 @@ mod gelu;
 mod gemm;
 mod group_norm;
 mod norm;
+mod norm_cases;
 mod relight;
 mod samples;
 mod warp;

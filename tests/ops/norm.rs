@@ -5,24 +5,8 @@ use proptest::prelude::*;
 use stir::ops::gemm::Kernels;
 use stir::ops::norm::{Affine, Norm, Then, definition, norm, norm_with};
 
+use crate::norm_cases::Case;
 use crate::samples::{largest_difference, random, values};
-
-/// Everything that can be chosen.
-#[derive(Debug, Clone)]
-struct Case {
-    batch: usize,
-    frames: usize,
-    /// Of a frame.
-    tokens: usize,
-    width: usize,
-    layer: bool,
-    affine: usize,
-    then: usize,
-    dtype: DType,
-    /// Of the factors and shifts.
-    affine_dtype: DType,
-    seed: u64,
-}
 
 fn cases() -> impl Strategy<Value = Case> {
     let dtype = prop_oneof![Just(DType::F32), Just(DType::BF16)];
@@ -46,51 +30,6 @@ fn cases() -> impl Strategy<Value = Case> {
             affine_dtype,
             seed,
         })
-}
-
-/// What a case is computed from.
-struct Operands {
-    x: Tensor,
-    weight: Tensor,
-    bias: Tensor,
-    rows: Tensor,
-    cosines: Tensor,
-    sines: Tensor,
-}
-
-impl Case {
-    fn operands(&self) -> Operands {
-        let tokens = self.frames * self.tokens;
-        let angles = (random(&[tokens, self.width / 2], self.seed + 1, DType::F32) * 3.0).unwrap();
-        Operands {
-            x: random(&[self.batch, tokens, self.width], self.seed + 2, self.dtype),
-            weight: random(&[self.width], self.seed + 3, self.affine_dtype),
-            bias: random(&[self.width], self.seed + 4, self.affine_dtype),
-            rows: random(&[self.frames, 6, self.width], self.seed + 5, self.affine_dtype),
-            cosines: angles.cos().unwrap(),
-            sines: angles.sin().unwrap(),
-        }
-    }
-
-    fn norm<'a>(&self, operands: &'a Operands) -> Norm<'a> {
-        let Operands { weight, bias, rows, cosines, sines, .. } = operands;
-        let norm = if self.layer { Norm::layer(1e-5) } else { Norm::root_mean_square(1e-6) };
-        Norm {
-            affine: [
-                Affine::Nothing,
-                Affine::Weight(weight),
-                Affine::WeightAndBias(weight, bias),
-                Affine::Modulation { rows, first: 3 },
-            ][self.affine],
-            then: [Then::Nothing, Then::Silu, Then::Rotation { cosines, sines }][self.then],
-            ..norm
-        }
-    }
-
-    /// By the definition, computed in `dtype`.
-    fn defined(&self, operands: &Operands, dtype: DType) -> Tensor {
-        definition(&operands.x.to_dtype(dtype).unwrap(), &self.norm(operands)).unwrap()
-    }
 }
 
 proptest! {

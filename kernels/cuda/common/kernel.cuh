@@ -51,6 +51,9 @@ DEVICE T shuffle(T value, int lane) {
     return __shfl_sync(0xFFFFFFFFu, value, lane);
 }
 
+// Whether any lane of the warp passes true.
+DEVICE bool warp_any(bool value) { return __any_sync(0xFFFFFFFFu, value) != 0; }
+
 #else
 
 #include <string.h>
@@ -67,6 +70,7 @@ DEVICE T shuffle(T value, int lane) {
 #define KERNEL(name, Parameters, threads, blocks)                                                                                    \
     static void name##_body(const Parameters& parameters);                                                                           \
     static void name##_entry(const void* parameters) { name##_body(*static_cast<const Parameters*>(parameters)); }                   \
+    extern "C" uint64_t name##_parameter_bytes() { return sizeof(Parameters); }                                                      \
     extern "C" int name(const void* parameters, const uint32_t grid[3], uint32_t block, uint32_t shared_bytes) {                     \
         return emulator::run(#name, threads, name##_entry, parameters, grid, block, shared_bytes);                                   \
     }                                                                                                                                \
@@ -111,6 +115,18 @@ T exchange(T value, unsigned source) {
     return lane.received;
 }
 
+// What a lane brings to a vote, and what it is told.
+struct Vote {
+    bool own;
+    bool any;
+};
+
+inline void gather_votes(void* const* brought) {
+    bool any = false;
+    for (uint32_t lane = 0; lane < WARP_LANES; lane++) any |= static_cast<Vote*>(brought[lane])->own;
+    for (uint32_t lane = 0; lane < WARP_LANES; lane++) static_cast<Vote*>(brought[lane])->any = any;
+}
+
 }  // namespace emulator
 
 template <typename T>
@@ -121,6 +137,12 @@ DEVICE T shuffle_xor(T value, int mask) {
 template <typename T>
 DEVICE T shuffle(T value, int lane) {
     return emulator::exchange(value, static_cast<unsigned>(lane));
+}
+
+DEVICE bool warp_any(bool value) {
+    emulator::Vote lane{value, false};
+    emulator::together(WARP_LANES, emulator::gather_votes, &lane, "a vote");
+    return lane.any;
 }
 
 #endif

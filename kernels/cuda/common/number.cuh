@@ -161,6 +161,17 @@ DEVICE float reciprocal_root(float x) {
 #endif
 }
 
+// The root of x, rounded once.
+DEVICE float square_root(float x) {
+#if defined(__CUDACC__)
+    float y;
+    asm("sqrt.rn.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+#else
+    return sqrtf(x);
+#endif
+}
+
 // 1 / x, off by at most 2^-23 of it; what is not a normal number is zero.
 DEVICE float reciprocal(float x) {
 #if defined(__CUDACC__)
@@ -189,6 +200,17 @@ DEVICE float multiply_add(float x, float y, float z) {
     return __fmaf_rn(x, y, z);
 #else
     return fmaf(x, y, z);
+#endif
+}
+
+// The larger of both, NaN if one of them is.
+DEVICE float larger_or_nan(float x, float y) {
+#if defined(__CUDACC__)
+    float larger;
+    asm("max.NaN.f32 %0, %1, %2;" : "=f"(larger) : "f"(x), "f"(y));
+    return larger;
+#else
+    return x != x || y != y ? NAN : fmaxf(x, y);
 #endif
 }
 

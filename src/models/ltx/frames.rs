@@ -1,6 +1,6 @@
 //! Latents to frames, one by one.
 
-use candle_core::{DType, Device, IndexOp, Tensor};
+use candle_core::{Device, IndexOp, Tensor};
 
 use super::denoiser::part;
 use super::vae::config::Config;
@@ -13,6 +13,7 @@ use crate::device::available_memory;
 use crate::diffusion::noise::{self, Purpose};
 use crate::error::{Error, Result};
 use crate::models::{self, DecodeInputs, DecodeState, VaeTiling};
+use crate::ops::pixels::to_bytes;
 use crate::picture::Picture;
 use crate::weights::store::Placement;
 
@@ -188,14 +189,11 @@ impl DecodeState for EveryFew {
 
 /// `[3, H, W]`, about -1 to 1, as a frame; `number` counts the frames that the decoder gives, from 1.
 fn picture(pixels: &Tensor, number: usize) -> Result<Picture> {
-    let pixels = pixels.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
     let (_, height, width) = pixels.dims3()?;
-    let values = pixels.permute((1, 2, 0))?.flatten_all()?.to_vec1::<f32>()?;
-    // A frame of them would be black.
-    if values.iter().any(|value| !value.is_finite()) {
+    let Some(bytes) = to_bytes(pixels)? else {
+        // A frame of them would be black.
         let hint = "try --dtype f32 or another --vae, and report it with the exact command";
         return Err(Error::run(format!("decoded frame {number}"), "finite values", "NaN or infinity", hint));
-    }
-    let bytes = values.iter().map(|value| ((value / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0).round_ties_even() as u8);
-    Ok(Picture::new(width, height, bytes.collect()))
+    };
+    Ok(Picture::new(width, height, bytes))
 }

@@ -176,7 +176,12 @@ impl<'a> Run<'a> {
             let mut first = 0;
             for panel in task.panels.clone() {
                 let lanes = self.multiplication.weight.part(panel, steps.clone(), buffer);
-                let next_panel = lanes.as_ptr().wrapping_add(self.lanes_of_panel());
+                let end = lanes.as_ptr().wrapping_add(lanes.len());
+                let next_panel = match panel + 1 < task.panels.end {
+                    true => lanes.as_ptr().wrapping_add(self.lanes_of_panel()),
+                    // The next chunk of the first panel.
+                    false => end.wrapping_sub((task.panels.len() - 1) * self.lanes_of_panel()),
+                };
                 first %= sums.len();
                 for (index, strip) in task.strips.clone().enumerate() {
                     let next = if index + 1 < task.strips.len() { index + 1 } else { 0 };

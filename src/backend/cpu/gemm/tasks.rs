@@ -37,6 +37,8 @@ impl Tasks {
     /// As the grain says: fewer panels a task where there would not be enough tasks.
     pub fn new(strips: usize, panels: usize, grain: Grain) -> Self {
         let Grain { strips_each, most_panels, enough } = grain;
+        // A few more share a panel rather than have it read twice from memory.
+        let strips_each = if strips <= 2 * strips_each { strips.max(1) } else { strips_each };
         let groups = enough.div_ceil(strips.div_ceil(strips_each));
         Self { strips, panels, strips_each, panels_each: (panels / groups).clamp(1, most_panels) }
     }

@@ -5,6 +5,7 @@ mod failure;
 pub mod gemm;
 mod images;
 mod modules;
+mod tensor_map;
 mod tensors;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::device::version::Architecture;
 use crate::error::Result;
 pub use failure::failed;
 use modules::Modules;
+pub use tensor_map::encode as encode_tensor_map;
 pub use tensors::{empty, first_value, pointer, poison_new_tensors};
 
 /// An open GPU. Cheap to make and to clone: what it has loaded is kept for the life of the process.

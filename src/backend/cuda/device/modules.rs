@@ -1,7 +1,7 @@
 //! Kernels that have been loaded, by GPU.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use candle_core::cuda_backend::cudarc::driver::sys::CUfunction_attribute_enum as Attribute;
 use candle_core::cuda_backend::cudarc::driver::{CudaContext, CudaFunction, CudaModule};
@@ -40,7 +40,7 @@ impl Modules {
     /// Those of the GPU with this number. A process has one primary context for each, so they serve every device that is opened on it.
     pub(super) fn of(index: usize, context: &Arc<CudaContext>) -> Result<Arc<Self>> {
         static ALL: OnceLock<Mutex<HashMap<usize, Arc<Modules>>>> = OnceLock::new();
-        let mut all = ALL.get_or_init(Mutex::default).lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut all = ALL.get_or_init(Mutex::default).lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(modules) = all.get(&index) {
             return Ok(modules.clone());
         }
@@ -57,7 +57,7 @@ impl Modules {
 
     /// A kernel whose blocks may have `shared_bytes` of dynamic shared memory.
     pub(super) fn kernel(&self, name: &'static str, shared_bytes: u32) -> Result<CudaFunction> {
-        let mut loaded = self.loaded.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         if !loaded.kernels.contains_key(name) {
             let function = self.load(name, &mut loaded.modules)?;
             loaded.kernels.insert(name, Kernel { function, shared_bytes: SHARED_BYTES });

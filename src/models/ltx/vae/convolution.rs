@@ -84,7 +84,9 @@ impl Convolution {
     /// # Errors
     /// A failed tensor operation.
     pub fn forward(&self, frames: &[Tensor]) -> Result<Vec<Tensor>> {
-        self.windows(frames).iter().map(|window| self.window(window, Epilogue::default())).collect()
+        let windows = self.windows(frames);
+        let windows: Vec<_> = windows.iter().map(|window| window.each_ref().map(Some)).collect();
+        self.frames.windows(&windows.iter().map(<[_; SPAN]>::as_slice).collect::<Vec<_>>())
     }
 
     /// One frame `[1, H, W, to]` from the three that it sees, `[1, H, W, from]` each.

@@ -3,9 +3,12 @@
 //! A frame of the result is made of as many frames as the kernel spans. Which those are is the caller's to choose, and so are strides in time and what
 //! is seen beyond the ends of a clip. In space a frame is surrounded by half a kernel of zeros.
 //!
-//! On the CPU, in float32 and bfloat16, sums are float32 and run over taps and channels in order, and the result is rounded once, after all that is
-//! added to it. As in [`gemm`](super::gemm) no operand is rounded. A value depends on what it is defined by only: not on threads, nor on the
-//! other frames of a clip.
+//! On the CPU, in float32 and bfloat16, and on CUDA, in bfloat16 and float16, sums are float32 and run over taps and channels in order, and the result is
+//! rounded once, after all that is added to it. As in [`gemm`](super::gemm) no operand is rounded. A value depends on what it is defined by only: not on
+//! threads, nor on the other frames of a clip.
+
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use candle_core::{DType, Device, Tensor};
 
@@ -15,11 +18,28 @@ use crate::backend::cpu::conv::{self as cpu, Convolution, Geometry};
 use crate::backend::cpu::gemm::{Kernels, Values, WeightValues};
 use crate::error::{Error, Result};
 
-/// A weight in the order in which the processor reads it, with its bias.
+/// A weight in the order in which its device reads it, with its bias.
 pub struct PackedKernel {
-    kernel: cpu::PackedKernel,
+    packed: Packed,
     shape: KernelShape,
-    bias: Option<Vec<f32>>,
+}
+
+enum Packed {
+    Cpu {
+        kernel: cpu::PackedKernel,
+        bias: Option<Vec<f32>>,
+    },
+    #[cfg(feature = "cuda")]
+    Cuda(cuda::PackedKernel),
+}
+
+/// Whether [`PackedKernel`] takes weights of this type on this device, and [`conv3d`] frames. Elsewhere there is the [`definition`].
+pub fn is_packable(device: &Device, dtype: DType) -> bool {
+    match device {
+        Device::Cpu => matches!(dtype, DType::F32 | DType::BF16),
+        Device::Cuda(_) => cfg!(feature = "cuda") && matches!(dtype, DType::BF16 | DType::F16),
+        Device::Metal(_) => false,
+    }
 }
 
 impl std::fmt::Debug for PackedKernel {
@@ -29,18 +49,24 @@ impl std::fmt::Debug for PackedKernel {
 }
 
 impl PackedKernel {
-    /// Packs `weight: [N, C, T, S, S]` of float32 or bfloat16, `S` odd, and `bias: [N]` of any type, for the fastest instructions of this machine.
+    /// Packs `weight: [N, C, T, S, S]`, `S` odd, of a type that is [packable](is_packable) on its device, and `bias: [N]` of any type.
     ///
     /// # Errors
-    /// Other types or shapes, or a tensor that is not on the CPU.
+    /// Other types or shapes, or a device on which nothing is packed.
     pub fn new(weight: &Tensor, bias: Option<&Tensor>) -> Result<Self> {
+        #[cfg(feature = "cuda")]
+        if weight.device().is_cuda() {
+            let shape = kernel_shape(weight.dims())?;
+            expect_bias(bias, shape)?;
+            return Ok(Self { packed: Packed::Cuda(cuda::PackedKernel::new(weight, bias)?), shape });
+        }
         Self::with_kernels(weight, bias, Kernels::fastest())
     }
 
-    /// The same for one of the [instruction sets](Kernels::available) of this machine.
+    /// The same on the CPU for one of the [instruction sets](Kernels::available) of this machine.
     ///
     /// # Errors
-    /// As for [`new`](Self::new).
+    /// Other types or shapes, or a tensor that is not on the CPU.
     pub fn with_kernels(weight: &Tensor, bias: Option<&Tensor>, kernels: &'static Kernels) -> Result<Self> {
         let weight = weight.contiguous()?;
         Self::of(Contents::of(&weight)?.values("weight")?, weight.dims(), bias, kernels)
@@ -48,18 +74,16 @@ impl PackedKernel {
 
     fn of(values: Values<'_>, shape: &[usize], bias: Option<&Tensor>, kernels: &'static Kernels) -> Result<Self> {
         let shape = kernel_shape(shape)?;
-        if let Some(bias) = bias.filter(|bias| bias.dims() != [shape.outputs]) {
-            return Err(misused("bias", &format!("shape [{}]", shape.outputs), format!("{:?}", bias.dims())));
-        }
+        expect_bias(bias, shape)?;
         let bias = bias.map(float32).transpose()?;
         let kernel = cpu::PackedKernel::new(kernels, values, shape);
-        Ok(Self { kernel, shape, bias })
+        Ok(Self { packed: Packed::Cpu { kernel, bias }, shape })
     }
 
-    /// As [`new`](Self::new), from `bytes` of float32 or bfloat16 values, one after the other.
+    /// As [`new`](Self::new) on the CPU, from `bytes` of float32 or bfloat16 values, one after the other.
     ///
     /// # Errors
-    /// As for [`new`](Self::new), and another number of bytes.
+    /// Other types or shapes, and another number of bytes.
     pub fn from_bytes((bytes, dtype): (&[u8], DType), shape: [usize; 5], bias: Option<&Tensor>) -> Result<Self> {
         let expected = shape.iter().product::<usize>() * dtype.size_in_bytes();
         if bytes.len() != expected {
@@ -104,58 +128,84 @@ pub struct Noise<'a> {
 }
 
 /// One frame `[1, ceil(H / stride), ceil(W / stride), N]` from `frames: [1, H, W, C]`, one for each that the kernel spans and zeros where there is
-/// none; at least one has to be there. float32 or bfloat16, which is the type of the result.
+/// none; at least one has to be there. Their type is that of the result: float32 or bfloat16 on the CPU, the weight's on CUDA.
 ///
 /// # Errors
-/// Other types or shapes, or a tensor that is not on the CPU.
+/// Other types or shapes, or a tensor that is not on the weight's device.
 pub fn conv3d(
     frames: &[Option<&Tensor>],
     kernel: &PackedKernel,
     stride: usize,
     epilogue: Epilogue<'_>,
 ) -> Result<Tensor> {
-    let KernelShape { outputs, inputs, taps: [depth, side, _] } = kernel.shape;
-    let (first, [height, width]) = size(frames, inputs, depth)?;
-    if stride == 0 {
-        return Err(misused("stride", "1 or more", "0".to_owned()));
+    let window = Window::of(frames, kernel, stride)?;
+    let Window { geometry, result: shape, dtype, .. } = window;
+    if let Some(residual) = epilogue.residual
+        && (residual.dims() != shape || residual.dtype() != dtype)
+    {
+        let found = format!("{:?} {:?}", residual.dtype(), residual.dims());
+        return Err(misused("residual", &format!("{dtype:?} {shape:?}, as the result"), found));
     }
-    let geometry = Geometry { height, width, kernel: [side, side], stride };
-    let shape = [1, geometry.result()[0], geometry.result()[1], outputs];
-    let dtype = first.dtype();
+    if let Some(Noise { map, scale }) = epilogue.noise
+        && [map.elem_count(), scale.elem_count()] != [geometry.pixels(), kernel.shape.outputs]
+    {
+        let wanted = format!("{} places and {} channels", geometry.pixels(), kernel.shape.outputs);
+        return Err(misused("noise", &wanted, format!("{} and {}", map.elem_count(), scale.elem_count())));
+    }
+    match &kernel.packed {
+        Packed::Cpu { kernel, bias } => on_cpu(&window, (kernel, bias.as_deref()), epilogue),
+        #[cfg(feature = "cuda")]
+        Packed::Cuda(packed) => {
+            let mut results = packed.convolve(&[window], epilogue)?;
+            Ok(results.remove(0))
+        }
+    }
+}
 
+/// As many frames at once as there are `windows`, of what each sees: the frames that [`conv3d`] gives for one after the other, without an epilogue.
+///
+/// # Errors
+/// As [`conv3d`], and windows that differ in shape or type.
+pub fn conv3d_clip(windows: &[&[Option<&Tensor>]], kernel: &PackedKernel, stride: usize) -> Result<Vec<Tensor>> {
+    match &kernel.packed {
+        Packed::Cpu { .. } => {
+            windows.iter().map(|frames| conv3d(frames, kernel, stride, Epilogue::default())).collect()
+        }
+        #[cfg(feature = "cuda")]
+        Packed::Cuda(packed) => {
+            let windows =
+                windows.iter().map(|frames| Window::of(frames, kernel, stride)).collect::<Result<Vec<_>>>()?;
+            packed.convolve(&windows, Epilogue::default())
+        }
+    }
+}
+
+fn on_cpu(
+    window: &Window<'_>,
+    (kernel, bias): (&cpu::PackedKernel, Option<&[f32]>),
+    epilogue: Epilogue<'_>,
+) -> Result<Tensor> {
     let frames: Vec<Option<Tensor>> =
-        frames.iter().map(|frame| frame.map(Tensor::contiguous).transpose()).collect::<Result<_, _>>()?;
+        window.frames.iter().map(|frame| frame.map(Tensor::contiguous).transpose()).collect::<Result<_, _>>()?;
     let frames: Vec<Option<Contents<'_>>> =
         frames.iter().map(|frame| frame.as_ref().map(Contents::of).transpose()).collect::<Result<_>>()?;
     let values: Vec<Option<Values<'_>>> = frames
         .iter()
         .map(|frame| frame.as_ref().map(|frame| frame.values("frame")).transpose())
         .collect::<Result<_>>()?;
-    let residual = match epilogue.residual {
-        Some(residual) if residual.dims() != shape || residual.dtype() != dtype => {
-            let found = format!("{:?} {:?}", residual.dtype(), residual.dims());
-            return Err(misused("residual", &format!("{dtype:?} {shape:?}, as the result"), found));
-        }
-        residual => residual.map(Tensor::contiguous).transpose()?,
-    };
+    let residual = epilogue.residual.map(Tensor::contiguous).transpose()?;
     let residual = residual.as_ref().map(Contents::of).transpose()?;
     let noise = epilogue.noise.map(|noise| -> Result<_> { Ok((float32(noise.map)?, float32(noise.scale)?)) });
     let noise = noise.transpose()?;
-    if let Some((map, scale)) =
-        noise.as_ref().filter(|(map, scale)| [map.len(), scale.len()] != [geometry.pixels(), outputs])
-    {
-        let wanted = format!("{} places and {outputs} channels", geometry.pixels());
-        return Err(misused("noise", &wanted, format!("{} and {}", map.len(), scale.len())));
-    }
     let convolution = Convolution {
         frames: &values,
-        geometry,
-        kernel: &kernel.kernel,
-        bias: kernel.bias.as_deref(),
+        geometry: window.geometry,
+        kernel,
+        bias,
         noise: noise.as_ref().map(|(map, scale)| cpu::Noise { map, scale }),
         residual: residual.as_ref().map(|residual| residual.values("residual")).transpose()?,
     };
-    written(&shape, dtype, |y| cpu::convolve(&convolution, y))
+    written(&window.result, window.dtype, |y| cpu::convolve(&convolution, y))
 }
 
 /// The weight as [`definition`] takes it: `[N, C, T, S, S]` to `[N, T C, S, S]`.
@@ -207,6 +257,35 @@ fn kernel_shape(shape: &[usize]) -> Result<KernelShape> {
             Ok(KernelShape { outputs, inputs, taps: [depth, height, width] })
         }
         ref other => Err(misused("weight", "shape [N, C, T, S, S] with an odd S", format!("{other:?}"))),
+    }
+}
+
+fn expect_bias(bias: Option<&Tensor>, shape: KernelShape) -> Result<()> {
+    match bias.filter(|bias| bias.dims() != [shape.outputs]) {
+        Some(bias) => Err(misused("bias", &format!("shape [{}]", shape.outputs), format!("{:?}", bias.dims()))),
+        None => Ok(()),
+    }
+}
+
+/// What a frame of the result is made of, checked.
+struct Window<'a> {
+    frames: &'a [Option<&'a Tensor>],
+    dtype: DType,
+    geometry: Geometry,
+    /// The shape of the result.
+    result: [usize; 4],
+}
+
+impl<'a> Window<'a> {
+    fn of(frames: &'a [Option<&'a Tensor>], kernel: &PackedKernel, stride: usize) -> Result<Self> {
+        let KernelShape { outputs, inputs, taps: [depth, side, _] } = kernel.shape;
+        let (first, [height, width]) = size(frames, inputs, depth)?;
+        if stride == 0 {
+            return Err(misused("stride", "1 or more", "0".to_owned()));
+        }
+        let geometry = Geometry { height, width, kernel: [side, side], stride };
+        let [height, width] = geometry.result();
+        Ok(Self { frames, dtype: first.dtype(), geometry, result: [1, height, width, outputs] })
     }
 }
 

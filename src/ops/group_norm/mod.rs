@@ -1,7 +1,10 @@
 //! Group norm over a picture or a whole clip, with what networks do to it next in the same pass; channels are innermost.
 //!
 //! `then((x - mean) / sqrt(variance + epsilon) * weight + bias + residual)`, mean and variance over all frames, all places and a group of channels.
-//! Everything is computed in float32, the sums in float64, and rounded once.
+//! Everything is computed in float32 and rounded once; sums are float64 on the CPU, and means of means in a fixed order on CUDA.
+
+#[cfg(feature = "cuda")]
+mod cuda;
 
 use candle_core::{DType, Tensor};
 
@@ -27,7 +30,7 @@ pub struct GroupNorm<'a> {
 
 /// Frames `[1, H, W, C]` to the same, in their type; `residual`: as many of the same shape and type, added after the bias.
 ///
-/// On other devices and in float16 candle's operations compute it, in float32 too.
+/// On Metal, and in float16 on the CPU, candle's operations compute it, in float32 too.
 ///
 /// # Errors
 /// Shapes or types that do not fit each other, or a failed tensor operation.
@@ -37,6 +40,10 @@ pub struct GroupNorm<'a> {
 pub fn group_norm(clip: &[Tensor], norm: &GroupNorm<'_>, residual: Option<&[Tensor]>) -> Result<Vec<Tensor>> {
     if clip.first().is_none_or(is_readable) {
         return group_norm_with(clip, norm, residual, Kernels::fastest());
+    }
+    #[cfg(feature = "cuda")]
+    if let Some(result) = cuda::group_norm(clip, norm, residual)? {
+        return Ok(result);
     }
     let wide = |clip: &[Tensor]| clip.iter().map(|x| x.to_dtype(DType::F32)).collect::<Result<Vec<_>, _>>();
     let residual = residual.map(wide).transpose()?;

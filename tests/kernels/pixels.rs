@@ -1,0 +1,113 @@
+//! Decoded frames as bytes, against those that the CPU makes and those that files hold.
+
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+use proptest::prelude::*;
+use stir::backend::cuda::launch::{Element, Launch};
+use stir::backend::cuda::pixels::{DecodedFrame, PixelLayout, PixelPlan};
+use stir::media::{self, OutputFormat, Target};
+use stir::ops::pixels::to_bytes;
+use stir::picture::Picture;
+use stir::units::{Clip, Fps, PixelFrames};
+
+use crate::emulated::Emulated;
+use crate::memory::Memory;
+use crate::samples::random;
+
+/// What the kernel makes of `frame: [3, H, W]`, whose values may lie in any order.
+fn written(layout: PixelLayout, frame: &Tensor, blocks: u32) -> Option<Vec<u8>> {
+    let (_, height, width) = frame.dims3().unwrap();
+    // As they lie in memory.
+    let is_innermost = frame.stride()[0] == 1;
+    let read = Memory::of(&if is_innermost { frame.permute((1, 2, 0)).unwrap() } else { frame.clone() });
+    let strides = if is_innermost { [1, 3 * width, 3] } else { [height * width, width, 1] };
+    let element = Element::of(frame.dtype()).unwrap();
+    let decoded = DecodedFrame { element, values: read.address(), size: [height, width], strides };
+    let plan = PixelPlan::new(layout, &decoded).unwrap();
+    let bytes = Memory::poisoned(plan.bytes(), DType::U8);
+    let launch = plan.launch(bytes.address());
+    // Fewer blocks than planned, so that they stride, and leave flags as they were: those of blocks that were not run are 255.
+    let grid = [launch.grid[0].min(blocks), 1, 1];
+    Emulated::kernel("pixels").run(&Launch { grid, ..launch });
+    let mut bytes = bytes.tensor(plan.bytes()).to_vec1::<u8>().unwrap();
+    let unwritten = (launch.grid[0] - grid[0]) as usize;
+    let flags = bytes.split_off(bytes.len() - unwritten);
+    assert!(flags.iter().all(|flag| *flag == u8::MAX));
+    bytes.resize(plan.bytes(), 0);
+    plan.pixels(bytes)
+}
+
+/// The planes that a Y4M file of one frame holds.
+fn planes(width: usize, height: usize, pixels: Vec<u8>) -> Vec<u8> {
+    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("planes-{width}-{height}.y4m"));
+    let format = OutputFormat::of(&path).unwrap();
+    let target = Target { path: path.clone(), format, quality: media::DEFAULT_QUALITY, replace: true };
+    let clip = Clip { width, height, frames: PixelFrames(1), fps: Fps(25.0) };
+    let mut writer = media::create(&target, &clip).unwrap();
+    writer.write(&Picture::new(width, height, pixels)).unwrap();
+    writer.finish().unwrap();
+    let bytes = std::fs::read(&path).unwrap();
+    std::fs::remove_file(path).unwrap();
+    bytes[bytes.len() - PixelLayout::Yuv420.bytes([height, width])..].to_vec()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn bytes_are_those_of_the_cpu(
+        (height, width) in (16..=40_usize, 16..=40_usize),
+        dtype in prop_oneof![Just(DType::F32), Just(DType::BF16), Just(DType::F16)],
+        innermost: bool,
+        blocks in 1..=8_u32,
+        seed in 0..1000_u64,
+    ) {
+        let (height, width) = (height * 2, width * 2);
+        let frame = match innermost {
+            true => random(&[height, width, 3], seed, dtype).permute((2, 0, 1)).unwrap(),
+            false => random(&[3, height, width], seed, dtype),
+        };
+        let expected = to_bytes(&frame).unwrap().unwrap();
+        prop_assert_eq!(written(PixelLayout::Rgb, &frame, blocks).unwrap(), expected.clone());
+        prop_assert_eq!(written(PixelLayout::Yuv420, &frame, blocks).unwrap(), planes(width, height, expected));
+        let odd = frame.narrow(1, 0, height - 1).unwrap().narrow(2, 0, width - 1).unwrap().force_contiguous().unwrap();
+        prop_assert_eq!(written(PixelLayout::Rgb, &odd, blocks), to_bytes(&odd).unwrap());
+    }
+}
+
+/// All levels, and the values halfway between them, in float32 and in what bfloat16 makes of them.
+#[test]
+fn levels_are_rounded_as_on_the_cpu() {
+    let values: Vec<f32> = (-40..=1100).map(|quarter| quarter as f32 / 4.0 / 127.5 - 1.0).collect();
+    let values = Tensor::new(values, &Device::Cpu).unwrap().narrow(0, 0, 1140).unwrap();
+    for dtype in [DType::F32, DType::BF16, DType::F16] {
+        let frame = values.reshape((3, 10, 38)).unwrap().to_dtype(dtype).unwrap();
+        assert_eq!(written(PixelLayout::Rgb, &frame, 9), to_bytes(&frame).unwrap());
+    }
+}
+
+#[test]
+fn one_value_that_is_not_finite_is_reported() {
+    for value in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
+        let mut values = vec![0.5; 3 * 30 * 40];
+        values[2500] = value;
+        let frame = Tensor::from_vec(values, (3, 30, 40), &Device::Cpu).unwrap();
+        assert_eq!(written(PixelLayout::Rgb, &frame, 9), None);
+        assert_eq!(written(PixelLayout::Yuv420, &frame, 9), None);
+    }
+}
+
+#[test]
+fn frames_that_no_layout_fits_have_no_plan() {
+    let plan = |layout, size| {
+        let frame = DecodedFrame { element: Element::Float32, values: 0, size, strides: [1; 3] };
+        PixelPlan::new(layout, &frame).map(|plan| plan.bytes())
+    };
+    assert_eq!(plan(PixelLayout::Rgb, [3, 5]), Some(46));
+    assert_eq!(plan(PixelLayout::Yuv420, [4, 6]), Some(37));
+    assert_eq!(plan(PixelLayout::Yuv420, [3, 4]), None);
+    assert_eq!(plan(PixelLayout::Yuv420, [4, 3]), None);
+    assert_eq!(plan(PixelLayout::Rgb, [0, 5]), None);
+    assert_eq!(plan(PixelLayout::Rgb, [1 << 16, 1 << 16]), None);
+}
