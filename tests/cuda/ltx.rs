@@ -144,7 +144,7 @@ fn texts_are_encoded_as_by_transformers() {
     for name in ["one", "short", "long"] {
         let tokens: Vec<u32> = golden.get(&format!("{name}.tokens")).to_vec1().unwrap();
         for residency in [Residency::Whole, Residency::Layer] {
-            let encoder = TextEncoder::load(&store, config.clone(), residency).unwrap();
+            let encoder = TextEncoder::load(&store, config, residency).unwrap();
             let output = encoder.forward(&[&tokens]).unwrap().remove(0);
             assert_close(name, &values(&output), &golden.values(&format!("{name}.output")), 5e-6);
         }
