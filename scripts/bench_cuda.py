@@ -130,22 +130,22 @@ class Bench:
                 rows.append(Row(what, operation["seconds"]["median"], operation["amount"] / operation["limit"], others))
         return rows, records
 
-    def engine(self, part, *flags):
-        """A process that loads and runs a part: ours without flags."""
-        folder = self.folder
-        name = "-".join(["diffusers", *flags]) if flags else "stir"
-        output = folder / f"{part}-{name}.safetensors"
-        inputs = folder / ("clip.json" if part == "clip" else f"{part}.safetensors")
-        command = [sys.executable, "-m", "scripts.versus.engine"] if flags else [self.versus]
-        arguments = [part, self.model, inputs, output, "bf16", str(self.options.threads)]
-        rest = [flag for flag in flags if flag != "plain"] if flags else [self.options.device]
-        if flags and self.options.device != "cpu":
-            rest.append("cuda")
-        return Engine([*command, *map(str, arguments), *rest], None), output
+    def engine(self, part, flags):
+        """A process that loads and runs a part, and where it will write: diffusers' with these flags of `versus/engine.py`, ours where they are None."""
+        name = "stir" if flags is None else "-".join(["diffusers", *flags])
+        output = self.folder / f"{part}-{name}.safetensors"
+        inputs = self.folder / ("clip.json" if part == "clip" else f"{part}.safetensors")
+        if flags is None:
+            command, last = [self.versus], [self.options.device]
+        else:
+            command = [sys.executable, "-m", "scripts.versus.engine"]
+            last = [*flags, *([] if self.options.device == "cpu" else [self.options.device])]
+        arguments = [part, self.model, inputs, output, "bf16", self.options.threads, *last]
+        return Engine([*command, *map(str, arguments)], None), output
 
-    def seconds(self, part, *flags):
-        """Median of a part's runs after two that are not counted, and where its output is. Engines end before the next begins: both want the memory."""
-        engine, output = self.engine(part, *flags)
+    def seconds(self, part, flags):
+        """Median of a part's runs after two that are not counted, and where its output is. Engines end before the next begins: each wants the memory."""
+        engine, output = self.engine(part, flags)
         engine.ask("load")
         for _ in range(2):
             engine.ask("run")
@@ -156,16 +156,16 @@ class Bench:
 
     def others(self, part):
         """Seconds of diffusers, plain and compiled, and the plain one's output."""
-        plain, output = self.seconds(part, "plain")
+        plain, output = self.seconds(part, [])
         others = {"diffusers": plain}
         if self.options.compiled:
-            others["diffusers, compiled"], _ = self.seconds(part, "compiled")
+            others["diffusers, compiled"], _ = self.seconds(part, ["compiled"])
         return others, output
 
     def network(self, part, operations, peak):
         """The row of a network, and how far the outputs are apart."""
         name = ENGINE_PARTS[part]
-        ours, found = self.seconds(name)
+        ours, found = self.seconds(name, None)
         others, expected = self.others(name)
         floor = operations / peak if operations else None
         return Row(part, ours, floor, others), difference(found, expected)

@@ -2,7 +2,7 @@
 //!
 //! On CUDA sums are float32, none is split, and float32 is not rounded to TF32. Bias, GELU and the plain sum are fused, and the result is rounded once. SiLU
 //! and a gate take a pass of their own, over the product rounded to its type: to keep it in float32 until then would take longer than it is worth, and
-//! the networks' own programs round there too.
+//! the networks' own programs round there too. So does everything else for types and shapes that cuBLASLt fuses it for with no algorithm of one sequence.
 
 use candle_core::{Device, Tensor};
 

@@ -10,13 +10,26 @@ use crate::backend::cuda::gemm::choice::{Candidate, Card};
 use crate::backend::cuda::gemm::{Product, Rows, Sizes};
 use crate::backend::cuda::launch::Element;
 use crate::backend::cuda::norm::row_stride;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// As [`dense_gemm`](super::dense_gemm::dense_gemm); `None` for other devices and types.
 pub(super) fn dense_gemm(x: &Tensor, weight: &DenseWeight<'_>, epilogue: Epilogue<'_>) -> Result<Option<Tensor>> {
     let Some(prepared) = Prepared::new(x, weight, epilogue)? else { return Ok(None) };
-    device::multiply(&prepared.gpu, &prepared.product)?;
-    prepared.rest(epilogue).map(Some)
+    if prepared.product.sizes.rows == 0 {
+        return Ok(Some(prepared.y));
+    }
+    if device::multiply(&prepared.gpu, &prepared.product)? {
+        return prepared.rest(epilogue).map(Some);
+    }
+    // What cuBLASLt fuses for most types and shapes, and not for these, is done afterwards.
+    let plain = Product { bias: None, addend: None, gelu: false, ..prepared.product };
+    if !device::multiply(&prepared.gpu, &plain)? {
+        let Sizes { rows, outputs, inputs } = plain.sizes;
+        let thing = format!("the product of [{rows}, {inputs}] and [{inputs}, {outputs}] in {:?}", plain.dtype);
+        let hint = "report it with the exact command and what `stir devices` prints";
+        return Err(Error::run(thing, "an algorithm of cuBLASLt that sums in one sequence", "none", hint));
+    }
+    Ok(Some(finished(&prepared.flat()?, weight.bias, epilogue)?.reshape(prepared.y.shape())?))
 }
 
 /// See [`algorithms`](super::dense_gemm::algorithms).
@@ -71,13 +84,13 @@ impl Prepared {
             Some(stride) => (x.clone(), stride),
             None => (x.contiguous()?, inputs),
         };
-        let (weight, bias) = (weight.contiguous()?, bias.map(Tensor::contiguous).transpose()?);
+        let (weight, bias) = (weight.contiguous()?, bias.map(aligned).transpose()?);
         let addend = match epilogue {
             Epilogue::Sum(residual) => Some(checked_residual(residual, &shape, x.dtype())?),
             _ => None,
         };
         let y = empty(shape.as_slice(), x.dtype(), x.device())?;
-        let rows = |tensor: &Tensor| Ok::<_, crate::error::Error>(Rows { pointer: pointer(tensor)?, stride: outputs });
+        let rows = |tensor: &Tensor| Ok::<_, Error>(Rows { pointer: pointer(tensor)?, stride: outputs });
         let product = Product {
             dtype: x.dtype(),
             sizes: Sizes { rows: y.elem_count() / outputs, outputs, inputs },
@@ -97,9 +110,19 @@ impl Prepared {
         match epilogue {
             Epilogue::None | Epilogue::Gelu | Epilogue::Sum(_) => Ok(self.y),
             Epilogue::Silu | Epilogue::Residual { .. } => {
-                let flat = self.y.reshape(((), self.product.sizes.outputs))?;
-                Ok(finished(&flat, None, epilogue)?.reshape(self.y.shape())?)
+                Ok(finished(&self.flat()?, None, epilogue)?.reshape(self.y.shape())?)
             }
         }
     }
+
+    /// `[M, N]`.
+    fn flat(&self) -> Result<Tensor> {
+        Ok(self.y.reshape((self.product.sizes.rows, self.product.sizes.outputs))?)
+    }
+}
+
+/// A bias where cuBLASLt takes it: at a multiple of 16 bytes, which a part of a tensor need not be at.
+fn aligned(bias: &Tensor) -> Result<Tensor> {
+    let bias = bias.contiguous()?;
+    if pointer(&bias)?.is_multiple_of(16) { Ok(bias) } else { Ok(bias.copy()?) }
 }

@@ -74,7 +74,9 @@ impl TimeEmbedding {
     pub fn forward(&self, levels: &FrameLevels) -> Result<LevelVectors> {
         let timesteps: Vec<f32> = levels.levels.iter().map(|sigma| *sigma as f32 * self.scale as f32).collect();
         let embedding = self.embedder.exact(&timesteps)?;
-        let modulation = self.modulation.forward(&embedding.silu()?)?;
+        // In float32 as the references have it, whatever the type of the layers.
+        let activated = embedding.to_dtype(DType::F32)?.silu()?.to_dtype(embedding.dtype())?;
+        let modulation = self.modulation.forward(&activated)?;
         let frames = Tensor::new(levels.frames.as_slice(), embedding.device())?;
         let of_frames = |rows: &Tensor, parts: usize| -> Result<Tensor> {
             let rows = rows.to_dtype(DType::F32)?.reshape(((), parts, self.width))?;

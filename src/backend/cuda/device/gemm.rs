@@ -5,6 +5,7 @@ use std::ffi::c_void;
 use std::sync::{Arc, Mutex, OnceLock};
 
 use candle_core::DType;
+use candle_core::cuda_backend::cudarc::cublas::sys::cublasOperation_t;
 use candle_core::cuda_backend::cudarc::cublaslt::result::{self, CublasError};
 use candle_core::cuda_backend::cudarc::cublaslt::sys;
 use candle_core::cuda_backend::cudarc::driver::{CudaSlice, CudaStream, DevicePtr};
@@ -15,18 +16,19 @@ use crate::backend::cuda::gemm::choice::{first_sequential, measured};
 use crate::backend::cuda::gemm::{Fused, Matrix, Product, Request, workspace_bytes};
 use crate::error::{Error, Result};
 
-/// Starts a product and does not wait for it. The algorithm is the table's, or the first that cuBLASLt proposes whose sums run over K in one sequence; it is
-/// looked for once for each kind of problem.
+/// Starts a product and does not wait for it; `false` where cuBLASLt has no algorithm for it whose sums run over K in one sequence. The algorithm is the
+/// table's, or the first such that cuBLASLt proposes; it is looked for once for each kind of problem.
 ///
 /// The plan answers for the addresses, as for [`Gpu::launch`].
 ///
 /// # Errors
-/// cuBLASLt has no such algorithm, or fails.
-pub fn multiply(gpu: &Gpu, product: &Product) -> Result<()> {
+/// cuBLASLt fails.
+pub fn multiply(gpu: &Gpu, product: &Product) -> Result<bool> {
     let request = Request::of(product);
     let multiplier = Multiplier::of(gpu)?;
-    let algorithm = multiplier.algorithm(&request)?;
-    multiplier.start(&Call::new(&request)?, &request, &algorithm)
+    let Some(algorithm) = multiplier.algorithm(&request)? else { return Ok(false) };
+    multiplier.start(&Call::new(&request)?, &request, &algorithm)?;
+    Ok(true)
 }
 
 /// The same with this algorithm, one of [`candidates`].
@@ -64,7 +66,7 @@ struct Multiplier {
     workspace: CudaSlice<u8>,
     stream: Arc<CudaStream>,
     card: Card,
-    chosen: Mutex<HashMap<Problem, Algorithm>>,
+    chosen: Mutex<HashMap<Problem, Option<Algorithm>>>,
 }
 
 // SAFETY: cuBLASLt allows any thread to use a handle, several at the same time too; the rest is `Send` and `Sync` by itself.
@@ -96,23 +98,17 @@ impl Multiplier {
         Ok(multiplier)
     }
 
-    fn algorithm(&self, request: &Request) -> Result<Algorithm> {
+    fn algorithm(&self, request: &Request) -> Result<Option<Algorithm>> {
         let problem = Problem::of(request);
         let mut chosen = self.chosen.lock().unwrap_or_else(|poisoned| poisoned.into_inner());
         if let Some(algorithm) = chosen.get(&problem) {
             return Ok(*algorithm);
         }
         let algorithm = match measured(MEASURED, self.card, &problem) {
-            Some(algorithm) => algorithm,
+            Some(algorithm) => Some(algorithm),
             None => {
                 let candidates = self.candidates(&Call::new(request)?, request)?;
-                let found = first_sequential(&candidates, self.workspace.len());
-                let found = found.ok_or_else(|| {
-                    let hint = "report it with the exact command and what `stir devices` prints";
-                    let proposed = format!("{} others", candidates.len());
-                    Error::run(describe(request), "an algorithm that sums in one sequence", proposed, hint)
-                })?;
-                found.algorithm
+                first_sequential(&candidates, self.workspace.len()).map(|candidate| candidate.algorithm)
             }
         };
         chosen.insert(problem, algorithm);
@@ -251,8 +247,8 @@ impl Description {
         let made =
             result::create_matmul_desc(sys::cublasComputeType_t::CUBLAS_COMPUTE_32F, sys::cudaDataType_t::CUDA_R_32F)?;
         let description = Self(made);
-        description.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSA, sys::cublasOperation_t::CUBLAS_OP_T)?;
-        description.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSB, sys::cublasOperation_t::CUBLAS_OP_N)?;
+        description.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSA, cublasOperation_t::CUBLAS_OP_T)?;
+        description.set(Attribute::CUBLASLT_MATMUL_DESC_TRANSB, cublasOperation_t::CUBLAS_OP_N)?;
         let epilogue = match request.fused {
             Fused::Nothing => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_DEFAULT,
             Fused::Bias => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_BIAS,

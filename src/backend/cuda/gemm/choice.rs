@@ -6,7 +6,7 @@
 
 use candle_core::DType;
 
-use super::{Fused, Matrix, Request, Sizes};
+use super::{Fused, Request, Sizes};
 use crate::device::version::Architecture;
 
 /// How many algorithms cuBLASLt is asked for at a time: of the first few one never splits K.
@@ -30,28 +30,31 @@ pub struct Problem {
     pub leading: [i64; 4],
     /// What the addresses of A, B, C and D divide by: a power of two up to 256.
     pub alignment: [u32; 4],
+    /// The same of the bias; 256 without one.
+    pub bias_alignment: u32,
 }
 
 impl Problem {
     /// Of a call.
     pub fn of(request: &Request) -> Self {
-        let Request { dtype, a, b, c, d, beta, fused, .. } = *request;
+        let Request { dtype, a, b, c, d, beta, fused, bias } = *request;
         let matrices = [a, b, c, d];
-        let alignment = |matrix: Matrix| 1u32 << matrix.pointer.trailing_zeros().min(MOST_ALIGNED.trailing_zeros());
+        let alignment = |address: u64| 1u32 << address.trailing_zeros().min(MOST_ALIGNED.trailing_zeros());
         Self {
             sizes: Sizes { rows: d.columns as usize, outputs: d.rows as usize, inputs: a.rows as usize },
             dtype,
             fused,
             adds: beta != 0.0,
             leading: matrices.map(|matrix| matrix.leading),
-            alignment: matrices.map(alignment),
+            alignment: matrices.map(|matrix| alignment(matrix.pointer)),
+            bias_alignment: alignment(bias.unwrap_or(0)),
         }
     }
 
     /// Whether addresses and distances are as good as those of whole tensors, for which the table is made.
     fn is_plain(&self) -> bool {
         let Sizes { outputs, inputs, .. } = self.sizes;
-        self.alignment.iter().all(|&alignment| alignment >= MOST_ALIGNED)
+        self.alignment.iter().chain([&self.bias_alignment]).all(|&alignment| alignment >= MOST_ALIGNED)
             && self.leading == [inputs, inputs, outputs, outputs].map(|leading| leading as i64)
     }
 }

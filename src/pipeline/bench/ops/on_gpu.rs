@@ -57,14 +57,17 @@ enum Work {
     Bytes(f64),
 }
 
+/// Runs an operation once.
+type Run = Box<dyn Fn() -> Result<()>>;
+
 /// One operation on one shape.
 struct Case {
     name: &'static str,
     shape: String,
     work: Work,
-    run: Box<dyn Fn() -> Result<()>>,
+    run: Run,
     /// Ways to choose from, each with what runs it.
-    ways: Vec<(Algorithm, Box<dyn Fn() -> Result<()>>)>,
+    ways: Vec<(Algorithm, Run)>,
 }
 
 /// Measures the operation `name`, one of [`NAMES`]; `hear` gets each result.
@@ -198,7 +201,7 @@ fn product(layer: Layer, device: &Device) -> Result<Case> {
     let weight = placed("weight", &[to, from], DTYPE, device)?;
     let bias = placed("bias", &[to], DTYPE, device)?;
     let epilogue = if gelu { Epilogue::Gelu } else { Epilogue::None };
-    let mut ways: Vec<(Algorithm, Box<dyn Fn() -> Result<()>>)> = Vec::new();
+    let mut ways: Vec<(Algorithm, Run)> = Vec::new();
     for found in algorithms(&x, &DenseWeight { weight: &weight, bias: Some(&bias) }, epilogue)? {
         let (x, weight, bias) = (x.clone(), weight.clone(), bias.clone());
         let run = move || {
