@@ -29,7 +29,7 @@ use stir::models::ltx::denoiser::{Denoiser, PART};
 use stir::models::ltx::prompt::PROMPT;
 use stir::models::ltx::text::config::Config;
 use stir::models::ltx::text::t5::{Encoder, Residency};
-use stir::models::{self, Branch, Conditioning, Denoiser as _, Prediction};
+use stir::models::{self, Branch, Conditioning, Denoiser as _, Offload, Prediction};
 use stir::units::{Clip, Fps, PixelFrames};
 use stir::weights::files::WeightFiles;
 use stir::weights::keymap::KeyMap;
@@ -149,7 +149,9 @@ impl Case {
 
     /// A prediction as the sampler asks for it; a first frame is held where the inputs hold one.
     fn transformer(&self, then: impl FnOnce(Run) -> Result<()>) -> Result<()> {
-        let denoiser = Denoiser::new(self.checkpoint()?.transformer(&self.placement)?, self.placement.device.clone());
+        let checkpoint = self.checkpoint()?;
+        let transformer = checkpoint.transformer(&self.placement, Offload::None)?;
+        let denoiser = Denoiser::new(transformer, self.placement.device.clone());
         let mut conditioning = Conditioning::default();
         conditioning.text.tensors.insert(PROMPT, self.inputs["text"].clone());
         let latents = &self.inputs["latents"];

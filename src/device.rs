@@ -1,5 +1,6 @@
 //! Device choice: the only place that asks what hardware there is.
 
+pub mod carrier;
 #[cfg(feature = "cuda")]
 mod driver;
 pub mod energy;

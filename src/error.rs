@@ -105,6 +105,20 @@ impl Error {
         }
     }
 
+    /// Whether the device, or the CPU's allocator, had too little memory: what failed may succeed with less. Drivers say so in words only.
+    pub fn is_out_of_memory(&self) -> bool {
+        const WORDS: [&str; 4] =
+            ["CUDA_ERROR_OUT_OF_MEMORY", "CUBLAS_STATUS_ALLOC_FAILED", "out of memory", "Insufficient Memory"];
+        match self {
+            Self::Tensor(_) | Self::Run(_) => {
+                let text = self.to_string();
+                WORDS.iter().any(|word| text.contains(word))
+            }
+            Self::Io { source, .. } => source.kind() == std::io::ErrorKind::OutOfMemory,
+            Self::Input(_) => false,
+        }
+    }
+
     /// The exit code of a program that stops with this error.
     pub fn exit_code(&self) -> u8 {
         match self {
@@ -141,6 +155,25 @@ mod tests {
     fn a_failure_says_during_what() {
         let error = Error::run("block 3", "finite values", "NaN", "report it").during("denoising step 2");
         assert_eq!(error.to_string(), "denoising step 2, block 3: wanted finite values, found NaN");
+    }
+
+    #[test]
+    fn a_lack_of_memory_is_told_from_other_failures() {
+        let driver = |text: &str| Error::run("the kernel x", "the CUDA driver to carry it out", text, "y");
+        let tensor = |text: &str| Error::from(candle_core::Error::Msg(text.to_owned()));
+        for text in [
+            "DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")",
+            "CublasError(CUBLAS_STATUS_ALLOC_FAILED)",
+            "Insufficient Memory (00000008:kIOGPUCommandBufferCallbackErrorOutOfMemory)",
+        ] {
+            assert!(driver(text).is_out_of_memory() && tensor(text).is_out_of_memory(), "{text}");
+            assert!(driver(text).during("denoising step 1").is_out_of_memory());
+        }
+        assert!(!driver("DriverError(CUDA_ERROR_ILLEGAL_ADDRESS)").is_out_of_memory());
+        assert!(!tensor("shape mismatch").is_out_of_memory());
+        assert!(!Error::input("out of memory", "a", "b", "c").is_out_of_memory());
+        let io = |kind| Error::io("reading", Path::new("x"), std::io::Error::from(kind), "y").is_out_of_memory();
+        assert!(io(std::io::ErrorKind::OutOfMemory) && !io(std::io::ErrorKind::NotFound));
     }
 
     #[test]

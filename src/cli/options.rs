@@ -137,6 +137,10 @@ pub struct Options {
     #[arg(long, value_name = "WHEN", value_parser = Names(&["auto", "on", "off"]), hide_possible_values = true, help_heading = "Model")]
     pub(super) vae_tiling: Option<OsString>,
 
+    /// Where the denoiser's blocks wait for their turn: none (all are on the device), cpu (in the CPU's memory) or disk (in their file) [default: as near as they fit]
+    #[arg(long, value_name = "WHERE", value_parser = Names(&["none", "cpu", "disk"]), hide_possible_values = true, help_heading = "Model")]
+    pub(super) offload: Option<OsString>,
+
     #[command(flatten)]
     pub(super) device: DeviceOptions,
 

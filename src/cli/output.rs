@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::values;
 use crate::error::{Error, Result};
-use crate::media::{OutputFormat, Target};
+use crate::media::{OutputFormat, Target, VideoEncoder};
 
 /// The output: its name and format; by default that of the file that it is made from, in the current folder, as MP4.
 pub(super) fn target(
@@ -50,7 +50,7 @@ pub(super) fn preview(option: &OsStr, output: &Target) -> Result<Target> {
             return Err(Error::input("--preview", "a name that ends in .webp or .gif", found, hint));
         }
     };
-    Ok(Target { path, format, ..output.clone() })
+    Ok(Target { path, format, encoder: VideoEncoder::Auto, ..output.clone() })
 }
 
 #[cfg(test)]
@@ -85,10 +85,11 @@ mod tests {
     #[test]
     fn previews_are_small_animations_beside_the_clip() {
         let (path, format) = named(Some("out/clip.mp4"), None, "a.png").unwrap();
-        let output = Target { path, format, quality: 95, replace: true };
+        let output = Target { path, format, encoder: VideoEncoder::Nvenc, quality: 95, replace: true };
         let preview = |option: &str| preview(OsStr::new(option), &output);
         assert_eq!(preview("").unwrap().path, PathBuf::from("out/clip.preview.webp"));
-        assert_eq!(preview("look.GIF").unwrap().format, OutputFormat::Gif);
+        let gif = preview("look.GIF").unwrap();
+        assert_eq!((gif.format, gif.encoder), (OutputFormat::Gif, VideoEncoder::Auto));
         for name in ["look.mp4", "look", "."] {
             assert!(preview(name).unwrap_err().to_string().contains(".webp or .gif"), "{name}");
         }

@@ -107,10 +107,11 @@ fn totals(plan: &Plan) -> Vec<(&'static str, String)> {
         Some(available) => memory += &format!("; {} are free", Bytes(available)),
         None => memory += "; the device does not tell how much is free",
     }
-    if let Some(reason) = plan.memory.tiles {
-        memory += &format!("; frames are decoded in tiles: {reason}");
-    }
     let mut totals = vec![("memory", memory)];
+    let weights = "all of the denoiser's weights are on the device";
+    totals.push(("", plan.memory.offload_note.clone().unwrap_or_else(|| weights.to_owned())));
+    let tiles = plan.memory.tiles.as_ref().map(|tiles| format!("in {tiles}"));
+    totals.push(("", format!("frames are decoded {}", tiles.as_deref().unwrap_or("whole"))));
     totals.extend(plan.disk.iter().map(|part| ("disk", disk(part))));
     totals.push(("time", time(plan)));
     if plan.seconds.is_none() {

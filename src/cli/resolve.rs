@@ -203,6 +203,7 @@ impl Options {
             variant: self.variant.as_deref().map(values::variant).transpose()?,
             dtype: self.dtype.as_deref().map_or(Ok(None), values::dtype)?,
             tiling: self.vae_tiling.as_deref().map_or(Ok(VaeTiling::Auto), values::tiling)?,
+            offload: self.offload.as_deref().map(values::offload).transpose()?,
         })
     }
 }

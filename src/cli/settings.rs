@@ -6,6 +6,7 @@ use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::report::json_text;
+use crate::media::VideoEncoder;
 use crate::media::image::ImageSource;
 use crate::media::watermark::Watermark;
 use crate::models::{ModelRequest, MotionPrompt, SamplingOptions, VaeTiling, Variant};
@@ -95,7 +96,8 @@ impl From<&Request> for Settings {
         if *two_pass {
             set("two_pass", json!(true));
         }
-        let ModelRequest { model, vae, text_encoder, tokenizer, upsampler, variant, dtype, tiling } = &request.model;
+        let ModelRequest { model, vae, text_encoder, tokenizer, upsampler, variant, dtype, tiling, offload } =
+            &request.model;
         set("model", json!(model));
         for (option, path) in
             [("vae", vae), ("text_encoder", text_encoder), ("tokenizer", tokenizer), ("latent_upsampler", upsampler)]
@@ -117,11 +119,17 @@ impl From<&Request> for Settings {
         if *tiling != VaeTiling::Auto {
             set("vae_tiling", json!(tiling.name()));
         }
+        if let Some(offload) = offload {
+            set("offload", json!(offload.name()));
+        }
         set("device", json!(request.device.to_string()));
         if !request.eyes.is_empty() {
             let eyes = request.eyes.iter();
             let eyes = eyes.map(|eye| format!("{},{},{},{}", eye.left, eye.top, eye.width, eye.height));
             set("eyes", json!(eyes.collect::<Vec<_>>()));
+        }
+        if request.output.encoder != VideoEncoder::Auto {
+            set("encoder", json!(request.output.encoder.name()));
         }
         set("quality", json!(request.output.quality));
         set("no_clobber", json!(!request.output.replace));
@@ -168,6 +176,7 @@ impl From<&DecodeRequest> for Settings {
             ("dtype", request.dtype.map(|dtype| json!(dtype.map_or("auto", |dtype| dtype.as_str())))),
             ("vae_tiling", request.tiling.map(|tiling| json!(tiling.name()))),
             ("device", Some(json!(request.device.to_string()))),
+            ("encoder", (output.encoder != VideoEncoder::Auto).then(|| json!(output.encoder.name()))),
             ("quality", Some(json!(output.quality))),
             ("no_clobber", Some(json!(!output.replace))),
             ("watermark", request.watermark.as_ref().map(mark)),

@@ -87,6 +87,10 @@ pub(super) struct FormatOptions {
     #[arg(long, value_name = "FORMAT", value_parser = Names(&["mp4", "mov", "webm", "gif", "webp", "y4m", "png"]), hide_possible_values = true, help_heading = "Output")]
     format: Option<OsString>,
 
+    /// What encodes an .mp4 or .mov: auto, x264 (the same file on every machine) or nvenc (on an NVIDIA GPU; faster); auto is x264 [default: auto]
+    #[arg(long, value_name = "NAME", value_parser = Names(&["auto", "x264", "nvenc"]), hide_possible_values = true, help_heading = "Output")]
+    encoder: Option<OsString>,
+
     /// Refuse to replace a clip that is already there
     #[arg(long, help_heading = "Output")]
     no_clobber: bool,
@@ -101,7 +105,8 @@ impl FormatOptions {
     pub fn target(&self, output: Option<&OsStr>, source: Option<&Path>) -> Result<Target> {
         let (path, format) = output::target(output, self.format.as_deref(), source)?;
         let quality = self.quality.as_deref().map_or(Ok(DEFAULT_QUALITY), values::quality)?;
-        Ok(Target { path, format, quality, replace: !self.no_clobber })
+        let encoder = self.encoder.as_deref().map(|encoder| values::text("--encoder", encoder)?.parse()).transpose()?;
+        Ok(Target { path, format, encoder: encoder.unwrap_or_default(), quality, replace: !self.no_clobber })
     }
 
     pub fn watermark(&self) -> Result<Option<Watermark>> {

@@ -10,7 +10,7 @@ use clap::builder::{PossibleValue, TypedValueParser};
 use crate::diffusion;
 use crate::error::{Error, Result, quoted};
 use crate::media::QUALITY;
-use crate::models::{self, GUIDANCE_SCALES, STEPS, VaeTiling, Variant};
+use crate::models::{self, GUIDANCE_SCALES, Offload, STEPS, VaeTiling, Variant};
 use crate::pipeline::request::{MOST_FRAMES, PROMPT_CHARACTERS, RATES, SIDES, check_side};
 use crate::units::{Fps, PixelFrames, Seconds};
 
@@ -207,6 +207,14 @@ pub(super) fn tiling(value: &OsStr) -> Result<VaeTiling> {
     let text = text("--vae-tiling", value)?;
     VaeTiling::named(text)
         .ok_or_else(|| Error::input("--vae-tiling", "auto, on or off", quoted(text), "auto is the default"))
+}
+
+/// `--offload`.
+pub(super) fn offload(value: &OsStr) -> Result<Offload> {
+    let text = text("--offload", value)?;
+    Offload::named(text).ok_or_else(|| {
+        Error::input("--offload", "none, cpu or disk", quoted(text), "leave it out for what fits into memory")
+    })
 }
 
 /// `--quality`.

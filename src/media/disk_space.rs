@@ -57,6 +57,7 @@ pub(super) fn write_failed(target: &Path, source: io::Error) -> Error {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::VideoEncoder;
     use crate::units::{Fps, PixelFrames};
 
     #[test]
@@ -64,7 +65,8 @@ mod tests {
         // 100 PB: no disk has that.
         let clip = Clip { width: 4096, height: 4096, frames: PixelFrames(4_000_000_000), fps: Fps(25.0) };
         for format in [OutputFormat::Y4m, OutputFormat::Gif, OutputFormat::PngFolder] {
-            let target = Target { path: "clip".into(), format, quality: 95, replace: true };
+            let target =
+                Target { path: "clip".into(), format, encoder: VideoEncoder::Auto, quality: 95, replace: true };
             let error = check(&target, &clip).unwrap_err();
             assert_eq!(error.exit_code(), 2);
             assert!(error.to_string().starts_with("output clip: wanted "), "{error}");

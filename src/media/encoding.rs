@@ -11,7 +11,7 @@
 use crate::error::{Error, Result};
 
 use super::rate::FrameRate;
-use super::{OutputFormat, QUALITY};
+use super::{OutputFormat, QUALITY, Target, VideoEncoder};
 
 /// Encoder threads. What x264 and libvpx write depends on their number, so it must not depend on the machine.
 const X264_THREADS: &str = "2";
@@ -61,17 +61,21 @@ pub(super) enum Samples {
 }
 
 impl Encoding {
-    /// How `format` is written; `None` if that is without FFmpeg.
-    pub fn of(format: OutputFormat) -> Option<Self> {
+    /// How `target` is written; `None` if that is without FFmpeg.
+    pub fn of(target: &Target) -> Option<Self> {
+        let (encoder, encoder_settings): (_, fn(u8) -> Settings) = match target.encoder {
+            VideoEncoder::Auto | VideoEncoder::X264 => ("libx264", x264_settings),
+            VideoEncoder::Nvenc => ("h264_nvenc", nvenc_settings),
+        };
         let h264 = |container| Self {
             container,
-            encoder: "libx264",
+            encoder,
             codec: "H.264",
             samples: Samples::Yuv420,
-            encoder_settings: x264_settings,
+            encoder_settings,
             container_settings: movie_settings,
         };
-        match format {
+        match target.format {
             OutputFormat::Mp4 => Some(h264("mp4")),
             OutputFormat::Mov => Some(h264("mov")),
             OutputFormat::Webm => Some(Self {
@@ -138,6 +142,18 @@ fn x264_settings(quality: u8) -> Settings {
     ]
 }
 
+/// NVENC's constant quality, on x264's scale: nobody has compared what the two look like at the same number. A bit rate of 0 leaves it no other bound.
+fn nvenc_settings(quality: u8) -> Settings {
+    vec![
+        ("preset", "p6".to_owned()),
+        ("tune", "hq".to_owned()),
+        ("profile", "high".to_owned()),
+        ("rc", "vbr".to_owned()),
+        ("cq", format!("{:.2}", x264_rate_factor(quality))),
+        ("b", "0".to_owned()),
+    ]
+}
+
 /// MP4 and QuickTime: the index in front of the data, and whole ticks a frame in the track and in the file, so that all durations are
 /// exact.
 fn movie_settings(rate: FrameRate) -> Settings {
@@ -178,6 +194,10 @@ fn webp_settings(quality: u8) -> Settings {
 mod tests {
     use super::*;
 
+    fn target(format: OutputFormat, encoder: VideoEncoder) -> Target {
+        Target { path: "clip".into(), format, encoder, quality: 95, replace: true }
+    }
+
     #[test]
     fn quality_maps_to_each_encoders_scale() {
         assert!((x264_rate_factor(95) - 16.0).abs() < 1e-9);
@@ -191,8 +211,15 @@ mod tests {
     }
 
     #[test]
+    fn h264_is_encoded_by_whom_the_user_names() {
+        let encoder = |encoder| Encoding::of(&target(OutputFormat::Mov, encoder)).unwrap().encoder;
+        let all = [VideoEncoder::Auto, VideoEncoder::X264, VideoEncoder::Nvenc];
+        assert_eq!(all.map(encoder), ["libx264", "libx264", "h264_nvenc"]);
+    }
+
+    #[test]
     fn other_qualities_are_refused() {
-        let encoding = Encoding::of(OutputFormat::Webm).unwrap();
+        let encoding = Encoding::of(&target(OutputFormat::Webm, VideoEncoder::Auto)).unwrap();
         assert_eq!(encoding.encoder_settings(19).unwrap_err().to_string(), "--quality: wanted 20 to 99, found 19");
         assert!(encoding.encoder_settings(100).is_err());
         assert!(encoding.encoder_settings(20).is_ok() && encoding.encoder_settings(99).is_ok());

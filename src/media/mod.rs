@@ -35,6 +35,7 @@ mod target;
 mod unfinished;
 #[cfg(feature = "ffmpeg")]
 mod video;
+mod video_encoder;
 pub mod watermark;
 mod y4m;
 mod yuv420;
@@ -43,6 +44,7 @@ pub use expected_size::{Disk, ExpectedSize, expected_size, waiting_bytes};
 pub use output_format::OutputFormat;
 pub use target::{Target, check_apart, check_clip, check_file, check_target, warn_of_leftovers};
 pub use unfinished::abandon_unfinished;
+pub use video_encoder::VideoEncoder;
 
 /// Qualities that a clip in a lossy format may have.
 pub const QUALITY: std::ops::RangeInclusive<u8> = 20..=99;
@@ -108,7 +110,7 @@ pub fn create(target: &Target, clip: &Clip) -> Result<Box<dyn ClipWriter>> {
 
 #[cfg(feature = "ffmpeg")]
 fn create_video(target: &Target, clip: &Clip) -> Result<Box<dyn ClipWriter>> {
-    let encoding = encoding::Encoding::of(target.format).expect("the other formats have been dealt with");
+    let encoding = encoding::Encoding::of(target).expect("the other formats have been dealt with");
     Ok(Box::new(video::VideoWriter::create(target, encoding, clip)?))
 }
 
@@ -120,7 +122,21 @@ fn create_video(target: &Target, _clip: &Clip) -> Result<Box<dyn ClipWriter>> {
 /// Checks that this build, with these libraries, can write `target`'s format.
 #[cfg(feature = "ffmpeg")]
 fn check_encoder(target: &Target) -> Result<()> {
-    encoding::Encoding::of(target.format).map_or(Ok(()), |encoding| video::check(&target.path, encoding))
+    encoding::Encoding::of(target).map_or(Ok(()), |encoding| video::check(&target.path, encoding))
+}
+
+/// Checks that the encoder takes such frames, where that cannot be known without it.
+#[cfg(feature = "ffmpeg")]
+fn check_encoding(target: &Target, clip: &Clip) -> Result<()> {
+    match encoding::Encoding::of(target) {
+        Some(encoding) if target.encoder == VideoEncoder::Nvenc => video::check_opens(target, encoding, clip),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(not(feature = "ffmpeg"))]
+fn check_encoding(_target: &Target, _clip: &Clip) -> Result<()> {
+    Ok(())
 }
 
 #[cfg(not(feature = "ffmpeg"))]

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::units::Clip;
 
-use super::{OutputFormat, disk_space, frame_count, png_folder, rate, staging};
+use super::{OutputFormat, VideoEncoder, disk_space, frame_count, png_folder, rate, staging};
 
 /// Where a clip goes, and as what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +17,8 @@ pub struct Target {
     pub path: PathBuf,
     /// What is written there.
     pub format: OutputFormat,
+    /// What encodes it, where the format leaves a choice.
+    pub encoder: VideoEncoder,
     /// Quality of a lossy format, 20 to 99.
     pub quality: u8,
     /// Whether what stands there is replaced, or refused.
@@ -29,6 +31,7 @@ pub struct Target {
 /// # Errors
 /// What is in the way.
 pub fn check_target(target: &Target, inputs: &[&Path]) -> Result<()> {
+    target.encoder.check(target.format)?;
     if target.format == OutputFormat::PngFolder {
         if !target.replace {
             check_free(&target.path)?;
@@ -39,8 +42,8 @@ pub fn check_target(target: &Target, inputs: &[&Path]) -> Result<()> {
     check_file(&target.path, target.replace, inputs)
 }
 
-/// Checks that `target` can hold such a clip: a size and a frame rate that the format has, and, where it can be known, enough space on
-/// the disk.
+/// Checks that `target` can hold such a clip: a size and a frame rate that the format has, an encoder on the GPU that opens, and, where it can be
+/// known, enough space on the disk.
 ///
 /// # Errors
 /// What does not fit.
@@ -50,6 +53,7 @@ pub fn check_clip(target: &Target, clip: &Clip) -> Result<()> {
         OutputFormat::PngFolder | OutputFormat::Gif | OutputFormat::Webp => frame_count::FrameCount::new(clip)?,
         _ => frame_count::FrameCount::new_even(clip)?,
     };
+    super::check_encoding(target, clip)?;
     disk_space::check(target, clip)
 }
 

@@ -230,6 +230,26 @@ pub(super) fn check(target: &Path, encoding: Encoding) -> Result<()> {
     file_url(super::staging::folder_of(target)).map(drop)
 }
 
+/// Checks that the encoder of `target` opens for such a clip: one that runs on a device may be compiled in where there is none, or take no frames of
+/// this size.
+///
+/// # Errors
+/// An input error that names `--encoder`, with what FFmpeg says.
+pub(super) fn check_opens(target: &Target, encoding: Encoding, clip: &Clip) -> Result<()> {
+    let codec = find_encoder(encoding)?;
+    let rate = FrameRate::for_format(clip.fps, target.format)?;
+    let time = Rational::new(rate.denominator as i32, rate.numerator as i32);
+    let settings = encoding.encoder_settings(target.quality)?;
+    let opened = configured(codec, clip, encoding.samples, time)
+        .and_then(|encoder| encoder.open_as_with(codec, dictionary(settings)));
+    opened.map(drop).map_err(|error| {
+        let found = format!("\"{error}\" for {}x{}", clip.width, clip.height);
+        let hint =
+            "it needs an NVIDIA GPU with an encoder, and its driver: see `nvidia-smi`; --encoder x264 needs neither";
+        Error::input(format!("--encoder {}", target.encoder), format!("{} to open", encoding.encoder), found, hint)
+    })
+}
+
 /// Keeps FFmpeg from printing: its warnings are about details that are set on purpose, and errors come back as values.
 pub(super) fn quiet() {
     static QUIET: Once = Once::new();
@@ -249,11 +269,15 @@ pub(super) const INSTALL: &str = "install the full FFmpeg (Debian and Ubuntu: ap
 fn find_encoder(encoding: Encoding) -> Result<ffmpeg_next::Codec> {
     quiet();
     encoder::find_by_name(encoding.encoder).ok_or_else(|| {
+        let instead = match encoding.encoder {
+            "h264_nvenc" => "leave --encoder nvenc out",
+            _ => "write .gif, .y4m or a folder of PNG frames",
+        };
         Error::run(
             format!("the {} encoder for .{} output", encoding.codec, encoding.container),
             format!("FFmpeg libraries with {}", encoding.encoder),
             format!("{} without it", library()),
-            format!("{INSTALL}, or write .gif, .y4m or a folder of PNG frames"),
+            format!("{INSTALL}, or {instead}"),
         )
     })
 }
@@ -328,10 +352,12 @@ fn encoding_failed(format: OutputFormat, action: &str, error: ffmpeg_next::Error
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::media::VideoEncoder;
+    use crate::units::{Fps, PixelFrames};
 
     #[test]
     fn a_missing_encoder_is_named_with_the_next_step() {
-        let mut encoding = Encoding::of(OutputFormat::Webm).unwrap();
+        let mut encoding = Encoding::of(&target(OutputFormat::Webm, VideoEncoder::Auto)).unwrap();
         encoding.encoder = "libnothing";
         let Err(error) = find_encoder(encoding) else { panic!("there is no such encoder") };
         assert_eq!(error.exit_code(), 1);
@@ -340,6 +366,24 @@ mod tests {
             "the VP9 encoder for .webm output: wanted FFmpeg libraries with libnothing, found libavcodec"
         ));
         assert!(error.hint().contains("libavcodec-extra"));
+    }
+
+    /// x264 stands for NVENC on machines that have one: it opens, and refuses what it does not know.
+    #[test]
+    fn an_encoder_that_does_not_open_is_refused_with_what_it_says() {
+        let clip = Clip { width: 96, height: 64, frames: PixelFrames(1), fps: Fps(25.0) };
+        let target = target(OutputFormat::Mp4, VideoEncoder::Nvenc);
+        let works = Encoding::of(&Target { encoder: VideoEncoder::X264, ..target.clone() }).unwrap();
+        check_opens(&target, works, &clip).unwrap();
+        let fails = Encoding { encoder_settings: |_| vec![("profile", "no such profile".to_owned())], ..works };
+        let error = check_opens(&target, fails, &clip).unwrap_err();
+        assert_eq!(error.exit_code(), 2);
+        assert!(error.to_string().starts_with("--encoder nvenc: wanted libx264 to open, found "), "{error}");
+        assert!(error.hint().contains("--encoder x264"), "{}", error.hint());
+    }
+
+    fn target(format: OutputFormat, encoder: VideoEncoder) -> Target {
+        Target { path: "clip".into(), format, encoder, quality: 95, replace: true }
     }
 
     #[test]

@@ -8,12 +8,14 @@ mod location;
 pub mod ltx;
 pub mod manifest;
 pub mod memory;
+mod offload;
 pub mod recipe;
 pub mod sway;
 pub mod work;
 
 pub use location::{Location, SYNTHETIC};
-pub use memory::{Memory, StageMemory};
+pub use memory::{Memory, OffloadedWeights, StageMemory, Tiles};
+pub use offload::Offload;
 pub use recipe::{DecodeSettings, Pass, Recipe, SamplingOptions};
 pub use work::{TextTokens, Work};
 
@@ -63,6 +65,8 @@ pub struct ModelRequest {
     pub dtype: Option<DType>,
     /// Whether frames are decoded in tiles.
     pub tiling: VaeTiling,
+    /// Where the denoiser's blocks wait; `None` is on the device if they fit.
+    pub offload: Option<Offload>,
 }
 
 impl ModelRequest {
@@ -77,6 +81,7 @@ impl ModelRequest {
             variant: None,
             dtype: None,
             tiling: VaeTiling::Auto,
+            offload: None,
         }
     }
 
@@ -207,6 +212,8 @@ pub struct DecodeInputs<'a> {
     pub settings: DecodeSettings,
     /// Seed of the noise that a decode may need.
     pub seed: u64,
+    /// The longest side in pixels of what is decoded at once; `None` is what the decoder takes for the largest that fits.
+    pub piece: Option<usize>,
 }
 
 /// Numbers of denoising steps that can be asked for: more never makes a better clip, only a later one.
@@ -268,6 +275,12 @@ pub trait Decoder {
     /// A failed tensor operation.
     fn start(&self, inputs: &DecodeInputs) -> Result<Box<dyn DecodeState>>;
 
+    /// The longest side in pixels of what [`start`](Self::start) would decode at once as memory is now, if it has to be shorter than `below`; `None`
+    /// where it cannot be. As it stands frames are decoded whole.
+    fn largest_piece(&self, inputs: &DecodeInputs, below: Option<usize>) -> Option<usize> {
+        below.is_none().then_some(inputs.clip.width.max(inputs.clip.height))
+    }
+
     /// The same for a quick look: `inputs.picture` and `inputs.clip` are small versions of those that the latents were made for, the clip with
     /// fewer frames a second too. As it stands this is right where latents have no size of their own; a model whose latents have one answers for
     /// itself.
@@ -297,6 +310,8 @@ pub trait DecodeState {
 pub trait Family {
     /// The name in reports and in `--model`.
     fn name(&self) -> &'static str;
+    /// Where its networks run.
+    fn device(&self) -> &Device;
     /// How a clip is made: what was asked for, and for the rest what the model's makers recommend. `clip` lies on the model's grid.
     ///
     /// # Errors
@@ -331,9 +346,11 @@ pub trait Family {
     /// # Errors
     /// Missing, unknown or misshapen weights.
     fn text_encoder(&self) -> Result<Box<dyn TextEncoder>>;
+    /// `offload`: where its blocks wait, if it has such.
+    ///
     /// # Errors
     /// Missing, unknown or misshapen weights.
-    fn denoiser(&self) -> Result<Box<dyn Denoiser>>;
+    fn denoiser(&self, offload: Offload) -> Result<Box<dyn Denoiser + '_>>;
     /// # Errors
     /// Missing, unknown or misshapen weights.
     fn decoder(&self) -> Result<Box<dyn Decoder>>;

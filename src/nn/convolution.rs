@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use candle_core::{DType, Tensor};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::ops::conv3d::{
     ClipEpilogue, Epilogue, PackedKernel, conv3d, conv3d_clip, definition, gains_from_clips, is_packable,
 };
@@ -93,6 +93,10 @@ impl FrameConvolution {
             }
             Weight::Dense(weight) | Weight::Float8(weight) => packed(&weight)?,
             Weight::Quantized(weight) => packed(&weight.dequantize(device)?)?,
+            Weight::Carried(_) => {
+                let hint = "report it with the exact command";
+                return Err(Error::run("a kernel", "a weight to pack", "one that is still on its way", hint));
+            }
         };
         Ok(Self { kept: Kept::Packed(Arc::new(kernel)), shape, gains_from_clips })
     }

@@ -9,7 +9,7 @@ use crate::weights::store::{Scope, Weight};
 
 /// `COUNT` times `[..., from] -> [..., to]`, all of one input, in its type.
 ///
-/// On CUDA weights that are plain tensors are joined and multiplied at once: the input is read once, and there are as many times more tiles to keep all
+/// On CUDA, and wherever weights are carried, those that are plain tensors are joined and multiplied at once: the input is read once, and there are as many times more tiles to keep all
 /// multiprocessors busy. Elsewhere, and in other forms, each is multiplied by itself, as by [`Projection`].
 #[derive(Debug)]
 pub struct JoinedProjection<'data, const COUNT: usize>(Layers<'data, COUNT>);
@@ -73,6 +73,10 @@ impl<const COUNT: usize> JoinedProjection<'static, COUNT> {
         biases: Option<[Tensor; COUNT]>,
     ) -> Result<Self> {
         let device = &weights.placement().device;
+        if let Some(weight) = weights.take_carried(&names.map(|name| format!("{name}.weight")), shape)? {
+            let bias = biases.map(|biases| Tensor::cat(&biases, 0)).transpose()?;
+            return Ok(Self(Layers::Joined { whole: Dense { weight, bias }, to: shape[0] }));
+        }
         let taken = all(names, |name| weights.at(name).take_weight("weight", &shape))?;
         if let Some(dense) = device.is_cuda().then(|| dense(&taken)).flatten() {
             let whole = Dense::joined(&dense, biases.as_ref().map(<[Tensor; COUNT]>::as_slice))?;

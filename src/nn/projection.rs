@@ -27,7 +27,7 @@ enum Kept {
     Packed(Arc<PackedWeight>),
     /// On the CPU, in a type that is packed anew for every product: it takes a fraction of the product's time, and the weight stays small.
     Small(Small),
-    /// On other devices, and where nothing was read.
+    /// On other devices, where it may still be on its way, and where nothing was read.
     Dense(Tensor),
     /// On other devices, widened for every product.
     Float8(Tensor),
@@ -81,7 +81,7 @@ impl Projection {
             }
             Weight::Dense(weight) if on_cpu => Kept::Packed(Arc::new(PackedWeight::new(&weight, bias.as_ref())?)),
             Weight::Quantized(weight) if on_cpu => Kept::Small(Small::Blocks(weight)),
-            Weight::Dense(weight) | Weight::Outline(weight) => Kept::Dense(weight),
+            Weight::Dense(weight) | Weight::Carried(weight) | Weight::Outline(weight) => Kept::Dense(weight),
             Weight::Float8(weight) => Kept::Float8(weight),
             Weight::Quantized(weight) => Kept::Quantized(weight),
         };

@@ -2,10 +2,12 @@
 
 #[cfg(feature = "cuda")]
 mod cuda;
+mod reading;
 
 use candle_core::{DType, Device, Tensor};
 
 use crate::error::Result;
+pub use reading::{FrameBytes, FrameReader};
 
 /// `frame: [3, H, W]`, about -1 to 1, to `[H, W, 3]` in the computer's memory: -1 and below becomes 0, 1 and above 255, and what lies between the nearest
 /// level, of two as near the even one. `None` where a value is not finite.
@@ -16,9 +18,14 @@ use crate::error::Result;
 /// A failed tensor operation.
 pub fn to_bytes(frame: &Tensor) -> Result<Option<Vec<u8>>> {
     #[cfg(feature = "cuda")]
-    if let Some(found) = cuda::to_bytes(frame)? {
-        return Ok(found.finite());
+    if let Some(found) = cuda::write(frame)? {
+        return found.finite();
     }
+    of_values(frame)
+}
+
+/// The same by the CPU.
+fn of_values(frame: &Tensor) -> Result<Option<Vec<u8>>> {
     let frame = frame.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
     let values = frame.permute((1, 2, 0))?.flatten_all()?.to_vec1::<f32>()?;
     if values.iter().any(|value| !value.is_finite()) {

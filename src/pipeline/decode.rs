@@ -10,13 +10,14 @@ use super::latent_record::{LatentRecord, PictureRecord, fingerprint};
 use super::observer::{Level, Observer, Stage};
 use super::prepare::prepared;
 use super::request::{self, check_side};
+use super::residency::decode_what_fits;
 use super::writing::Writers;
 use crate::device::DeviceChoice;
 use crate::error::{Error, Result};
 use crate::media::framing::{Fit, Framing, FramingRequest};
 use crate::media::image::{self, ImageSource, ReadOptions};
 use crate::media::watermark::{PreparedWatermark, Watermark};
-use crate::media::{self, OutputFormat, Target, WrittenClip};
+use crate::media::{self, OutputFormat, Target, VideoEncoder, WrittenClip};
 use crate::models::{
     self, Conditioning, DecodeInputs, DecodeSettings, Decoder, Family, ModelRequest, SamplingOptions, VaeTiling,
 };
@@ -41,10 +42,16 @@ pub(super) struct ClipDecode<'a> {
 
 impl ClipDecode<'_> {
     /// Frames go from the decoder into the file one by one, encoded while the next ones are decoded; they are never all in memory.
-    pub fn write(&self, decoder: &dyn Decoder, observer: &mut dyn Observer) -> Result<WrittenClip> {
+    /// `piece`: as in [`DecodeInputs`].
+    pub fn write(
+        &self,
+        decoder: &dyn Decoder,
+        piece: Option<usize>,
+        observer: &mut dyn Observer,
+    ) -> Result<WrittenClip> {
         let count = self.clip.frames.0;
         observer.begin(Stage::Decode, count);
-        let mut frames = decoder.start(&self.inputs)?;
+        let mut frames = decoder.start(&DecodeInputs { piece, ..self.inputs })?;
         frames.note().into_iter().for_each(|note| observer.say(Level::Note, note));
         let writers = Writers {
             clip: media::create(&self.target, self.clip)?,
@@ -145,6 +152,7 @@ pub fn decode(request: &DecodeRequest, observer: &mut dyn Observer) -> Result<()
             clip: pass,
             settings: *settings,
             seed: *seed,
+            piece: None,
         },
         framing,
         clip: written,
@@ -153,7 +161,7 @@ pub fn decode(request: &DecodeRequest, observer: &mut dyn Observer) -> Result<()
         frames_target: request.frames_target(),
     };
     observer.clip(0, 1, *seed);
-    let made = decode.write(family.decoder()?.as_ref(), observer)?;
+    let made = decode_what_fits(&decode, family.decoder()?.as_ref(), &mut || false, observer)?;
     observer.finished(&Outcome { written: made, clip: *written, seed: *seed });
     Ok(())
 }
@@ -161,7 +169,8 @@ pub fn decode(request: &DecodeRequest, observer: &mut dyn Observer) -> Result<()
 impl DecodeRequest {
     fn frames_target(&self) -> Option<Target> {
         let path = self.save_frames.clone()?;
-        Some(Target { path, format: OutputFormat::PngFolder, ..self.output.clone() })
+        let (format, encoder) = (OutputFormat::PngFolder, VideoEncoder::Auto);
+        Some(Target { path, format, encoder, ..self.output.clone() })
     }
 
     fn check_targets(&self) -> Result<()> {
@@ -201,6 +210,7 @@ impl DecodeRequest {
             variant: None,
             dtype: self.dtype.unwrap_or(recorded.dtype),
             tiling: self.tiling.unwrap_or(recorded.tiling),
+            offload: None,
         })
     }
 

@@ -5,12 +5,13 @@ use std::path::{Path, PathBuf};
 use super::decode::ClipDecode;
 use super::latent_record::LatentRecord;
 use super::observer::{Level, Observer};
+use super::residency::Networks;
 use super::run::Run;
 use super::{kept_latents, latent_file};
 use crate::error::{Error, Result};
 use crate::latents::Latents;
 use crate::media::{self, WrittenClip};
-use crate::models::{DecodeInputs, Decoder, ModelRequest, Pass};
+use crate::models::{DecodeInputs, ModelRequest, Pass};
 
 /// Latents that are on disk.
 struct Kept {
@@ -24,7 +25,7 @@ impl Run<'_> {
     /// ends it, they are not lost.
     pub(super) fn finish(
         &self,
-        decoder: &mut Option<Box<dyn Decoder>>,
+        networks: &mut Networks,
         index: usize,
         latents: &Latents,
         observer: &mut dyn Observer,
@@ -33,7 +34,7 @@ impl Run<'_> {
         if let Some(kept) = kept.as_ref().filter(|_| !self.family.decodes_onto_picture()) {
             observer.latents_kept(Some(&kept_latents::command(self.request, index, &kept.path)));
         }
-        let made = self.decode(decoder, index, latents, observer);
+        let made = self.decode(networks, index, latents, observer);
         observer.latents_kept(None);
         match (made, kept) {
             (Ok(written), Some(Kept { path, until_done: true })) => {
@@ -106,17 +107,13 @@ impl Run<'_> {
 
     fn decode(
         &self,
-        decoder: &mut Option<Box<dyn Decoder>>,
+        networks: &mut Networks,
         index: usize,
         latents: &Latents,
         observer: &mut dyn Observer,
     ) -> Result<WrittenClip> {
-        if decoder.is_none() {
-            *decoder = Some(self.family.decoder()?);
-        }
-        let decoder = decoder.as_deref().expect("it has just been built");
         let scene = self.scenes.last().expect("a recipe has a pass");
-        if let Some(preview) = self.preview(index, self.last_pass(), scene, Some(decoder)) {
+        if let Some(preview) = self.preview(index, self.last_pass(), scene, Some(networks.decoder()?)) {
             preview.write(latents, &scene.conditioning, observer)?;
         }
         let decode = ClipDecode {
@@ -127,6 +124,7 @@ impl Run<'_> {
                 clip: &self.last_pass().clip,
                 settings: self.recipe.decode,
                 seed: self.request.seed(index),
+                piece: None,
             },
             framing: &self.framing,
             clip: &self.clip,
@@ -134,6 +132,6 @@ impl Run<'_> {
             target: self.request.target(index),
             frames_target: self.request.frames_target(index),
         };
-        decode.write(decoder, observer)
+        networks.decode(&decode, observer)
     }
 }

@@ -6,7 +6,7 @@ use super::request::Request;
 use crate::device::DeviceChoice;
 use crate::error::{Error, Result};
 use crate::media::watermark::Watermark;
-use crate::media::{self, DEFAULT_QUALITY, OutputFormat};
+use crate::media::{self, DEFAULT_QUALITY, OutputFormat, VideoEncoder};
 
 /// Writes the latents beside the clip that they are to become, under a name that is free.
 ///
@@ -50,6 +50,9 @@ pub(super) fn command(request: &Request, index: usize, latents: &Path) -> String
     }
     if target.quality != DEFAULT_QUALITY {
         add("--quality", target.quality.to_string());
+    }
+    if target.encoder != VideoEncoder::Auto {
+        add("--encoder", target.encoder.name().to_owned());
     }
     if let Some(frames) = request.frames_target(index) {
         add("--save-frames", path(&frames.path));

@@ -199,8 +199,7 @@ impl From<&LatentRecord> for Entry {
             fps: clip.fps.0.to_string(),
         };
         let path = |path: &Option<PathBuf>| path.as_deref().map(|path: &Path| path.display().to_string());
-        let ModelRequest { model, vae, text_encoder, tokenizer, upsampler: _, variant: _, dtype, tiling } =
-            &record.model;
+        let ModelRequest { model, vae, text_encoder, tokenizer, dtype, tiling, .. } = &record.model;
         Self {
             version: VERSION,
             family: record.family.clone(),

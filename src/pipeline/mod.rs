@@ -12,6 +12,7 @@ pub mod plan;
 mod prepare;
 mod preview;
 pub mod request;
+pub mod residency;
 mod run;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use crate::picture::Picture;
 use crate::units::Clip;
 use observer::{Level, Observer, Stage};
 use request::Request;
+use residency::Networks;
 use run::Run;
 
 /// A clip that a run made.
@@ -79,20 +81,18 @@ pub fn check_warnings(request: &Request, observer: &dyn Observer) -> Result<()> 
     }
 }
 
-/// The run itself. Each network is built when it is first used, and the denoiser is freed before the last decode.
+/// The run itself; [`residency`] says what is in memory when.
 fn run(request: &Request, picture: Picture, family: Box<dyn Family>, observer: &mut dyn Observer) -> Result<()> {
     let run = Run::prepare(request, picture, family, observer)?;
-    let mut denoiser = Some(run.family.denoiser()?);
-    let mut decoder = request.preview.as_ref().map(|_| run.family.decoder()).transpose()?;
+    let mut networks = Networks::of(&run);
     for index in 0..request.count {
         let seed = request.seed(index);
         observer.clip(index, request.count, seed);
-        let denoise = denoiser.as_deref().expect("it is kept until the last clip");
-        let latents = run.denoise(denoise, index, decoder.as_deref(), observer)?;
+        let latents = run.denoise(&mut networks, index, observer)?;
         if index + 1 == request.count {
-            denoiser = None;
+            networks.free_denoiser();
         }
-        let written = run.finish(&mut decoder, index, &latents, observer)?;
+        let written = run.finish(&mut networks, index, &latents, observer)?;
         observer.finished(&Outcome { written, clip: run.clip, seed });
     }
     Ok(())

@@ -66,6 +66,7 @@ impl<'a> Run<'a> {
         if family.reads_only_text() {
             observer.say(Level::Note, &format!("the text encoder reads: \"{}\"", prompt.words));
         }
+        let tokens = family.text_tokens(&prompt, unconditional)?;
         let text = family.text_encoder()?.encode(&prompt, unconditional)?;
         text.notes.iter().for_each(|note| observer.say(Level::Note, note));
         observer.begin(Stage::Encode, 1);
@@ -87,7 +88,7 @@ impl<'a> Run<'a> {
             eyes: request.eyes.clone(),
             degradation,
         });
-        Ok(Self { request, family, framing, recipe, scenes, clip, watermark, noise, picture })
+        Ok(Self { request, family, framing, recipe, text: tokens, scenes, clip, watermark, noise, picture })
     }
 }
 

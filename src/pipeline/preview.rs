@@ -38,7 +38,8 @@ impl<'a> Preview<'a> {
     /// A failed tensor operation, encoder or file operation.
     pub fn write(&self, latents: &Latents, conditioning: &Conditioning, observer: &mut dyn Observer) -> Result<()> {
         let (picture, clip) = (Some(&self.picture), &self.clip);
-        let inputs = DecodeInputs { latents, conditioning, picture, clip, settings: self.settings, seed: 0 };
+        let inputs =
+            DecodeInputs { latents, conditioning, picture, clip, settings: self.settings, seed: 0, piece: None };
         let mut frames = self.decoder.start_preview(&inputs)?;
         let mut writer = media::create(&self.target, &self.clip)?;
         while let Some(frame) = frames.next()? {

@@ -11,7 +11,7 @@ use crate::media::degrade::Degradation;
 use crate::media::framing::{Fit, Framing, FramingRequest};
 use crate::media::image::{ImageSource, ReadOptions};
 use crate::media::watermark::{PreparedWatermark, Watermark};
-use crate::media::{self, OutputFormat, Target};
+use crate::media::{self, OutputFormat, Target, VideoEncoder};
 use crate::models::{ModelRequest, MotionPrompt, PictureHints, SamplingOptions};
 use crate::picture::{Picture, PixelBox};
 use crate::units::{Clip, Fps, Grid, PixelFrames, Seconds};
@@ -145,7 +145,8 @@ impl Request {
     /// Where the frames of clip `index` go one by one, where they are asked for.
     pub fn frames_target(&self, index: usize) -> Option<Target> {
         let path = self.path(self.save_frames.as_deref()?, index);
-        Some(Target { path, format: OutputFormat::PngFolder, ..self.output.clone() })
+        let (format, encoder) = (OutputFormat::PngFolder, VideoEncoder::Auto);
+        Some(Target { path, format, encoder, ..self.output.clone() })
     }
 
     /// Checks every place that the run will write to.

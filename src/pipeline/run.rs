@@ -5,6 +5,7 @@ use super::latent_record::PictureRecord;
 use super::observer::{Observer, Stage};
 use super::preview::Preview;
 use super::request::Request;
+use super::residency::Networks;
 use crate::diffusion::noise::{self, Purpose};
 use crate::diffusion::renoise::renoise;
 use crate::diffusion::tone_map::tone_map;
@@ -12,7 +13,7 @@ use crate::error::Result;
 use crate::latents::{Latents, Shapes};
 use crate::media::framing::Framing;
 use crate::media::watermark::PreparedWatermark;
-use crate::models::{Conditioning, DecodeSettings, Decoder, Denoiser, Family, Pass, Recipe};
+use crate::models::{Conditioning, DecodeSettings, Decoder, Family, Pass, Recipe, TextTokens};
 use crate::picture::Picture;
 use crate::units::Clip;
 
@@ -22,6 +23,8 @@ pub(super) struct Run<'a> {
     pub(super) family: Box<dyn Family>,
     pub(super) framing: Framing,
     pub(super) recipe: Recipe,
+    /// The tokens of all texts, where they are counted.
+    pub(super) text: Option<TextTokens>,
     /// What each pass of the recipe sees.
     pub(super) scenes: Vec<Scene>,
     /// The clip as it is written.
@@ -56,11 +59,11 @@ impl Run<'_> {
     /// The final latents of clip `index`, pass by pass.
     pub(super) fn denoise(
         &self,
-        denoiser: &dyn Denoiser,
+        networks: &mut Networks,
         index: usize,
-        decoder: Option<&dyn Decoder>,
         observer: &mut dyn Observer,
     ) -> Result<Latents> {
+        let (denoiser, decoder) = networks.for_denoising(observer)?;
         let steps: usize = self.recipe.passes.iter().map(Pass::steps).sum();
         observer.begin(Stage::Denoise, steps);
         let mut before = 0;

@@ -1,6 +1,10 @@
 //! The run with a model whose grid is coarser than the clip: what is made must be cut to what was asked.
 
+mod memory;
+
+use std::cell::{Cell, RefCell};
 use std::path::Path;
+use std::rc::Rc;
 
 use candle_core::{DType, Device, Tensor};
 
@@ -13,17 +17,29 @@ use crate::latents::{Constraint, Latents, Shapes};
 use crate::media::framing::Fit;
 use crate::media::image::{ImageSource, ReadOptions};
 use crate::media::watermark::Watermark;
-use crate::media::{OutputFormat, Target};
+use crate::media::{OutputFormat, Target, VideoEncoder};
 use crate::models::{
     Conditioning, DecodeInputs, DecodeState, Decoder, Denoiser, Family, ImageCondition, ImageEncoder, Memory,
-    ModelRequest, MotionPrompt, PictureHints, Prediction, Recipe, SamplingOptions, TextCondition, TextEncoder,
+    ModelRequest, MotionPrompt, Offload, PictureHints, Prediction, Recipe, SamplingOptions, TextCondition, TextEncoder,
     TextTokens, Upsampler,
 };
 use crate::picture::{Color, Picture};
 use crate::units::{Clip, Fps, Grid, PixelFrames};
 
 /// A model on a grid of 32 pixels and 8 frames. It keeps the picture still and darkens the blue of frame `n` to `n`.
-struct Coarse;
+#[derive(Clone, Default)]
+struct Coarse {
+    /// Memory as its decodes find it; without it there is enough.
+    memory: Option<Rc<Shortage>>,
+}
+
+/// A decode of larger pieces than this fails at frame 4 for lack of memory; so does every decode while the denoiser is there, where that is in its way.
+struct Shortage {
+    largest_piece: usize,
+    denoiser_is_in_the_way: bool,
+    denoisers: Cell<usize>,
+    decodes: RefCell<Vec<usize>>,
+}
 
 const GRID: Grid = Grid { side: 32, frames: 8 };
 
@@ -62,19 +78,24 @@ impl Family for Coarse {
     }
 
     fn image_encoder(&self) -> Result<Box<dyn ImageEncoder>> {
-        Ok(Box::new(Self))
+        Ok(Box::new(self.clone()))
     }
 
     fn text_encoder(&self) -> Result<Box<dyn TextEncoder>> {
-        Ok(Box::new(Self))
+        Ok(Box::new(self.clone()))
     }
 
-    fn denoiser(&self) -> Result<Box<dyn Denoiser>> {
-        Ok(Box::new(Self))
+    fn device(&self) -> &Device {
+        &Device::Cpu
+    }
+
+    fn denoiser(&self, _offload: Offload) -> Result<Box<dyn Denoiser + '_>> {
+        self.memory.iter().for_each(|memory| memory.denoisers.set(memory.denoisers.get() + 1));
+        Ok(Box::new(Still(self.memory.clone())))
     }
 
     fn decoder(&self) -> Result<Box<dyn Decoder>> {
-        Ok(Box::new(Self))
+        Ok(Box::new(self.clone()))
     }
 
     fn upsampler(&self) -> Result<Box<dyn Upsampler>> {
@@ -82,7 +103,7 @@ impl Family for Coarse {
     }
 
     fn memory(&self, _text: Option<TextTokens>, _recipe: &Recipe) -> Result<Memory> {
-        unreachable!("nothing is planned")
+        Ok(Memory::default())
     }
 
     fn notes(&self, _conditioning: &Conditioning) -> Result<Vec<String>> {
@@ -106,7 +127,16 @@ impl TextEncoder for Coarse {
     }
 }
 
-impl Denoiser for Coarse {
+/// The denoiser, which takes its memory with it when it goes.
+struct Still(Option<Rc<Shortage>>);
+
+impl Drop for Still {
+    fn drop(&mut self) {
+        self.0.iter().for_each(|memory| memory.denoisers.set(memory.denoisers.get() - 1));
+    }
+}
+
+impl Denoiser for Still {
     fn velocity(&self, x: &Latents, _prediction: &Prediction) -> Result<Latents> {
         let still = Tensor::zeros(x.parts["latents"].shape(), DType::F32, &Device::Cpu)?;
         Ok(Latents { parts: [("latents", still)].into() })
@@ -119,11 +149,22 @@ impl Decoder for Coarse {
         let picture = picture.unwrap();
         assert_on_grid(clip);
         assert_eq!((picture.width(), picture.height()), (clip.width, clip.height));
-        self.start_preview(inputs)
+        let fails = self.memory.as_ref().is_some_and(|memory| {
+            let piece = inputs.piece.unwrap();
+            memory.decodes.borrow_mut().push(piece);
+            piece > memory.largest_piece || memory.denoiser_is_in_the_way && memory.denoisers.get() > 0
+        });
+        Ok(Box::new(Frames { picture: picture.clone(), next: 0, count: clip.frames.0, fails }))
+    }
+
+    fn largest_piece(&self, inputs: &DecodeInputs, below: Option<usize>) -> Option<usize> {
+        let whole = inputs.clip.width.max(inputs.clip.height);
+        below.map_or(Some(whole), |below| (below >= 48).then_some(below / 2))
     }
 
     fn start_preview(&self, inputs: &DecodeInputs) -> Result<Box<dyn DecodeState>> {
-        Ok(Box::new(Frames { picture: inputs.picture.unwrap().clone(), next: 0, count: inputs.clip.frames.0 }))
+        let picture = inputs.picture.unwrap().clone();
+        Ok(Box::new(Frames { picture, next: 0, count: inputs.clip.frames.0, fails: false }))
     }
 }
 
@@ -131,10 +172,15 @@ struct Frames {
     picture: Picture,
     next: usize,
     count: usize,
+    fails: bool,
 }
 
 impl DecodeState for Frames {
     fn next(&mut self) -> Result<Option<Picture>> {
+        if self.fails && self.next == 4 {
+            let text = "DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")";
+            return Err(candle_core::Error::Msg(text.to_owned()).into());
+        }
         if self.next == self.count {
             return Ok(None);
         }
@@ -205,7 +251,7 @@ impl Drop for Folder {
 }
 
 fn target(path: std::path::PathBuf) -> Target {
-    Target { format: OutputFormat::of(&path).unwrap(), path, quality: 95, replace: true }
+    Target { format: OutputFormat::of(&path).unwrap(), path, encoder: VideoEncoder::Auto, quality: 95, replace: true }
 }
 
 /// Ten frames of 80x60 as PNGs.
@@ -245,7 +291,7 @@ fn picture() -> Picture {
 fn what_a_coarse_grid_makes_is_cut_to_what_was_asked() {
     let folder = Folder::new("grid");
     let mut heard = Heard::default();
-    super::run(&request(folder.0.join("frames")), picture(), Box::new(Coarse), &mut heard).unwrap();
+    super::run(&request(folder.0.join("frames")), picture(), Box::new(Coarse::default()), &mut heard).unwrap();
 
     let line = "the clip is 80x60, 10 frames at 25 fps; it is cut out of what the model makes, 96x64, 17 frames";
     heard.lines.retain(|(level, _)| *level != Level::Detail);
@@ -270,7 +316,7 @@ fn several_clips_are_named_by_their_seeds() {
         ..request(folder.0.join("clip.y4m"))
     };
     several.check_targets().unwrap();
-    super::run(&several, picture(), Box::new(Coarse), &mut heard).unwrap();
+    super::run(&several, picture(), Box::new(Coarse::default()), &mut heard).unwrap();
     assert_eq!(heard.seeds, [7, 8, 9]);
     assert_eq!(heard.finished.iter().map(|outcome| outcome.seed).collect::<Vec<_>>(), [7, 8, 9]);
     // One after half of the steps, one of the final latents.
@@ -291,7 +337,7 @@ fn latents_that_cannot_be_saved_are_kept_beside_the_clip() {
     let folder = Folder::new("unsaved");
     let save_latents = Some(folder.0.join("gone/latents.safetensors"));
     let unsaved = Request { save_latents, ..request(folder.0.join("clip.y4m")) };
-    let error = super::run(&unsaved, picture(), Box::new(Coarse), &mut Heard::default()).unwrap_err();
+    let error = super::run(&unsaved, picture(), Box::new(Coarse::default()), &mut Heard::default()).unwrap_err();
     let kept = folder.0.join("clip.latents.safetensors");
     assert!(error.to_string().contains("gone"), "{error}");
     assert!(error.hint().contains(&format!("stir decode {} -o ", kept.display())), "{}", error.hint());
@@ -384,7 +430,7 @@ fn nothing_that_exists_is_replaced_where_that_is_asked() {
         ..request(folder.0.join("clip.y4m"))
     };
     all(false).check_targets().unwrap();
-    super::run(&all(false), picture(), Box::new(Coarse), &mut Heard::default()).unwrap();
+    super::run(&all(false), picture(), Box::new(Coarse::default()), &mut Heard::default()).unwrap();
     for name in ["clip.y4m", "latents.safetensors", "frames", "look.gif"] {
         let kept = folder.0.join("kept");
         std::fs::rename(folder.0.join(name), &kept).unwrap();
@@ -393,5 +439,5 @@ fn nothing_that_exists_is_replaced_where_that_is_asked() {
         std::fs::rename(&kept, folder.0.join(name)).unwrap();
     }
     all(true).check_targets().unwrap();
-    super::run(&all(true), picture(), Box::new(Coarse), &mut Heard::default()).unwrap();
+    super::run(&all(true), picture(), Box::new(Coarse::default()), &mut Heard::default()).unwrap();
 }

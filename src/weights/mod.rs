@@ -1,5 +1,6 @@
 //! Weight files: opened, checked and named.
 
+mod carriage;
 pub mod checkpoint;
 pub mod digest;
 pub mod files;

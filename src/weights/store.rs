@@ -13,7 +13,9 @@ use candle_core::{DType, Device, Tensor};
 use memmap2::Mmap;
 use safetensors::SafeTensors;
 
+use crate::device::carrier::{Carrier, HostWeight};
 use crate::error::{Error, Result};
+use crate::weights::carriage::Carriage;
 use crate::weights::files::WeightFiles;
 use crate::weights::keymap::Naming;
 use crate::weights::stored::Stored;
@@ -66,6 +68,8 @@ pub struct Store<'data> {
     kept_bytes: RefCell<BTreeMap<String, u64>>,
     placement: Placement,
     reads: bool,
+    /// How weights come to the device, where they do so again and again.
+    carriage: Option<Carriage>,
 }
 
 /// Where tensors go.
@@ -130,7 +134,45 @@ impl<'data> Store<'data> {
     ) -> Self {
         let tensors = tensors.into_iter().map(|(name, stored)| (name, Rc::new(stored))).collect();
         let (taken, kept_bytes) = (RefCell::default(), RefCell::default());
-        Self { name, tensors, synthetic: None, keys, taken, kept_bytes, placement: placement.clone(), reads: true }
+        let placement = placement.clone();
+        Self { name, tensors, synthetic: None, keys, taken, kept_bytes, placement, reads: true, carriage: None }
+    }
+
+    /// The same for weights that are taken again and again, whenever they are computed with: a [`Weight::Carried`] is on its way when it is taken.
+    /// Other tensors are small, and stay on the device from the first time on.
+    pub fn carried_by(self, carrier: Box<dyn Carrier>) -> Self {
+        Self { carriage: Some(Carriage::by(carrier)), ..self }
+    }
+
+    /// Whether weights are carried.
+    pub fn is_carried(&self) -> bool {
+        self.carriage.is_some()
+    }
+
+    /// Lets what has been taken since [`Store::bring`] come after all that the device has been asked for so far; see [`Carrier::mark`].
+    ///
+    /// # Errors
+    /// A device that fails.
+    pub fn mark(&self) -> Result<()> {
+        self.carriage.as_ref().map_or(Ok(()), |carriage| carriage.carrier().mark())
+    }
+
+    /// Reads what has been taken and brings it to the device: what that is asked for from here on finds it there.
+    ///
+    /// # Errors
+    /// A tensor that cannot be read, or a device that fails.
+    pub fn bring(&self) -> Result<()> {
+        let Some(carriage) = &self.carriage else { return Ok(()) };
+        carriage.bring(|carrier, key, room| {
+            let (_, stored) = self.find_key(key.to_owned(), room.dims())?;
+            let read = || stored.carried(room.dtype()).map_err(|found| self.refuse(key, Stored::TYPES, found));
+            carrier.copy(&HostWeight { name: key, read: &read }, room)
+        })
+    }
+
+    /// Forgets what has been taken and was not brought.
+    pub fn abandon(&self) {
+        self.carriage.iter().for_each(Carriage::abandon);
     }
 
     /// The top of the name hierarchy.
@@ -155,8 +197,14 @@ impl<'data> Store<'data> {
         if !self.reads {
             return self.zeros(shape);
         }
-        let tensor = stored.dense(self.placement.dtype).map_err(|found| self.refuse(&key, Stored::TYPES, found))?;
-        Ok(tensor.to_device(&self.placement.device)?)
+        let read = || -> Result<Tensor> {
+            let tensor = stored.dense(self.placement.dtype).map_err(|found| self.refuse(&key, Stored::TYPES, found))?;
+            Ok(tensor.to_device(&self.placement.device)?)
+        };
+        match &self.carriage {
+            Some(carriage) => carriage.resident(&key, read),
+            None => read(),
+        }
     }
 
     /// As [`Store::take`], with the axes in the order `axes` and then in the shape `to`.
@@ -180,7 +228,27 @@ impl<'data> Store<'data> {
         if !self.reads {
             return Ok(Weight::Outline(self.zeros(shape)?));
         }
+        if let Some((carriage, dtype)) = self.carriage.as_ref().zip(stored.carried_type(*dtype)) {
+            let room = carriage.room(&key, shape, dtype)?;
+            return Ok(if dtype == DType::F8E4M3 { Weight::Float8(room) } else { Weight::Carried(room) });
+        }
         stored.compact(*dtype, device).map_err(|found| self.refuse(&key, Stored::TYPES, found))
+    }
+
+    /// The matrices of these names, each of exactly this shape, one below the other in one [`Weight::Carried`]; `None` where they are not carried, or are
+    /// not all plain values of the store's type.
+    ///
+    /// # Errors
+    /// As [`Store::take`].
+    pub fn take_carried(&self, names: &[String], shape: [usize; 2]) -> Result<Option<Tensor>> {
+        let Some(carriage) = &self.carriage else { return Ok(None) };
+        let found = names.iter().map(|name| self.find(name, &shape)).collect::<Result<Vec<_>>>()?;
+        let dtype = self.placement.dtype;
+        if found.iter().any(|(_, stored)| stored.carried_type(dtype) != Some(dtype)) {
+            return Ok(None);
+        }
+        let keys: Vec<&str> = found.iter().map(|(key, _)| key.as_str()).collect();
+        carriage.joined_room(&keys, shape, dtype).map(Some)
     }
 
     /// Rows of the matrix `name` of exactly this shape, `[rows.len(), shape[1]]`, in the store's type, on its device; only they are read.
@@ -243,7 +311,11 @@ impl<'data> Store<'data> {
 
     /// The tensor, found, checked and accounted for.
     fn find(&self, name: &str, shape: &[usize]) -> Result<(String, Rc<Stored<'data>>)> {
-        let key = self.keys.to_checkpoint(name);
+        self.find_key(self.keys.to_checkpoint(name), shape)
+    }
+
+    /// The same by the name in the checkpoint.
+    fn find_key(&self, key: String, shape: &[usize]) -> Result<(String, Rc<Stored<'data>>)> {
         if let Some(synthetic) = self.synthetic {
             let stored = Stored::Synthetic(synthetic.tensor(&key, shape));
             return Ok((key, Rc::new(stored)));
@@ -325,6 +397,15 @@ impl<'store> Scope<'store> {
     /// As [`Store::take`].
     pub fn take_weight(&self, name: &str, shape: &[usize]) -> Result<Weight<'store>> {
         self.store.take_weight(&format!("{}{name}", self.prefix), shape)
+    }
+
+    /// See [`Store::take_carried`]; `names` are relative to this place.
+    ///
+    /// # Errors
+    /// As [`Store::take_carried`].
+    pub fn take_carried(&self, names: &[String], shape: [usize; 2]) -> Result<Option<Tensor>> {
+        let names: Vec<String> = names.iter().map(|name| format!("{}{name}", self.prefix)).collect();
+        self.store.take_carried(&names, shape)
     }
 
     /// See [`Store::take_rows`]; `name` is relative to this place.

@@ -1,13 +1,14 @@
 //! A tensor in its file, bytes of the map, or one that is made up: converted or made when somebody takes it.
 
+use std::borrow::Cow;
 use std::io::Cursor;
 use std::sync::Arc;
 
 use candle_core::quantized::gguf_file::TensorInfo;
 use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Tensor};
-use safetensors::Dtype;
 use safetensors::tensor::TensorView;
+use safetensors::{Dtype, View};
 
 use super::synthetic::SyntheticTensor;
 
@@ -39,6 +40,8 @@ pub enum Weight<'data> {
     Float8(Tensor),
     /// In blocks of GGUF's types.
     Quantized(Arc<QTensor>),
+    /// On its way to the device: whole once it has been brought there, and not to be computed with, split or joined before.
+    Carried(Tensor),
     /// Zeros that take no memory, of a store that reads nothing.
     Outline(Tensor),
 }
@@ -139,6 +142,23 @@ impl<'data> Stored<'data> {
             None => dtype,
         };
         Ok(Weight::Dense(self.dense(dtype)?.to_device(device).map_err(found)?))
+    }
+
+    /// The type of [`carried`](Self::carried) values for products with activations in `dtype`; `None` for blocks, which the device is given as they are.
+    pub fn carried_type(&self, dtype: DType) -> Option<DType> {
+        match self {
+            Self::Gguf { info, .. } if info.ggml_dtype.block_size() > 1 => None,
+            Self::Plain(view) if view.dtype() == Dtype::F8_E4M3 => Some(DType::F8E4M3),
+            _ => Some(dtype),
+        }
+    }
+
+    /// The values in `dtype`, row by row; where they are stored so, they are in the file.
+    pub fn carried(&self, dtype: DType) -> Found<Cow<'data, [u8]>> {
+        match self.mapped()? {
+            Some(mapped) if mapped.dtype == dtype => Ok(Cow::Borrowed(mapped.bytes)),
+            _ => Ok(Cow::Owned(self.dense(dtype)?.data().into_owned())),
+        }
     }
 
     /// The values in the file, where they are no blocks.

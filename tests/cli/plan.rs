@@ -143,6 +143,25 @@ fn a_plan_refuses_what_a_run_refuses() {
     }
 }
 
+/// A block of five, or of however many, at a time; the CPU's memory is no other place for the CPU.
+#[test]
+fn a_plan_says_where_the_denoiser_waits() {
+    let scratch = Scratch::new("plan-offload");
+    let of = |offload: &str| plan(&scratch, "no-results", &[&SIZE[..], &["--offload", offload]].concat());
+    let [none, cpu, disk] = ["none", "cpu", "disk"].map(of);
+    let weights = |plan: &Value| stage(plan, "denoise")["memory"]["weights"].as_u64().unwrap();
+    assert_eq!([&none, &cpu, &disk].map(|plan| &plan["memory"]["offload"]), ["none", "none", "disk"]);
+    assert_eq!(weights(&none), weights(&cpu));
+    assert!(weights(&disk) < weights(&none), "{disk}");
+    assert_eq!(none["memory"]["offload_note"], Value::Null);
+    let note = |plan: &Value| plan["memory"]["offload_note"].as_str().unwrap().to_owned();
+    assert!(note(&cpu).contains("changes nothing on the CPU") && note(&disk).contains("--offload is disk"), "{disk}");
+    assert_eq!(none["memory"]["tiles"], Value::Null);
+    let wide = ["-W", "704", "-H", "64", "--num-frames", "9", "--vae-tiling", "on"];
+    let tiles = plan(&scratch, "no-results", &wide)["memory"]["tiles"].clone();
+    assert_eq!(tiles, "tiles of 640 pixels: --vae-tiling is on");
+}
+
 /// Ten minutes at the largest size: more than most machines have.
 #[test]
 fn what_will_not_fit_is_warned_of() {

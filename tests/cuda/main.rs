@@ -17,4 +17,5 @@ mod group_norm;
 mod launching;
 mod ltx;
 mod norm;
+mod residency;
 mod warp;

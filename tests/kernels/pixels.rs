@@ -42,7 +42,8 @@ fn written(layout: PixelLayout, frame: &Tensor, blocks: u32) -> Option<Vec<u8>> 
 fn planes(width: usize, height: usize, pixels: Vec<u8>) -> Vec<u8> {
     let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("planes-{width}-{height}.y4m"));
     let format = OutputFormat::of(&path).unwrap();
-    let target = Target { path: path.clone(), format, quality: media::DEFAULT_QUALITY, replace: true };
+    let (encoder, quality) = (media::VideoEncoder::Auto, media::DEFAULT_QUALITY);
+    let target = Target { path: path.clone(), format, encoder, quality, replace: true };
     let clip = Clip { width, height, frames: PixelFrames(1), fps: Fps(25.0) };
     let mut writer = media::create(&target, &clip).unwrap();
     writer.write(&Picture::new(width, height, pixels)).unwrap();

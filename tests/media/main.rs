@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 
 use stir::error::{Error, Result};
 use stir::media::image::{ImageSource, ReadOptions};
-use stir::media::{self, ClipWriter, OutputFormat, Target, WrittenClip};
+use stir::media::{self, ClipWriter, OutputFormat, Target, VideoEncoder, WrittenClip};
 use stir::picture::{Color, Picture};
 use stir::units::{Clip, Fps, PixelFrames};
 
 #[cfg(unix)]
 mod abandoning;
 mod degrading;
+#[cfg(feature = "ffmpeg")]
+mod encoders;
 mod fitting;
 #[cfg(unix)]
 mod full_disk;
@@ -93,7 +95,8 @@ fn open(path: &Path) -> Result<Picture> {
 
 /// The target that a name asks for.
 fn target(path: &Path, quality: u8) -> Result<Target> {
-    Ok(Target { path: path.to_owned(), format: OutputFormat::of(path)?, quality, replace: true })
+    let format = OutputFormat::of(path)?;
+    Ok(Target { path: path.to_owned(), format, encoder: VideoEncoder::Auto, quality, replace: true })
 }
 
 fn check_target(path: &Path, input: &Path) -> Result<()> {

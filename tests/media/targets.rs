@@ -105,7 +105,13 @@ fn folders_of_the_system_take_no_files() {
     let message = refusal(check_target("/proc/".as_ref(), "/missing.png".as_ref()));
     assert!(message.contains("also holds") || message.contains("mounted"), "{message}");
     for target in ["/dev/full", "/dev/null"] {
-        let target = Target { path: target.into(), format: media::OutputFormat::Y4m, quality: 95, replace: true };
+        let target = Target {
+            path: target.into(),
+            format: media::OutputFormat::Y4m,
+            encoder: media::VideoEncoder::Auto,
+            quality: 95,
+            replace: true,
+        };
         assert!(refusal(media::check_target(&target, &[])).contains("a device or a pipe"));
     }
 }

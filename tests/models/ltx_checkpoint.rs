@@ -8,6 +8,7 @@ use candle_core::{DType, Device, Tensor};
 use serde_json::json;
 use stir::diffusion::schedule::{Schedule, Spacing};
 use stir::diffusion::shift::{Mu, Shift};
+use stir::models::Offload;
 use stir::models::ltx::checkpoint::{Checkpoint, Files};
 use stir::models::ltx::config::TransformerConfig;
 use stir::models::ltx::rope::{LatentGrid, Rope};
@@ -50,7 +51,7 @@ fn run(checkpoint: &Checkpoint) -> Outputs {
     let text = checkpoint.encode_text(&placement, &[&tokens, &[1]]).unwrap();
     assert_eq!((text[0].dims(), text[1].dims()), (&[1, tokens.len(), 32][..], &[1, 1, 32][..]));
 
-    let transformer = checkpoint.transformer(&placement).unwrap();
+    let transformer = checkpoint.transformer(&placement, Offload::None).unwrap();
     let grid = LatentGrid { frames: 2, height: 2, width: 1 };
     let velocity = transformer.forward(&TransformerInputs {
         latents: &filled(&[1, 8, 2, 2, 1]).to_dtype(DType::F32).unwrap(),

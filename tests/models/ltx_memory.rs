@@ -4,7 +4,7 @@ use candle_core::{DType, Device};
 use stir::models::ltx::checkpoint::{Checkpoint, Files};
 use stir::models::ltx::memory::Given;
 use stir::models::ltx::synthetic::Sizes;
-use stir::models::{Memory, TextTokens, VaeTiling};
+use stir::models::{Memory, Offload, TextTokens, Tiles, VaeTiling};
 use stir::units::{Clip, Fps, PixelFrames};
 use stir::weights::store::Placement;
 
@@ -86,11 +86,27 @@ fn activations_grow_with_tokens() {
     assert!((1.8..2.0).contains(&ratio), "twice as many latent frames take {ratio} times as much");
 }
 
+/// The CPU holds one block at a time.
+#[test]
+fn a_denoiser_on_disk_holds_one_block() {
+    let memory = memory(VaeTiling::Off, &[(704, 480, 153)]);
+    let offloaded = memory.offloaded.unwrap();
+    let transformer = ltx_released::transformer(2048, 28);
+    // What modulates a block stays.
+    let waits = |name: &str| name.contains("transformer_blocks") && !name.ends_with("scale_shift_table");
+    assert_near(offloaded.waiting, 2 * values(&transformer, waits));
+    let ends = 2 * values(&transformer, |name| !waits(name));
+    assert_near(offloaded.held, ends + offloaded.waiting / 28);
+    let [there, away] = [Offload::None, Offload::Disk].map(|offload| memory.clone().with(offload).denoise[0]);
+    assert_eq!(there.weights - away.weights, offloaded.waiting / 28 * 27);
+    assert_eq!(there.activations, away.activations);
+}
+
 #[test]
 fn every_pass_is_counted_and_tiles_take_less() {
     let whole = memory(VaeTiling::Off, &[(608, 352, 153), (1216, 704, 153)]);
     let tiled = memory(VaeTiling::On, &[(608, 352, 153), (1216, 704, 153)]);
-    assert_eq!((whole.tiles, tiled.tiles), (None, Some("--vae-tiling is on")));
+    assert_eq!((whole.tiles, tiled.tiles), (None, Some(Tiles { side: 640, reason: "--vae-tiling is on" })));
     assert!(whole.denoise.len() == 2 && whole.denoise[0].activations < whole.denoise[1].activations);
     assert_eq!(whole.denoise, tiled.denoise);
     let streamed = |memory: &Memory| memory.decode.activations;

@@ -7,6 +7,7 @@ use stir::diffusion::sampler;
 use stir::diffusion::schedule::{Schedule, Spacing};
 use stir::error::Result;
 use stir::latents::{Constraint, Latents};
+use stir::models::Offload;
 use stir::models::ltx::checkpoint::{Checkpoint, Files, VaeDecoder, VaeEncoder};
 use stir::models::ltx::rope::{LatentGrid, Rope};
 use stir::models::ltx::timestep::FrameLevels;
@@ -110,7 +111,7 @@ fn sampled(model: &Checkpoint, run: &Run, image_latents: &Tensor) -> Tensor {
         value: Tensor::cat(&[first, rest], 2).unwrap(),
     };
 
-    let network = model.transformer(&PLACEMENT).unwrap();
+    let network = model.transformer(&PLACEMENT, Offload::None).unwrap();
     let rope = Rope::new(network.config(), GRID, FPS, &Device::Cpu).unwrap();
     let context = |words: &str| network.context(&embedded(model, run.words(words))).unwrap();
     let guidance =

@@ -1,6 +1,7 @@
 //! Models with made-up weights: they are those of the releases but for the numbers, and what they make is finite.
 
 use candle_core::{DType, Device, Tensor};
+use stir::models::Offload;
 use stir::models::ltx::checkpoint::{Checkpoint, Files, VaeDecoder, VaeEncoder};
 use stir::models::ltx::config::TransformerConfig;
 use stir::models::ltx::rope::{LatentGrid, Rope};
@@ -67,7 +68,7 @@ fn outputs(dtype: DType) -> Vec<(&'static str, Tensor)> {
     let tokens = model.tokenizer().unwrap().encode("any words").unwrap();
     assert_eq!(tokens.ids.len(), TEXT_TOKENS);
     let text = model.encode_text(&placement, &[&tokens.ids]).unwrap().remove(0);
-    let transformer = model.transformer(&placement).unwrap();
+    let transformer = model.transformer(&placement, Offload::None).unwrap();
     let rope = Rope::new(transformer.config(), grid, Fps(25.0), &Device::Cpu).unwrap();
     let latents = picture.repeat((1, 1, 3, 1, 1)).unwrap();
     let velocity = transformer

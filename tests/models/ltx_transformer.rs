@@ -18,23 +18,23 @@ use crate::fixture::{Fixture, assert_close, fixture, repository, values};
 
 /// float32 on both sides, summed in another order: measured 1.7e-6.
 const TOLERANCE: f64 = 5e-6;
-const NAMES: [&str; 2] = ["transformer_64", "transformer_20"];
+pub const NAMES: [&str; 2] = ["transformer_64", "transformer_20"];
 /// Of all cases.
 pub const GRID: LatentGrid = LatentGrid { frames: 3, height: 2, width: 4 };
 /// Of all cases.
 pub const FPS: Fps = Fps(25.0);
 
-fn bytes(name: &str) -> Vec<u8> {
+pub fn bytes(name: &str) -> Vec<u8> {
     let path = repository("tests/fixtures/ltx").join(name);
     std::fs::read(&path).unwrap_or_else(|problem| panic!("fixture {}: {problem}", path.display()))
 }
 
-fn config(name: &str, causal: bool) -> TransformerConfig {
+pub fn config(name: &str, causal: bool) -> TransformerConfig {
     let json = String::from_utf8(bytes(&format!("{name}.json"))).unwrap();
     TransformerConfig::from_diffusers(name, &json, causal).unwrap()
 }
 
-fn load(config: &TransformerConfig, weights: &[u8], keys: KeyMap, dtype: DType) -> Transformer {
+fn load(config: &TransformerConfig, weights: &[u8], keys: KeyMap, dtype: DType) -> Transformer<'static> {
     let store = Store::new("tiny", weights, keys, &Placement { dtype, device: Device::Cpu }).unwrap();
     let network = Transformer::load(&store.root(), config).unwrap();
     store.finish().unwrap();
@@ -42,7 +42,7 @@ fn load(config: &TransformerConfig, weights: &[u8], keys: KeyMap, dtype: DType) 
 }
 
 /// A checkpoint of the fixtures.
-pub fn tiny(name: &str, dtype: DType) -> Transformer {
+pub fn tiny(name: &str, dtype: DType) -> Transformer<'static> {
     load(&config(name, true), &bytes(&format!("{name}.safetensors")), KeyMap::IDENTITY, dtype)
 }
 
@@ -60,11 +60,11 @@ fn try_velocity(network: &Transformer, cases: &Fixture, perturbation: Option<&Pe
     network.forward(&inputs)
 }
 
-fn velocity(network: &Transformer, cases: &Fixture, perturbation: Option<&Perturbation>) -> Tensor {
+pub fn velocity(network: &Transformer, cases: &Fixture, perturbation: Option<&Perturbation>) -> Tensor {
     try_velocity(network, cases, perturbation).unwrap()
 }
 
-fn cases(name: &str) -> Fixture {
+pub fn cases(name: &str) -> Fixture {
     fixture(&format!("ltx/{name}_cases.safetensors"))
 }
 

@@ -233,7 +233,7 @@ fn latents_of_another_model_are_refused() {
 }
 
 /// The transformer of the fixtures' checkpoint.
-fn transformer() -> Transformer {
+fn transformer() -> Transformer<'static> {
     let folder = repository("tests/fixtures/ltx/checkpoint/transformer");
     let json = std::fs::read_to_string(folder.join("config.json")).unwrap();
     let config = TransformerConfig::from_diffusers("config.json", &json, true).unwrap();
@@ -256,7 +256,7 @@ fn what_is_not_finite_stops_there() {
 struct TwoPasses {
     reference: Fixture,
     vae: Vae,
-    transformer: Transformer,
+    transformer: Transformer<'static>,
     upsampler: Upsampler,
 }
 

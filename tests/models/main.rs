@@ -18,6 +18,7 @@ mod ltx_manifest;
 mod ltx_memory;
 mod ltx_recipe;
 mod ltx_released;
+mod ltx_residency;
 mod ltx_runs;
 mod ltx_schedule;
 mod ltx_synthetic;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use candle_core::{DType, Device, Tensor};
 use sha2::{Digest, Sha256};
 use stir::error::Error;
-use stir::models;
+use stir::models::{self, Offload};
 use stir::units::{Clip, Fps, PixelFrames};
 
 use crate::fixture::repository;
@@ -110,7 +110,7 @@ fn a_folder_runs_with_its_own_defaults() {
     let family = models::open(&models::ModelRequest::named(model.name()), &Device::Cpu).unwrap();
     assert_eq!(family.name(), "sway");
     assert_eq!(family.recipe(&models::SamplingOptions::default(), &CLIP).unwrap().passes[0].steps(), 5);
-    family.denoiser().unwrap();
+    family.denoiser(Offload::None).unwrap();
     family.image_encoder().unwrap();
 }
 
@@ -134,7 +134,7 @@ fn the_folder_s_weights_are_used_and_not_those_of_the_program() {
             constraints: &[],
             clip: &CLIP,
         };
-        let velocity = family.denoiser().unwrap().velocity(&noise, &prediction).unwrap();
+        let velocity = family.denoiser(Offload::None).unwrap().velocity(&noise, &prediction).unwrap();
         // At noise level 1 the velocity is the noise less the clean latents.
         (&noise.parts["control"] - &velocity.parts["control"]).unwrap().abs().unwrap().max_all().unwrap()
     };

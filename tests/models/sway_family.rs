@@ -5,7 +5,8 @@ use stir::camera::CameraCommand;
 use stir::diffusion::{noise, sampler, schedule};
 use stir::latents::Latents;
 use stir::models::{
-    self, Branch, Conditioning, DecodeInputs, DecodeSettings, ModelRequest, MotionPrompt, PictureHints, Prediction,
+    self, Branch, Conditioning, DecodeInputs, DecodeSettings, ModelRequest, MotionPrompt, Offload, PictureHints,
+    Prediction,
 };
 use stir::picture::{Picture, PixelBox};
 use stir::units::{Clip, Fps, PixelFrames};
@@ -43,7 +44,7 @@ fn make_with(eyes: &[PixelBox], clip: &Clip, words: &str, camera: &[CameraComman
         text: family.text_encoder().unwrap().encode(&prompt, true).unwrap(),
     };
     let held = family.constraints(&conditioning, clip).unwrap();
-    let denoiser = family.denoiser().unwrap();
+    let denoiser = family.denoiser(Offload::None).unwrap();
     let start = noise::initial(seed, &family.latent_shapes(clip)).unwrap();
     let latents = sampler::euler(start, &schedule::linear(2), &held, |x, sigma, _| {
         let (conditioning, constraints) = (&conditioning, held.as_slice());
@@ -57,6 +58,7 @@ fn make_with(eyes: &[PixelBox], clip: &Clip, words: &str, camera: &[CameraComman
         clip,
         settings: DecodeSettings::default(),
         seed,
+        piece: None,
     };
     let mut decode = family.decoder().unwrap().start(&inputs).unwrap();
     let mut frames = Vec::new();

@@ -20,8 +20,8 @@ use crate::units::Fps;
 pub const PART: &str = "latents";
 
 /// The transformer, with the positions of the clip that it denoises.
-pub struct Denoiser {
-    transformer: Transformer,
+pub struct Denoiser<'a> {
+    transformer: Transformer<'a>,
     device: Device,
     positions: RefCell<Option<Positions>>,
     /// What is attended to, by the text condition that it was made of: a run has one or two.
@@ -34,9 +34,9 @@ struct Positions {
     rope: Rc<Rope>,
 }
 
-impl Denoiser {
+impl<'a> Denoiser<'a> {
     /// `device`: where the network is.
-    pub fn new(transformer: Transformer, device: Device) -> Self {
+    pub fn new(transformer: Transformer<'a>, device: Device) -> Self {
         Self { transformer, device, positions: RefCell::default(), contexts: RefCell::default() }
     }
 
@@ -63,7 +63,7 @@ impl Denoiser {
     }
 }
 
-impl models::Denoiser for Denoiser {
+impl models::Denoiser for Denoiser<'_> {
     fn velocity(&self, x: &Latents, prediction: &Prediction) -> Result<Latents> {
         let latents = part(x)?;
         let (_, _, frames, height, width) = latents.dims5()?;

@@ -3,17 +3,16 @@
 use candle_core::{Device, IndexOp, Tensor};
 
 use super::denoiser::part;
+use super::pieces::{Frames, Piece};
 use super::vae::config::Config;
 use super::vae::decoder::{Decoder, LatentSize};
-use super::vae::memory::DecodeMemory;
 use super::vae::statistics::Statistics;
 use super::vae::stream::Stream;
-use super::vae::tiling::Tiling;
 use crate::device::available_memory;
 use crate::diffusion::noise::{self, Purpose};
 use crate::error::{Error, Result};
 use crate::models::{self, DecodeInputs, DecodeState, VaeTiling};
-use crate::ops::pixels::to_bytes;
+use crate::ops::pixels::{FrameBytes, FrameReader, to_bytes};
 use crate::picture::Picture;
 use crate::weights::store::Placement;
 
@@ -50,15 +49,29 @@ impl models::Decoder for FrameDecoder {
         let map_noise = self.decoder.draw_noise(inputs.seed, size)?;
         let latents = self.placed(&latents)?;
         let map_noise = map_noise.iter().map(|map| self.placed(map)).collect::<Result<Vec<_>>>()?;
-        let reason = reason_for_tiles(self.tiling, &self.config, size, &self.placement);
-        if let Some(reason) = reason {
+        let frames = self.frames(size);
+        let piece = match inputs.piece {
+            Some(side) => frames.piece_of(side),
+            None => frames.largest(available_memory(&self.placement.device)),
+        };
+        if let (Some(tiles), Piece::Tiles(tiling)) = (frames.tiles(piece), piece) {
             let given = (inputs.settings.timestep, map_noise.as_slice());
-            let clip = self.decoder.decode_tiled(&latents, given, Tiling::DEFAULT)?;
-            let note = format!("frames are decoded in tiles: {reason}");
-            return Ok(Box::new(Decoded { clip, next: 0, note }));
+            let clip = self.decoder.decode_tiled(&latents, given, tiling)?;
+            return Ok(Box::new(Decoded { clip, next: 0, note: format!("frames are decoded in {tiles}") }));
         }
         let stream = self.decoder.prepare(inputs.settings.timestep, &map_noise)?.stream(&latents)?;
-        Ok(Box::new(Streamed { stream, read: 0 }))
+        Ok(Box::new(Streamed::new(stream, &self.placement.device)?))
+    }
+
+    fn largest_piece(&self, inputs: &DecodeInputs, below: Option<usize>) -> Option<usize> {
+        let side = |length: usize| length / self.config.spatial_ratio();
+        let frames = self.frames(LatentSize { height: side(inputs.clip.height), width: side(inputs.clip.width) });
+        let available = available_memory(&self.placement.device);
+        let piece = match below {
+            Some(below) => frames.largest_below(below, available)?,
+            None => frames.largest(available),
+        };
+        Some(frames.side(piece))
     }
 
     /// A decode of latents that are averaged over squares, brought back to the spread that the decoder knows.
@@ -76,7 +89,7 @@ impl models::Decoder for FrameDecoder {
         let stream = self.decoder.prepare(inputs.settings.timestep, &map_noise)?.stream(&latents)?;
         let decoded = self.config.temporal_ratio() * (frames - 1) + 1;
         Ok(Box::new(EveryFew {
-            frames: Streamed { stream, read: 0 },
+            frames: Streamed::new(stream, &self.placement.device)?,
             decoded,
             wanted: inputs.clip.frames.0,
             read: 0,
@@ -102,40 +115,38 @@ impl FrameDecoder {
     fn placed(&self, tensor: &Tensor) -> Result<Tensor> {
         Ok(tensor.to_device(&self.placement.device)?.to_dtype(self.placement.dtype)?)
     }
-}
 
-/// Why a decode of latent frames of this size is one of tiles, if it is; frames no larger than a tile have nothing to cut.
-pub fn reason_for_tiles(
-    tiling: VaeTiling,
-    config: &Config,
-    size: LatentSize,
-    placement: &Placement,
-) -> Option<&'static str> {
-    if size.height.max(size.width) <= Tiling::DEFAULT.side {
-        return None;
-    }
-    match tiling {
-        VaeTiling::On => Some("--vae-tiling is on"),
-        VaeTiling::Off => None,
-        VaeTiling::Auto => {
-            let needed = DecodeMemory::of(config, size, placement.dtype.size_in_bytes()).peak();
-            let available = available_memory(&placement.device)?;
-            (needed as u64 > available).then_some("whole ones would not fit into memory")
-        }
+    fn frames(&self, size: LatentSize) -> Frames<'_> {
+        Frames { config: &self.config, size, bytes: self.placement.dtype.size_in_bytes(), tiling: self.tiling }
     }
 }
 
 /// A decode without tiles.
 struct Streamed {
     stream: Stream,
+    reader: FrameReader,
+    ended: bool,
     read: usize,
+}
+
+impl Streamed {
+    fn new(stream: Stream, device: &Device) -> Result<Self> {
+        Ok(Self { stream, reader: FrameReader::new(device)?, ended: false, read: 0 })
+    }
 }
 
 impl DecodeState for Streamed {
     fn next(&mut self) -> Result<Option<Picture>> {
-        let Some(pixels) = self.stream.next()? else { return Ok(None) };
+        // A device that computes beside its copies is not to wait for them.
+        while !self.ended && self.reader.takes_more() {
+            match self.stream.next()? {
+                Some(pixels) => self.reader.begin(pixels)?,
+                None => self.ended = true,
+            }
+        }
+        let Some(frame) = self.reader.finish()? else { return Ok(None) };
         self.read += 1;
-        picture(&pixels, self.read).map(Some)
+        picture(frame, self.read).map(Some)
     }
 }
 
@@ -153,7 +164,9 @@ impl DecodeState for Decoded {
             return Ok(None);
         }
         self.next += 1;
-        picture(&self.clip.i((0, .., self.next - 1))?, self.next).map(Some)
+        let pixels = self.clip.i((0, .., self.next - 1))?;
+        let (_, height, width) = pixels.dims3()?;
+        picture(FrameBytes { height, width, bytes: to_bytes(&pixels)? }, self.next).map(Some)
     }
 
     fn note(&self) -> Option<&str> {
@@ -187,10 +200,9 @@ impl DecodeState for EveryFew {
     }
 }
 
-/// `[3, H, W]`, about -1 to 1, as a frame; `number` counts the frames that the decoder gives, from 1.
-fn picture(pixels: &Tensor, number: usize) -> Result<Picture> {
-    let (_, height, width) = pixels.dims3()?;
-    let Some(bytes) = to_bytes(pixels)? else {
+/// A decoded frame as a picture; `number` counts the frames that the decoder gives, from 1.
+fn picture(FrameBytes { height, width, bytes }: FrameBytes, number: usize) -> Result<Picture> {
+    let Some(bytes) = bytes else {
         // A frame of them would be black.
         let hint = "try --dtype f32 or another --vae, and report it with the exact command";
         return Err(Error::run(format!("decoded frame {number}"), "finite values", "NaN or infinity", hint));

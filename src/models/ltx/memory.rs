@@ -4,16 +4,17 @@
 
 use super::checkpoint::Checkpoint;
 use super::config::TransformerConfig;
-use super::frames::reason_for_tiles;
+use super::pieces::{Frames, Piece};
 use super::recipe;
 use super::rope::LatentGrid;
 use super::text::config::Config as TextConfig;
 use super::vae::config::{COLOURS, Config as VaeConfig, UpStage};
 use super::vae::decoder::LatentSize;
 use super::vae::memory::DecodeMemory;
-use super::vae::tiling::{Tiling, spans};
+use super::vae::tiling::spans;
+use crate::device::available_memory;
 use crate::error::Result;
-use crate::models::{Memory, StageMemory, TextTokens, VaeTiling};
+use crate::models::{Memory, Offload, OffloadedWeights, StageMemory, TextTokens, VaeTiling};
 use crate::units::Clip;
 use crate::weights::store::Placement;
 
@@ -55,7 +56,10 @@ impl Given<'_> {
             .iter()
             .map(|clip| stage(weights.transformer, denoising(transformer, recipe::grid(clip), (all, bytes))))
             .collect();
+        let held = Offload::blocks_at_a_time(self.placement.device.is_cpu()) * weights.largest_block;
+        let offloaded = OffloadedWeights { held: weights.transformer - weights.blocks + held, waiting: weights.blocks };
         let mut memory = Memory {
+            offloaded: Some(offloaded),
             text: stage(weights.text_layer, text_encoding(self.checkpoint.text_config(), texts)),
             encode: stage(weights.encoder, encode),
             denoise,
@@ -64,8 +68,10 @@ impl Given<'_> {
         if let Some(clip) = passes.last() {
             let grid = recipe::grid(clip);
             let size = LatentSize { height: grid.height, width: grid.width };
-            memory.tiles = reason_for_tiles(self.tiling, vae, size, self.placement);
-            memory.decode = stage(weights.decoder, decoding(vae, clip, (memory.tiles.is_some(), bytes)));
+            let frames = Frames { config: vae, size, bytes, tiling: self.tiling };
+            let piece = frames.largest(available_memory(&self.placement.device));
+            memory.tiles = frames.tiles(piece);
+            memory.decode = stage(weights.decoder, decoding(vae, clip, (piece, bytes)));
         }
         Ok(memory)
     }
@@ -97,12 +103,15 @@ fn denoising(config: &TransformerConfig, grid: LatentGrid, (text, bytes): (usize
     block + positions + text + LATENT_COPIES * tokens * config.channels * FLOAT32
 }
 
-/// The streamed decode, the latents, and a frame of pixels before and after it is rounded. `(tiled, bytes)`: in tiles, every frame is kept until the
+/// The streamed decode, the latents, and a frame of pixels before and after it is rounded. `(piece, bytes)`: in tiles, every frame is kept until the
 /// last tile is decoded.
-fn decoding(config: &VaeConfig, clip: &Clip, (tiled, bytes): (bool, usize)) -> usize {
+fn decoding(config: &VaeConfig, clip: &Clip, (piece, bytes): (Piece, usize)) -> usize {
     let grid = recipe::grid(clip);
     let pixels = clip.width * clip.height;
-    let side = |length: usize| if tiled { spans(length, Tiling::DEFAULT)[0].length } else { length };
+    let side = |length: usize| match piece {
+        Piece::Whole => length,
+        Piece::Tiles(tiling) => spans(length, tiling)[0].length,
+    };
     let size = LatentSize { height: side(grid.height), width: side(grid.width) };
     // What doubles a frame makes eight of each of its channels.
     let largest = |&UpStage { to, upsampling, .. }: &UpStage| to * upsampling.map_or(to, |by| 8 * by.factor * to);
@@ -110,6 +119,6 @@ fn decoding(config: &VaeConfig, clip: &Clip, (tiled, bytes): (bool, usize)) -> u
     let largest_weight = TAPS * bytes * stages.map(largest).max().unwrap_or_default();
     let stream = largest_weight.max(DecodeMemory::of(config, size, bytes).peak());
     let latents = 2 * grid.tokens() * config.latent_channels * FLOAT32;
-    let frames = if tiled { 2 * clip.frames.0 * pixels * COLOURS * FLOAT32 } else { 0 };
+    let frames = if matches!(piece, Piece::Tiles(_)) { 2 * clip.frames.0 * pixels * COLOURS * FLOAT32 } else { 0 };
     stream + latents + frames + 2 * pixels * COLOURS * FLOAT32
 }

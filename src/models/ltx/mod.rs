@@ -5,6 +5,7 @@
 //! the names of diffusers.
 
 pub mod block;
+mod blocks;
 pub mod checkpoint;
 pub mod config;
 pub mod config_fields;
@@ -15,6 +16,7 @@ pub mod inspect;
 pub mod keys;
 pub mod memory;
 mod modulation;
+pub mod pieces;
 pub mod prompt;
 pub mod recipe;
 pub mod releases;
@@ -38,8 +40,8 @@ use crate::error::{Error, Result};
 use crate::latents::{Constraint, Latents, Shapes};
 use crate::models::catalog::{self, Role};
 use crate::models::{
-    self, Conditioning, Family, Location, Memory, ModelRequest, MotionPrompt, PictureHints, Recipe, SamplingOptions,
-    TextTokens, VaeTiling, Variant, Work,
+    self, Conditioning, Family, Location, Memory, ModelRequest, MotionPrompt, Offload, PictureHints, Recipe,
+    SamplingOptions, TextTokens, VaeTiling, Variant, Work,
 };
 use crate::ops::gemm::fastest_dtype;
 use crate::units::{Clip, Grid};
@@ -193,6 +195,10 @@ impl Family for Ltx {
         "ltx"
     }
 
+    fn device(&self) -> &Device {
+        &self.placement.device
+    }
+
     fn recipe(&self, options: &SamplingOptions, clip: &Clip) -> Result<Recipe> {
         if options.two_pass {
             self.check_upsampler()?;
@@ -250,8 +256,8 @@ impl Family for Ltx {
         }))
     }
 
-    fn denoiser(&self) -> Result<Box<dyn models::Denoiser>> {
-        let transformer = self.checkpoint.transformer(&self.placement)?;
+    fn denoiser(&self, offload: Offload) -> Result<Box<dyn models::Denoiser + '_>> {
+        let transformer = self.checkpoint.transformer(&self.placement, offload)?;
         Ok(Box::new(denoiser::Denoiser::new(transformer, self.placement.device.clone())))
     }
 

@@ -2,17 +2,19 @@
 
 use candle_core::{DType, Tensor};
 
-use super::block::{Block, BlockInputs, KeysAndValues, PerturbationMode};
+use super::block::{BlockInputs, KeysAndValues, PerturbationMode};
+use super::blocks::Blocks;
 use super::config::TransformerConfig;
 use super::modulation::ModulationTables;
 use super::rope::Rope;
 use super::timestep::{FrameLevels, TimeEmbedding};
+use crate::device::carrier::Carrier;
 use crate::error::{Error, Result};
 use crate::nn::projection::Projection;
 use crate::ops::gemm::Epilogue;
 use crate::ops::norm::{Affine, Norm, norm};
 use crate::shape;
-use crate::weights::store::{Placement, Scope};
+use crate::weights::store::{Placement, Scope, Store};
 
 /// Of the last norm, which no configuration mentions.
 const OUTPUT_NORM_EPSILON: f64 = 1e-6;
@@ -48,30 +50,46 @@ pub struct Context {
     blocks: Vec<KeysAndValues>,
 }
 
-/// The network.
-pub struct Transformer {
+/// The network. `'a` is how long the weights can be read that it does not hold itself.
+pub struct Transformer<'a> {
     config: TransformerConfig,
     input: Projection,
     time: TimeEmbedding,
     caption_expand: Projection,
     caption_contract: Projection,
     modulation: ModulationTables,
-    blocks: Vec<Block>,
+    blocks: Blocks<'a>,
     /// `[2, D]`, float32: shift and scale of the output.
     output_table: Tensor,
     output: Projection,
     placement: Placement,
 }
 
-impl Transformer {
+impl<'a> Transformer<'a> {
     /// Takes its weights.
     ///
     /// # Errors
     /// Missing or misshapen weights.
     pub fn load(weights: &Scope, config: &TransformerConfig) -> Result<Self> {
+        Self::with_blocks(weights, config, Blocks::resident(weights, config)?)
+    }
+
+    /// Takes its weights, but for those of the blocks, which it takes from the store whenever it computes with them; by `carrier` where there is one.
+    ///
+    /// # Errors
+    /// Missing or misshapen weights.
+    pub fn streamed(store: Store<'a>, config: &TransformerConfig, carrier: Option<Box<dyn Carrier>>) -> Result<Self> {
+        let ends = Self::with_blocks(&store.root(), config, Blocks::Resident(Vec::new()))?;
+        let store = match carrier {
+            Some(carrier) => store.carried_by(carrier),
+            None => store,
+        };
+        Ok(Self { blocks: Blocks::streamed(store, config), ..ends })
+    }
+
+    fn with_blocks(weights: &Scope, config: &TransformerConfig, blocks: Blocks<'a>) -> Result<Self> {
         let width = config.width();
         let caption = weights.at("caption_projection");
-        let block = |index: usize| Block::load(&weights.at("transformer_blocks").at(index), config);
         Ok(Self {
             config: config.clone(),
             input: Projection::load_with_bias(&weights.at("proj_in"), config.channels, width)?,
@@ -79,7 +97,7 @@ impl Transformer {
             caption_expand: Projection::load_with_bias(&caption.at("linear_1"), config.caption_channels, width)?,
             caption_contract: Projection::load_with_bias(&caption.at("linear_2"), width, width)?,
             modulation: ModulationTables::load(weights, config)?,
-            blocks: (0..config.layers).map(block).collect::<Result<_>>()?,
+            blocks,
             output_table: weights.take("scale_shift_table", &[2, width])?.to_dtype(DType::F32)?,
             output: Projection::load_with_bias(&weights.at("proj_out"), width, config.channels)?,
             placement: weights.placement().clone(),
@@ -98,7 +116,8 @@ impl Transformer {
     pub fn context(&self, text: &Tensor) -> Result<Context> {
         let expanded = self.caption_expand.forward_with(&self.placed(text)?, Epilogue::Gelu)?;
         let text = self.caption_contract.forward(&expanded)?;
-        Ok(Context { blocks: self.blocks.iter().map(|block| block.text(&text)).collect::<Result<_>>()? })
+        let mut blocks = self.blocks.pass();
+        Ok(Context { blocks: (0..self.config.layers).map(|_| blocks.next()?.text(&text)).collect::<Result<_>>()? })
     }
 
     /// The velocity `noise - clean`, `[B, C, F, H, W]`, float32.
@@ -126,9 +145,10 @@ impl Transformer {
         let mut x = self.input.forward(&tokens.contiguous()?)?;
         look("the input layer", &x)?;
         let modulations = self.modulation.with(&levels.modulation)?;
-        for (index, (block, text)) in self.blocks.iter().zip(&inputs.context.blocks).enumerate() {
+        let mut blocks = self.blocks.pass();
+        for (index, text) in inputs.context.blocks.iter().enumerate() {
             let known = BlockInputs { text, modulation: &modulations.of_block(index)?, rope: inputs.rope };
-            x = block.forward(&x, &known, inputs.perturbed(index))?;
+            x = blocks.next()?.forward(&x, &known, inputs.perturbed(index))?;
             look(&format!("block {index}"), &x)?;
         }
         let rows = levels.embedding.broadcast_add(&self.output_table)?;
@@ -163,16 +183,16 @@ impl Transformer {
             ));
         }
         let prepared = inputs.context.blocks.len();
-        if prepared != self.blocks.len() {
-            let wanted = format!("one for each of {} blocks", self.blocks.len());
+        if prepared != self.config.layers {
+            let wanted = format!("one for each of {} blocks", self.config.layers);
             return Err(Error::run("prepared text", wanted, prepared.to_string(), "prepare it by the same network"));
         }
-        let missing = inputs.perturbation.and_then(|p| p.blocks.iter().find(|block| **block >= self.blocks.len()));
+        let missing = inputs.perturbation.and_then(|p| p.blocks.iter().find(|block| **block >= self.config.layers));
         match missing {
             None => Ok(()),
             Some(block) => Err(Error::input(
                 "blocks perturbed by spatio-temporal guidance",
-                format!("numbers from 0 to {}", self.blocks.len() - 1),
+                format!("numbers from 0 to {}", self.config.layers - 1),
                 block.to_string(),
                 "lists for the 13B models do not fit the 2B models",
             )),

@@ -28,7 +28,7 @@ use crate::diffusion::schedule;
 use crate::error::{Error, Result};
 use crate::latents::{Constraint, Shapes};
 use crate::models::{
-    self, Conditioning, Defaults, Family, Location, Memory, ModelRequest, MotionPrompt, PictureHints, Recipe,
+    self, Conditioning, Defaults, Family, Location, Memory, ModelRequest, MotionPrompt, Offload, PictureHints, Recipe,
     SamplingOptions, TextTokens, VaeTiling,
 };
 use crate::units::{Clip, Grid};
@@ -80,6 +80,7 @@ pub fn open(location: &Location, request: &ModelRequest, device: &Device) -> Res
         ("--variant", request.variant.is_some()),
         ("--dtype", request.dtype.is_some_and(|dtype| dtype != DType::F32)),
         ("--vae-tiling", request.tiling != VaeTiling::Auto),
+        ("--offload", request.offload.is_some_and(|offload| offload != Offload::None)),
     ];
     if let Some((option, _)) = options.into_iter().find(|(_, given)| *given) {
         let hint = format!("leave {option} out, or choose another model by --model");
@@ -116,6 +117,10 @@ impl Sway {
 impl Family for Sway {
     fn name(&self) -> &'static str {
         "sway"
+    }
+
+    fn device(&self) -> &Device {
+        &self.device
     }
 
     fn recipe(&self, options: &SamplingOptions, clip: &Clip) -> Result<Recipe> {
@@ -161,7 +166,7 @@ impl Family for Sway {
         Ok(Box::new(text::MotionLexicon::new()?))
     }
 
-    fn denoiser(&self) -> Result<Box<dyn models::Denoiser>> {
+    fn denoiser(&self, _offload: Offload) -> Result<Box<dyn models::Denoiser + '_>> {
         Ok(Box::new(self.weights.denoiser(&self.device)?))
     }
 

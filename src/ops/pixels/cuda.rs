@@ -7,21 +7,21 @@ use crate::backend::cuda::launch::Element;
 use crate::backend::cuda::pixels::{DecodedFrame, PixelLayout, PixelPlan};
 use crate::error::Result;
 
-/// A frame's bytes, with what the kernel saw.
+/// A frame's bytes on the device, with what the kernel saw.
 pub(super) struct Written {
-    plan: PixelPlan,
-    bytes: Vec<u8>,
+    pub plan: PixelPlan,
+    pub bytes: Tensor,
 }
 
 impl Written {
     /// The pixels, unless a value was not finite.
-    pub(super) fn finite(self) -> Option<Vec<u8>> {
-        self.plan.pixels(self.bytes)
+    pub(super) fn finite(self) -> Result<Option<Vec<u8>>> {
+        Ok(self.plan.pixels(self.bytes.to_vec1()?))
     }
 }
 
 /// `frame: [3, H, W]` to the bytes of its pixels; `None` for other devices, types and sizes.
-pub(super) fn to_bytes(frame: &Tensor) -> Result<Option<Written>> {
+pub(super) fn write(frame: &Tensor) -> Result<Option<Written>> {
     let (Some(gpu), Some(element)) = (Gpu::of(frame.device())?, Element::of(frame.dtype())) else { return Ok(None) };
     let (_, height, width) = frame.dims3()?;
     let strides = frame.stride();
@@ -34,5 +34,5 @@ pub(super) fn to_bytes(frame: &Tensor) -> Result<Option<Written>> {
     let Some(plan) = PixelPlan::new(PixelLayout::Rgb, &decoded) else { return Ok(None) };
     let bytes = empty(plan.bytes(), DType::U8, frame.device())?;
     gpu.launch(&plan.launch(pointer(&bytes)?))?;
-    Ok(Some(Written { plan, bytes: bytes.to_vec1()? }))
+    Ok(Some(Written { plan, bytes }))
 }

@@ -11,8 +11,10 @@ use crate::diffusion::noise;
 use crate::error::{Error, Result};
 use crate::latents::Latents;
 use crate::media::framing::Framing;
-use crate::media::{self, OutputFormat, Target};
-use crate::models::{self, Conditioning, DecodeInputs, Family, MotionPrompt, Pass, PictureHints, Recipe, Work};
+use crate::media::{self, OutputFormat, Target, VideoEncoder};
+use crate::models::{
+    self, Conditioning, DecodeInputs, Family, MotionPrompt, Offload, Pass, PictureHints, Recipe, Work,
+};
 use crate::picture::Picture;
 use crate::pipeline::denoise::Denoising;
 use crate::units::Clip;
@@ -25,7 +27,7 @@ pub(super) fn target() -> Target {
     let (format, extension) =
         if cfg!(feature = "ffmpeg") { (OutputFormat::Mp4, "mp4") } else { (OutputFormat::Y4m, "y4m") };
     let path = std::env::temp_dir().join(format!("stir-bench-{}.{extension}", std::process::id()));
-    Target { path, format, quality: QUALITY, replace: true }
+    Target { path, format, encoder: VideoEncoder::Auto, quality: QUALITY, replace: true }
 }
 
 /// All that stays the same while it is measured.
@@ -142,7 +144,7 @@ impl Bench<'_> {
 
     /// `warm_up`: a single step.
     fn denoise(&self, conditioning: &Conditioning, work: Option<&Work>, warm_up: bool) -> Result<Denoised> {
-        let built = self.timed(|| self.family.denoiser())?;
+        let built = self.timed(|| self.family.denoiser(Offload::None))?;
         let mut pass = self.pass().clone();
         if warm_up {
             pass.sigmas = vec![pass.sigmas[0], 0.0];
@@ -184,6 +186,7 @@ impl Bench<'_> {
                 clip: &self.pass().clip,
                 settings: self.recipe.decode,
                 seed: SEED,
+                piece: None,
             })
         })?;
         decoded.decode += started.seconds;

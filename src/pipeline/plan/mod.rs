@@ -15,8 +15,9 @@ use super::bench::kept;
 use super::bench::record::Shape;
 use super::prepare::{Resolved, spoken};
 use super::request::Request;
+use super::residency::{Budget, Offloading};
+use crate::device;
 use crate::device::machine::Machine;
-use crate::device::{self, available_memory};
 use crate::error::Result;
 use crate::media;
 use crate::models::{Family, Memory, Pass, StageMemory, Work};
@@ -111,8 +112,12 @@ pub struct MemoryPlan {
     pub peak_bytes: u64,
     /// What is free now, in bytes; `None` where the device does not tell.
     pub available_bytes: Option<u64>,
-    /// Why frames would be decoded in tiles; `None` where they would not.
-    pub tiles: Option<&'static str>,
+    /// Where the denoiser's blocks would wait: `none` is on the device.
+    pub offload: &'static str,
+    /// What there is to say of that; `None` where all is as usual.
+    pub offload_note: Option<String>,
+    /// How frames would be decoded in tiles, and why; `None` where they would not.
+    pub tiles: Option<String>,
 }
 
 /// The plan of a request that has been resolved. `on`: the device, and what the request comes to.
@@ -122,7 +127,10 @@ fn plan_of(request: &Request, family: &dyn Family, (device, resolved): (&Device,
     let text = family.text_tokens(&spoken(&request.prompt, family), unconditional)?;
     let works: Option<Vec<Work>> = recipe.passes.iter().map(|pass| family.work(text?, &pass.clip)).collect();
     let amounts = Amounts::of(&recipe.passes, works.as_deref(), clip);
-    let mut memory = family.memory(text, recipe)?;
+    let memory = family.memory(text, recipe)?;
+    let budget = Budget::of(device);
+    let offloading = Offloading::of(request.model.offload, &memory, &budget);
+    let mut memory = memory.with(offloading.offload);
     memory.decode.activations += media::waiting_bytes(&request.output, clip);
     let machine = Machine::of(device);
     let wanted = Wanted {
@@ -150,8 +158,10 @@ fn plan_of(request: &Request, family: &dyn Family, (device, resolved): (&Device,
         stages,
         memory: MemoryPlan {
             peak_bytes: memory.peak(),
-            available_bytes: available_memory(device),
-            tiles: memory.tiles,
+            available_bytes: budget.device,
+            offload: offloading.offload.name(),
+            offload_note: offloading.line(),
+            tiles: memory.tiles.map(|tiles| tiles.to_string()),
         },
         disk: disk::uses(request, family, (clip, &recipe.passes))?,
         time_source: measured.map(|nearest| nearest.source),
@@ -263,7 +273,7 @@ mod tests {
             generated: Shape { width: 864, height: 480, frames: 153, fps: 25.0 },
             passes: Vec::new(),
             stages: Vec::new(),
-            memory: MemoryPlan { peak_bytes, available_bytes, tiles: None },
+            memory: MemoryPlan { peak_bytes, available_bytes, offload: "none", offload_note: None, tiles: None },
             disk: Vec::new(),
             time_source: None,
             seconds,

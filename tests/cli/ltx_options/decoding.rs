@@ -54,7 +54,7 @@ fn the_text_encoder_does_not_overflow_in_float16() {
 
 #[test]
 fn tiles_are_close_to_whole_frames_and_said() {
-    const NOTE: &str = "frames are decoded in tiles: --vae-tiling is on";
+    const NOTE: &str = "frames are decoded in tiles of 640 pixels: --vae-tiling is on";
     let runs = Runs::new("tiles");
     // 22 latents wide, where a tile has 20 at most.
     let make = |tiling: &str| runs.make(&["-W", "704", "-H", "64", "--num-frames", "9", "--vae-tiling", tiling]);

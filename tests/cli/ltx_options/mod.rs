@@ -4,6 +4,7 @@ mod damage;
 mod decoding;
 mod picture;
 mod refusals;
+mod residency;
 mod sampling;
 mod settings;
 mod two_passes;

@@ -43,6 +43,9 @@ fn values() {
             &["--dtype", "f64"],
             &["--variant", "x"],
             &["--vae-tiling", "maybe"],
+            &["--offload", "gpu"],
+            &["--encoder", "h264"],
+            &["--encoder", "nvenc"],
             &["--eyes", "20,10,4,4"],
             &["--two-pass"],
             &["--latent-upsampler", "upsampler"],
@@ -106,7 +109,7 @@ fn models() {
 #[test]
 fn sway() {
     let (vae, upsampler) = (fixtures("checkpoint"), fixtures("upsampler"));
-    let cases: [&[&str]; 17] = [
+    let cases: [&[&str]; 18] = [
         &["-n", "blurry"],
         &["--two-pass"],
         &["--two-pass", "--latent-upsampler", &upsampler],
@@ -116,6 +119,7 @@ fn sway() {
         &["--variant", "dev"],
         &["--dtype", "bf16"],
         &["--vae-tiling", "on"],
+        &["--offload", "disk"],
         &["--sigmas", "1,0.5"],
         &["--flow-shift", "2"],
         &["--stg-scale", "1"],

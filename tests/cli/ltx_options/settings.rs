@@ -33,7 +33,7 @@ fn a_dry_run_prints_settings_that_make_the_same_clip() {
     check_again(&runs, &["--steps", "3", "--flow-shift", "2.5", "--guidance-scale", "1"]);
     let levels = ["--sigmas", "1,0.625,0.3", "-n", "blurry", "--guidance-rescale", "0.5", "--stg-scale", "1.5"];
     let held = ["--strength", "0.9", "--image-noise", "0.125", "--decode-timestep", "0.1", "--decode-noise", "0.05"];
-    let model = ["--dtype", "bf16", "--variant", "dev", "--vae-tiling", "off", "--seed", "9"];
+    let model = ["--dtype", "bf16", "--variant", "dev", "--vae-tiling", "off", "--seed", "9", "--offload", "disk"];
     check_again(&runs, &[&levels[..], &held, &model].concat());
     if cfg!(feature = "ffmpeg") {
         check_again(&runs, &["--degrade", "official"]);

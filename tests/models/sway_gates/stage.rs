@@ -9,7 +9,9 @@ use stir::media::image::{ImageSource, ReadOptions};
 use stir::models::sway::codec::Motion;
 use stir::models::sway::decoder::camera::cover_zooms;
 use stir::models::sway::motion::{ControlFrame, MotionFrame};
-use stir::models::{Conditioning, Family, ImageCondition, ModelRequest, MotionPrompt, PictureHints, SamplingOptions};
+use stir::models::{
+    Conditioning, Family, ImageCondition, ModelRequest, MotionPrompt, Offload, PictureHints, SamplingOptions,
+};
 use stir::picture::{Color, Picture};
 use stir::pipeline::denoise::Denoising;
 use stir::units::{Clip, Fps, PixelFrames};
@@ -86,7 +88,7 @@ impl Stage {
         let text = self.family.text_encoder().unwrap().encode(&prompt, true).unwrap();
         let conditioning = Conditioning { image: picture.image.clone(), text };
         let constraints = self.family.constraints(&conditioning, &picture.clip).unwrap();
-        let denoiser = self.family.denoiser().unwrap();
+        let denoiser = self.family.denoiser(Offload::None).unwrap();
         let recipe = self.family.recipe(&SamplingOptions::default(), &picture.clip).unwrap();
         let shapes = self.family.latent_shapes(&picture.clip);
         let denoising = Denoising {

@@ -1,10 +1,12 @@
 //! The GPU that launches run on. What is launched is decided without it, by the pure functions of the other files.
 #![allow(unsafe_code)]
 
+mod copies;
 mod failure;
 pub mod gemm;
 mod images;
 mod modules;
+mod readings;
 mod tensor_map;
 mod tensors;
 
@@ -18,8 +20,10 @@ use candle_core::{Device, DeviceLocation};
 use super::launch::Launch;
 use crate::device::version::Architecture;
 use crate::error::Result;
+pub use copies::CopyStream;
 pub use failure::failed;
 use modules::Modules;
+pub use readings::ReadStream;
 pub use tensor_map::encode as encode_tensor_map;
 pub use tensors::{empty, first_value, pointer, poison_new_tensors};
 

@@ -25,7 +25,9 @@ use super::text::tokenizer::{Tokenizer, Tokens};
 use super::transformer::Transformer;
 use super::vae;
 use super::vae::statistics::Statistics;
+use crate::backend::carriers::{self, Kept};
 use crate::error::{Error, Result};
+use crate::models::Offload;
 use crate::weights::files::WeightFiles;
 use crate::weights::keymap::KeyMap;
 use crate::weights::store::{Placement, Store};
@@ -169,12 +171,20 @@ impl Checkpoint {
         self.upsampler.as_deref()
     }
 
-    /// Reads the transformer.
+    /// Reads the transformer; what is offloaded of it, whenever it is computed with.
     ///
     /// # Errors
     /// A failed tensor operation: weights were checked when the model was opened.
-    pub fn transformer(&self, placement: &Placement) -> Result<Transformer> {
-        Transformer::load(&self.transformer.store(placement)?.root(), &self.transformer.config)
+    pub fn transformer(&self, placement: &Placement, offload: Offload) -> Result<Transformer<'_>> {
+        let Part { config, .. } = &self.transformer;
+        let store = self.transformer.store(placement)?;
+        let kept = match offload {
+            Offload::Cpu if !placement.device.is_cpu() => Kept::InPinnedMemory,
+            Offload::Disk => Kept::WhereTheyAre,
+            // The CPU's memory is where its weights are anyway.
+            Offload::None | Offload::Cpu => return Transformer::load(&store.root(), config),
+        };
+        Transformer::streamed(store, config, carriers::to(&placement.device, kept)?)
     }
 
     /// Reads the encoder of the autoencoder; the decoder's weights stay on disk.

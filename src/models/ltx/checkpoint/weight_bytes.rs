@@ -2,6 +2,7 @@
 
 use super::{Checkpoint, Residency, t5, text_dtype, vae};
 use crate::error::Result;
+use crate::models::ltx::blocks::load as load_block;
 use crate::models::ltx::transformer::Transformer;
 use crate::weights::store::Placement;
 
@@ -14,6 +15,10 @@ pub struct WeightBytes {
     pub encoder: u64,
     /// Of the transformer.
     pub transformer: u64,
+    /// Of its blocks alone.
+    pub blocks: u64,
+    /// Of the largest of them.
+    pub largest_block: u64,
     /// Of the autoencoder's decoder.
     pub decoder: u64,
 }
@@ -29,6 +34,13 @@ impl Checkpoint {
         t5::Encoder::load(&text, self.text_encoder.config, Residency::Whole)?;
         let transformer = self.transformer.outline_in(placement)?;
         Transformer::load(&transformer.root(), &self.transformer.config)?;
+        let blocks = self.transformer.outline_in(placement)?;
+        let mut largest_block = 0;
+        for index in 0..self.transformer.config.layers {
+            let before = blocks.kept_bytes();
+            load_block(&blocks.root(), &self.transformer.config, index)?;
+            largest_block = largest_block.max(blocks.kept_bytes() - before);
+        }
         let encoder = self.vae.outline_in(placement)?;
         vae::encoder::Encoder::load(&encoder.root().at("encoder"), &self.vae.config)?;
         let decoder = self.vae.outline_in(placement)?;
@@ -37,6 +49,8 @@ impl Checkpoint {
             text_layer: text.kept_bytes() / self.text_encoder.config.layers as u64,
             encoder: encoder.kept_bytes(),
             transformer: transformer.kept_bytes(),
+            blocks: blocks.kept_bytes(),
+            largest_block,
             decoder: decoder.kept_bytes(),
         })
     }

@@ -20,6 +20,14 @@ pub struct Tiling {
 impl Tiling {
     /// Tiles of 640 pixels at 32 pixels to a latent; of these 256 are shared.
     pub const DEFAULT: Self = Self { side: 20, overlap: 8 };
+    /// Smaller tiles would be little but overlap.
+    const SMALLEST_SIDE: usize = 5;
+
+    /// Tiles of half the side, if they are worth it.
+    pub fn halved(self) -> Option<Self> {
+        let half = Self { side: self.side / 2, overlap: self.overlap / 2 };
+        (half.side >= Self::SMALLEST_SIDE).then_some(half)
+    }
 }
 
 /// A part of one axis.
@@ -150,6 +158,14 @@ mod tests {
     #[test]
     fn a_short_axis_is_one_span() {
         assert_eq!(spans(16, Tiling::DEFAULT), [Span { start: 0, length: 16 }]);
+    }
+
+    #[test]
+    fn tiles_are_halved_twice() {
+        let half = Tiling::DEFAULT.halved().unwrap();
+        let quarter = half.halved().unwrap();
+        assert_eq!((half, quarter), (Tiling { side: 10, overlap: 4 }, Tiling { side: 5, overlap: 2 }));
+        assert_eq!(quarter.halved(), None);
     }
 
     #[test]

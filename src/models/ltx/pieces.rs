@@ -1,0 +1,132 @@
+//! How much of a frame is decoded at once.
+
+use std::iter::successors;
+
+use super::vae::config::Config;
+use super::vae::decoder::LatentSize;
+use super::vae::memory::DecodeMemory;
+use super::vae::tiling::Tiling;
+use crate::models::{Tiles, VaeTiling};
+
+/// What is decoded at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Piece {
+    /// A frame, exactly.
+    Whole,
+    /// A part of it.
+    Tiles(Tiling),
+}
+
+/// Frames that are to be decoded.
+#[derive(Debug, Clone, Copy)]
+pub struct Frames<'a> {
+    /// By what.
+    pub config: &'a Config,
+    /// Their size.
+    pub size: LatentSize,
+    /// The size of a value.
+    pub bytes: usize,
+    /// Whether they may be, or have to be, cut.
+    pub tiling: VaeTiling,
+}
+
+impl Frames<'_> {
+    /// From the largest to the smallest. Frames no larger than the largest tile are whole at first.
+    fn pieces(&self) -> Vec<Piece> {
+        let tiles = successors(Some(Tiling::DEFAULT), |tiling| tiling.halved())
+            .filter(|tiling| tiling.side < self.longest() && self.tiling != VaeTiling::Off);
+        let whole = self.tiling != VaeTiling::On || self.longest() <= Tiling::DEFAULT.side;
+        whole.then_some(Piece::Whole).into_iter().chain(tiles.map(Piece::Tiles)).collect()
+    }
+
+    /// The largest piece whose decode takes no more than `available` bytes, where that is known; the smallest, where none does.
+    pub fn largest(&self, available: Option<u64>) -> Piece {
+        self.fitting(&self.pieces(), available).expect("there is always a piece")
+    }
+
+    /// The same of those whose side is shorter than `below` pixels; `None` where there are none.
+    pub fn largest_below(&self, below: usize, available: Option<u64>) -> Option<Piece> {
+        let pieces: Vec<Piece> = self.pieces().into_iter().filter(|piece| self.side(*piece) < below).collect();
+        self.fitting(&pieces, available)
+    }
+
+    fn fitting(&self, pieces: &[Piece], available: Option<u64>) -> Option<Piece> {
+        let fits = |piece: &&Piece| available.is_none_or(|available| self.needed(**piece) <= available);
+        pieces.iter().find(fits).or(pieces.last()).copied()
+    }
+
+    fn needed(&self, piece: Piece) -> u64 {
+        let LatentSize { height, width } = self.size;
+        let size = match piece {
+            Piece::Whole => self.size,
+            Piece::Tiles(Tiling { side, .. }) => LatentSize { height: height.min(side), width: width.min(side) },
+        };
+        DecodeMemory::of(self.config, size, self.bytes).peak() as u64
+    }
+
+    /// The piece with this longest side in pixels, or the next smaller one.
+    pub fn piece_of(&self, side: usize) -> Piece {
+        self.largest_below(side + 1, None).unwrap_or_else(|| *self.pieces().last().expect("there is always a piece"))
+    }
+
+    /// The longest side of a piece in pixels.
+    pub fn side(&self, piece: Piece) -> usize {
+        let side = match piece {
+            Piece::Whole => self.longest(),
+            Piece::Tiles(tiling) => tiling.side,
+        };
+        side * self.config.spatial_ratio()
+    }
+
+    /// What to say of pieces that are tiles.
+    pub fn tiles(&self, piece: Piece) -> Option<Tiles> {
+        let reason = match self.tiling {
+            VaeTiling::On => "--vae-tiling is on",
+            _ => "whole ones would not fit into memory",
+        };
+        matches!(piece, Piece::Tiles(_)).then(|| Tiles { side: self.side(piece), reason })
+    }
+
+    fn longest(&self) -> usize {
+        self.size.height.max(self.size.width)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::models::ltx::synthetic::Sizes;
+
+    fn largest(tiling: VaeTiling, width: usize, available: Option<u64>) -> usize {
+        let config = Sizes::of("ltx-2b").unwrap().vae;
+        let frames = Frames { config: &config, size: LatentSize { height: 22, width }, bytes: 2, tiling };
+        frames.side(frames.largest(available))
+    }
+
+    #[test]
+    fn pieces_shrink_with_the_memory_that_is_free() {
+        let of = |available| largest(VaeTiling::Auto, 38, available);
+        assert_eq!([None, Some(u64::MAX)].map(of), [1216; 2]);
+        let config = Sizes::of("ltx-2b").unwrap().vae;
+        let needed = |height, width| DecodeMemory::of(&config, LatentSize { height, width }, 2).peak() as u64;
+        let exact = [needed(22, 38), needed(20, 20), needed(10, 10), needed(5, 5)];
+        assert_eq!(exact.map(|bytes| of(Some(bytes))), [1216, 640, 320, 160]);
+        assert_eq!(exact.map(|bytes| of(Some(bytes - 1))), [640, 320, 160, 160]);
+    }
+
+    #[test]
+    fn tiles_are_there_when_they_are_asked_for_and_not_when_not() {
+        assert_eq!([VaeTiling::On, VaeTiling::Off].map(|tiling| largest(tiling, 38, None)), [640, 1216]);
+        assert_eq!([VaeTiling::On, VaeTiling::Off].map(|tiling| largest(tiling, 38, Some(0))), [160, 1216]);
+        let config = Sizes::of("ltx-2b").unwrap().vae;
+        let size = LatentSize { height: 20, width: 16 };
+        let frames = |tiling| Frames { config: &config, size, bytes: 2, tiling };
+        assert_eq!(frames(VaeTiling::On).largest(None), Piece::Whole);
+        let smaller =
+            |below| frames(VaeTiling::Auto).largest_below(below, None).map(|piece| frames(VaeTiling::Auto).side(piece));
+        assert_eq!([640, 320, 160].map(smaller), [Some(320), Some(160), None]);
+        assert_eq!(frames(VaeTiling::Off).largest_below(640, None), None);
+        assert_eq!(frames(VaeTiling::Auto).piece_of(640), Piece::Whole);
+        assert_eq!(frames(VaeTiling::Auto).piece_of(320), Piece::Tiles(Tiling::DEFAULT.halved().unwrap()));
+    }
+}
