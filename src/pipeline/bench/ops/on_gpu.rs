@@ -8,6 +8,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::cases::values;
 use super::{Algorithm, Measured};
+use crate::backend::cuda::gemm::choice::Candidate;
 use crate::error::Result;
 use crate::ops::attention::{self, attention};
 use crate::ops::conv3d::{self, PackedKernel, conv3d};
@@ -57,14 +58,23 @@ enum Work {
     Bytes(f64),
 }
 
+/// Starts an operation once.
+type Run = Box<dyn Fn() -> Result<()>>;
+
 /// One operation on one shape.
 struct Case {
     name: &'static str,
     shape: String,
     work: Work,
-    run: Box<dyn Fn() -> Result<()>>,
-    /// Ways to choose from, each with what runs it.
-    ways: Vec<(Algorithm, Box<dyn Fn() -> Result<()>>)>,
+    run: Run,
+    /// What there is to choose from.
+    ways: Vec<Way>,
+}
+
+/// One of several ways to do the same.
+struct Way {
+    candidate: Candidate,
+    run: Run,
 }
 
 /// Measures the operation `name`, one of [`NAMES`]; `hear` gets each result.
@@ -107,8 +117,10 @@ impl Bench {
             Ok(Summary::of(&times.collect::<Result<Vec<_>>>()?).expect("there is a repeat"))
         };
         let seconds = timed(&*run)?;
-        let algorithms = ways.into_iter().map(|(way, run)| Ok(Algorithm { seconds: timed(&*run)?.median, ..way }));
-        let algorithms = algorithms.collect::<Result<Vec<_>>>()?;
+        let algorithm = |Way { candidate: Candidate { algorithm, workspace, .. }, run }: &Way| {
+            Ok(Algorithm { algorithm: *algorithm, workspace: *workspace, seconds: timed(run)?.median })
+        };
+        let algorithms = ways.iter().map(algorithm).collect::<Result<Vec<_>>>()?;
         let rate = amount / seconds.median;
         Ok(Measured {
             name,
@@ -198,14 +210,14 @@ fn product(layer: Layer, device: &Device) -> Result<Case> {
     let weight = placed("weight", &[to, from], DTYPE, device)?;
     let bias = placed("bias", &[to], DTYPE, device)?;
     let epilogue = if gelu { Epilogue::Gelu } else { Epilogue::None };
-    let mut ways: Vec<(Algorithm, Box<dyn Fn() -> Result<()>>)> = Vec::new();
-    for found in algorithms(&x, &DenseWeight { weight: &weight, bias: Some(&bias) }, epilogue)? {
+    let mut ways = Vec::new();
+    for candidate in algorithms(&x, &DenseWeight { weight: &weight, bias: Some(&bias) }, epilogue)? {
         let (x, weight, bias) = (x.clone(), weight.clone(), bias.clone());
         let run = move || {
             let weight = DenseWeight { weight: &weight, bias: Some(&bias) };
-            dense_gemm_by(&x, &weight, epilogue, &found).map(drop)
+            dense_gemm_by(&x, &weight, epilogue, &candidate).map(drop)
         };
-        ways.push((Algorithm { algorithm: found.algorithm, workspace: found.workspace, seconds: 0.0 }, Box::new(run)));
+        ways.push(Way { candidate, run: Box::new(run) });
     }
     Ok(Case {
         name: "gemm",
