@@ -104,11 +104,14 @@ fn kibibytes(text: &str, field: &str) -> Option<u64> {
     Some(kibibytes * 1024)
 }
 
-/// Which of several devices of its kind it is.
-fn ordinal(device: &Device) -> usize {
-    match device.location() {
-        DeviceLocation::Cpu => 0,
-        DeviceLocation::Cuda { gpu_id } | DeviceLocation::Metal { gpu_id } => gpu_id,
+/// What `nvidia-smi --id` calls a CUDA device: its place on the bus, since the program counts cards in another order than CUDA does, and hidden ones too.
+fn card_id(device: &Device) -> Option<String> {
+    #[cfg(feature = "cuda")]
+    return driver::bus_address(device);
+    #[cfg(not(feature = "cuda"))]
+    {
+        debug_assert!(!device.is_cuda(), "there are none in this build");
+        None
     }
 }
 

@@ -4,15 +4,15 @@
 //
 // A block is a warpgroup that copies and two or three that compute, each 64 queries. One thread copies q once and then tiles of keys and values, by boxes
 // of rows by 128 bytes in 128-byte swizzle, into a ring of stages; barriers count bytes for those who wait for a tile, and warps for the thread that
-// refills it. In a warpgroup the scores of the next tile are multiplied while this tile's exponentials are multiplied by values, and the softmax of the
-// next tile begins as soon as its scores are there. Warpgroups take turns at starting products, so that one's softmax meets another's products.
+// refills it. In a warpgroup the products for the next tile's scores and of this tile's exponentials with its values start together, and the softmax of
+// the next tile begins as soon as its scores are there. Warpgroups take turns at starting products, so that one's softmax meets another's products.
 //
 // The tile with fewer keys than others is taken first: no other needs a mask. Copies fill rows beyond the end with zeros. Maxima are of the tiles so far;
 // sums are multiplied again only when a maximum has grown by more than a factor of 2^8, so exponentials are at most 2^8. Scores, softmax and sums are
 // float32; exponentials are rounded for the second product, y once. Every sum's order is fixed.
 //
 // Bound by operations: 4 L S D for each head on tensor cores; at D = 64 as much by the exponentials, of which there are L S at 16 a cycle and
-// multiprocessor: every fourth is a polynomial instead. Compute capability 9.0 only.
+// multiprocessor: every eighth is a polynomial instead. Compute capability 9.0 only.
 //
 // Source: Shah et al., "FlashAttention-3" (2024), algorithm 2; the polynomial and the rare multiplication are as described for FlashAttention-4.
 #include "common/hopper.cuh"
@@ -34,6 +34,7 @@ struct AttentionSm90Parameters {
     float scale;
     uint64_t padding[13];
 };
+static_assert(sizeof(AttentionSm90Parameters) == 512, "as long as on the host");
 
 // How a block divides its work; the plan on the host has the same table.
 template <typename ElementType, int width, int consumers, int tile_keys, int stages, int producer_registers, int consumer_registers, int polynomials>

@@ -7,7 +7,8 @@
 // gathers 32 channels of the tile's pixels from where they lie, zeros where the kernel reaches beyond the frame.
 //
 // Layouts: frames [H, W, C], weight [N, T, S, S, C rounded up to 8], result and residual [H', W', N], all bfloat16 or float16; bias, map and scale float32.
-// Sums are float32, in the order of taps and channels, and the result is rounded once. A frame that is null is zeros, and takes no time.
+// Sums are float32, over taps and stretches of 32 channels in an order that is the same for all tiles, and the result is rounded once. A frame that is
+// null is zeros, and takes no time.
 //
 // A kernel of 3 by 3 with stride 1 goes over *lines*: pixels are numbered as if each row of the frame had a pixel of zeros at both ends. Then the pixels
 // that one column of taps sees are those of its neighbour, moved by one: they are loaded once for the three, and read from shared memory at three

@@ -47,6 +47,15 @@ fn open_anew(index: usize) -> candle_core::Result<Device> {
     Ok(device)
 }
 
+/// The device's place on the bus, such as `00000000:01:00.0`.
+pub(super) fn bus_address(device: &Device) -> Option<String> {
+    let context = device.as_cuda_device().ok()?.cuda_stream().context().clone();
+    let domain = context.attribute(Attribute::CU_DEVICE_ATTRIBUTE_PCI_DOMAIN_ID).ok()?;
+    let bus = context.attribute(Attribute::CU_DEVICE_ATTRIBUTE_PCI_BUS_ID).ok()?;
+    let slot = context.attribute(Attribute::CU_DEVICE_ATTRIBUTE_PCI_DEVICE_ID).ok()?;
+    Some(format!("{domain:08x}:{bus:02x}:{slot:02x}.0"))
+}
+
 /// Bytes that could still be taken on the device: what no program holds, and what the memory pool of this one keeps unused.
 pub(super) fn free_memory(device: &Device) -> Option<u64> {
     let context = device.as_cuda_device().ok()?.cuda_stream().context().clone();

@@ -29,10 +29,7 @@ pub struct GpuUse {
 impl GpuMeter {
     /// For the CUDA device `device`; `None` for any other, and where `nvidia-smi` does not run.
     pub fn start(device: &Device) -> Option<Self> {
-        if !device.is_cuda() {
-            return None;
-        }
-        let id = format!("--id={}", super::ordinal(device));
+        let id = format!("--id={}", super::card_id(device)?);
         let query = ["--query-gpu=memory.used,power.draw", "--format=csv,noheader,nounits", "--loop-ms", INTERVAL];
         let mut program = Command::new("nvidia-smi")
             .args(query)

@@ -32,7 +32,7 @@ impl Machine {
     /// This one, with the GPU if `device` is one.
     pub fn of(device: &Device) -> Self {
         let read = |path| fs::read_to_string(path).unwrap_or_default();
-        let [gpu, driver] = if device.is_cuda() { nvidia(super::ordinal(device)) } else { [None, None] };
+        let [gpu, driver] = super::card_id(device).map_or([None, None], |id| nvidia(&id));
         Self {
             governor: first_line(&read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
             megahertz: megahertz(&read("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq")),
@@ -53,10 +53,10 @@ impl Machine {
     }
 }
 
-/// Name and driver of the CUDA device `ordinal`, as the driver's own program tells.
-fn nvidia(ordinal: usize) -> [Option<String>; 2] {
+/// Name and driver of a CUDA device, as the driver's own program tells.
+fn nvidia(id: &str) -> [Option<String>; 2] {
     let mut command = Command::new("nvidia-smi");
-    command.args(["--query-gpu=name,driver_version", "--format=csv,noheader", &format!("--id={ordinal}")]);
+    command.args(["--query-gpu=name,driver_version", "--format=csv,noheader", &format!("--id={id}")]);
     let answer = command.output().ok().filter(|output| output.status.success());
     let line = answer.and_then(|output| first_line(&String::from_utf8_lossy(&output.stdout)));
     match line.as_deref().and_then(|line| line.rsplit_once(", ")) {

@@ -5,7 +5,9 @@ use std::sync::Arc;
 use candle_core::{DType, Tensor};
 
 use crate::error::Result;
-use crate::ops::conv3d::{Epilogue, PackedKernel, conv3d, conv3d_clip, definition, is_packable};
+use crate::ops::conv3d::{
+    ClipEpilogue, Epilogue, PackedKernel, conv3d, conv3d_clip, definition, gains_from_clips, is_packable,
+};
 use crate::weights::store::{MappedValues, Placement, Scope, Weight};
 
 /// What a convolution over frames does to its input, apart from the weights.
@@ -30,6 +32,7 @@ pub struct FrameShape {
 pub struct FrameConvolution {
     kept: Kept,
     shape: FrameShape,
+    gains_from_clips: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -67,10 +70,11 @@ impl FrameConvolution {
         let FrameShape { from, to, depth, side, .. } = shape;
         let bias = weights.take("bias", &[to])?;
         let Placement { dtype, device } = weights.placement();
+        let gains_from_clips = gains_from_clips(device, *dtype);
         let planes = [to, depth * from, side, side];
         if !is_packable(device, *dtype) {
             let planes = weights.take_permuted("weight", stored, axes, &planes)?;
-            return Ok(Self { kept: Kept::Planes { planes, bias }, shape });
+            return Ok(Self { kept: Kept::Planes { planes, bias }, shape, gains_from_clips });
         }
         let full = [to, from, depth, side, side];
         let packed = |weight: &Tensor| PackedKernel::new(&weight.to_dtype(*dtype)?.reshape(&full)?, Some(&bias));
@@ -78,7 +82,7 @@ impl FrameConvolution {
             // Never computed with.
             Weight::Outline(_) => {
                 let planes = Tensor::zeros((), *dtype, device)?.broadcast_as(&planes)?;
-                return Ok(Self { kept: Kept::Planes { planes, bias }, shape });
+                return Ok(Self { kept: Kept::Planes { planes, bias }, shape, gains_from_clips });
             }
             // On the CPU bfloat16 stays what it is, whatever the type of what is convolved.
             Weight::Mapped(MappedValues { dtype: own @ (DType::F32 | DType::BF16), bytes }) if device.is_cpu() => {
@@ -90,7 +94,7 @@ impl FrameConvolution {
             Weight::Dense(weight) | Weight::Float8(weight) => packed(&weight)?,
             Weight::Quantized(weight) => packed(&weight.dequantize(device)?)?,
         };
-        Ok(Self { kept: Kept::Packed(Arc::new(kernel)), shape })
+        Ok(Self { kept: Kept::Packed(Arc::new(kernel)), shape, gains_from_clips })
     }
 
     /// What it does, apart from the weights.
@@ -114,11 +118,19 @@ impl FrameConvolution {
     ///
     /// # Errors
     /// A failed tensor operation.
-    pub fn windows(&self, windows: &[&[Option<&Tensor>]]) -> Result<Vec<Tensor>> {
+    pub fn windows(&self, windows: &[&[Option<&Tensor>]], epilogue: ClipEpilogue<'_>) -> Result<Vec<Tensor>> {
         match &self.kept {
-            Kept::Packed(kernel) => conv3d_clip(windows, kernel, self.shape.stride),
-            Kept::Planes { .. } => windows.iter().map(|frames| self.window(frames, Epilogue::default())).collect(),
+            Kept::Packed(kernel) => conv3d_clip(windows, kernel, self.shape.stride, epilogue),
+            Kept::Planes { .. } => {
+                let one = |(index, frames): (usize, &&[_])| self.window(frames, epilogue.of(index));
+                windows.iter().enumerate().map(one).collect()
+            }
         }
+    }
+
+    /// Whether [`windows`](Self::windows) takes less time than one window after the other.
+    pub fn gains_from_clips(&self) -> bool {
+        self.gains_from_clips
     }
 
     /// A frame of the result from one frame, where the kernel spans one.

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Tensor};
 use stir::error::Result;
-use stir::ops::conv3d::{Epilogue, Noise, PackedKernel, conv3d, conv3d_clip, definition, planes};
+use stir::ops::conv3d::{ClipEpilogue, Epilogue, Noise, PackedKernel, conv3d, conv3d_clip, definition, planes};
 
 use crate::harness::Operation;
 use crate::samples::random;
@@ -66,7 +66,12 @@ fn frames_are_convolved() {
                 let kernel = PackedKernel::new(&operands[0], Some(&operands[1]))?;
                 let windows = windows(operands);
                 let mut results = vec![conv3d(&windows[0], &kernel, stride, epilogue(operands))?];
-                results.extend(conv3d_clip(&windows.each_ref().map(Vec::as_slice), &kernel, stride)?);
+                let windows = windows.each_ref().map(Vec::as_slice);
+                results.extend(conv3d_clip(&windows, &kernel, stride, ClipEpilogue::default())?);
+                let Epilogue { noise, residual } = epilogue(operands);
+                let residuals: Vec<Tensor> = residual.into_iter().chain(residual).cloned().collect();
+                let all = ClipEpilogue { noise, residuals: Some(&residuals) };
+                results.extend(conv3d_clip(&windows, &kernel, stride, all)?);
                 Ok(results)
             };
             let defined = |operands: &[Tensor]| -> Result<Vec<Tensor>> {
@@ -74,8 +79,10 @@ fn frames_are_convolved() {
                 let weight = (&weight, Some(&operands[1]));
                 let windows = windows(operands);
                 let mut results = vec![definition(&windows[0], weight, stride, epilogue(operands))?];
-                for window in &windows {
-                    results.push(definition(window, weight, stride, Epilogue::default())?);
+                for epilogue in [Epilogue::default(), epilogue(operands)] {
+                    for window in &windows {
+                        results.push(definition(window, weight, stride, epilogue)?);
+                    }
                 }
                 Ok(results)
             };

@@ -92,6 +92,48 @@ fn pictures_are_encoded_and_clips_decoded_as_by_diffusers() {
     }
 }
 
+/// Through the kernels of convolutions, which there are in half precision only. The tolerances are those of the CPU.
+#[test]
+fn half_precision_stays_near_diffusers_and_streams_give_the_same_bits() {
+    for generation in ["0.9.0", "0.9.1", "0.9.5"] {
+        for (dtype, tolerances) in [(DType::F16, [5e-3, 2e-3]), (DType::BF16, [3e-2, 1.6e-2])] {
+            let folder = format!("vae_{generation}");
+            let config = String::from_utf8(bytes(&format!("{folder}/config.json"))).unwrap();
+            let config = Config::parse(&config, "config.json").unwrap();
+            let weights = bytes(&format!("{folder}/diffusion_pytorch_model.safetensors"));
+            let placement = Placement { dtype, device: device().clone() };
+            let store = Store::new("vae", &weights, KeyMap::IDENTITY, &placement).unwrap();
+            let encoder = Encoder::load(&store.root().at("encoder"), &config).unwrap();
+            let decoder = Decoder::load(&store.root().at("decoder"), &config).unwrap();
+            let statistics = Statistics::load(&store.root(), config.latent_channels).unwrap();
+            let golden = fixture(&format!("ltx/{folder}/golden.safetensors"));
+
+            let mean = encoder.encode(&get(&golden, "pixels").to_dtype(dtype).unwrap()).unwrap().mean;
+            assert_close(
+                &format!("{generation} {dtype:?} mean"),
+                &values(&mean),
+                &golden.values("mean"),
+                tolerances[1],
+            );
+
+            let latents = get(&golden, "latents");
+            let maps = decoder.noise_sizes(LatentSize::of(&latents).unwrap()).len();
+            let noise: Vec<Tensor> = (0..maps).map(|index| get(&golden, &format!("noise.{index}"))).collect();
+            let prepared = decoder.prepare(0.05, &noise).unwrap();
+            let latents = statistics.denormalise(&latents).unwrap().to_dtype(dtype).unwrap();
+            let pixels = prepared.decode(&latents).unwrap();
+            let kept: Vec<f64> = values(&pixels).into_iter().step_by(7).collect();
+            assert_close(&format!("{generation} {dtype:?} decoded"), &kept, &golden.values("decoded"), tolerances[0]);
+            for together in [false, true] {
+                let mut stream = prepared.clone().together(together).stream(&latents).unwrap();
+                let frames = std::iter::from_fn(|| stream.next().unwrap()).collect::<Vec<_>>();
+                let frames = Tensor::stack(&frames, 1).unwrap();
+                assert!(bits(&frames) == bits(&pixels), "{generation} {dtype:?}, together: {together}");
+            }
+        }
+    }
+}
+
 #[test]
 fn texts_are_encoded_as_by_transformers() {
     let folder = repository("tests/fixtures/ltx/text_encoder");
@@ -102,7 +144,7 @@ fn texts_are_encoded_as_by_transformers() {
     for name in ["one", "short", "long"] {
         let tokens: Vec<u32> = golden.get(&format!("{name}.tokens")).to_vec1().unwrap();
         for residency in [Residency::Whole, Residency::Layer] {
-            let encoder = TextEncoder::load(&store, config.clone(), residency).unwrap();
+            let encoder = TextEncoder::load(&store, config, residency).unwrap();
             let output = encoder.forward(&[&tokens]).unwrap().remove(0);
             assert_close(name, &values(&output), &golden.values(&format!("{name}.output")), 5e-6);
         }

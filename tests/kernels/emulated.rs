@@ -14,6 +14,9 @@ use stir::backend::cuda::launch::Launch;
 /// What the emulator makes of a kernel: its parameters, its grid, the threads of a block, and the bytes of shared memory.
 type Kernel = unsafe extern "C" fn(*const c_void, *const [u32; 3], u32, u32) -> c_int;
 
+/// Files by their paths; one that is not there yet is being compiled.
+type Loaded = HashMap<PathBuf, Arc<Mutex<Option<Emulated>>>>;
+
 /// A file of kernels that runs on the host.
 #[derive(Clone)]
 pub struct Emulated {
@@ -28,7 +31,7 @@ impl Emulated {
 
     /// Any file of kernels. It is compiled when first asked for, and again only when a source has changed since.
     pub fn file(source: &Path) -> Self {
-        static LOADED: OnceLock<Mutex<HashMap<PathBuf, Arc<Mutex<Option<Emulated>>>>>> = OnceLock::new();
+        static LOADED: OnceLock<Mutex<Loaded>> = OnceLock::new();
         let loaded = LOADED.get_or_init(Mutex::default);
         // Held for this file only while it is compiled: tests of other kernels go on.
         let one = loaded.lock().unwrap().entry(source.to_owned()).or_default().clone();

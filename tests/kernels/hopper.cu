@@ -63,8 +63,7 @@ KERNEL(waits_for_the_phase_before, HopperParameters, 128, 0) {
 }
 
 // Copies 64 tokens of the first head, a, and 128 of the second, b, their first 64 values, and waits.
-DEVICE void copy_matrices(const HopperParameters& parameters) {
-    TransactionBarrier* copied = barrier_at(3 * BOX_BYTES);
+DEVICE void copy_matrices(const HopperParameters& parameters, TransactionBarrier* copied) {
     make_barrier(copied);
     if (threadIdx.x == 0) {
         arrive_expecting(copied, 3 * BOX_BYTES);
@@ -77,17 +76,19 @@ DEVICE void copy_matrices(const HopperParameters& parameters) {
 template <int COUNT>
 DEVICE void store_sums(const HopperParameters& parameters, const float (&sums)[COUNT]) {
     const int row = threadIdx.x / 32 * 16 + threadIdx.x % 32 / 4, column = threadIdx.x % 4 * 2;
+    float* y = static_cast<float*>(parameters.y) + blockIdx.x * 64 * COUNT * 2;
     for (int index = 0; index < COUNT; index++) {
-        static_cast<float*>(parameters.y)[(row + index / 2 % 2 * 8) * COUNT * 2 + index / 4 * 8 + column + index % 2] = sums[index];
+        y[(row + index / 2 % 2 * 8) * COUNT * 2 + index / 4 * 8 + column + index % 2] = sums[index];
     }
 }
 
-enum Fault { NONE, READS_EARLY, OVERWRITES_EARLY, DOES_NOT_BEGIN };
+enum Fault { NONE, READS_EARLY, OVERWRITES_EARLY, REFILLS_EARLY, DOES_NOT_BEGIN };
 
 // a b^T, of 64 values each.
 template <typename T>
 DEVICE void multiply_rows(const HopperParameters& parameters, Fault fault) {
-    copy_matrices(parameters);
+    TransactionBarrier* copied = barrier_at(3 * BOX_BYTES);
+    copy_matrices(parameters, copied);
     float sums[64];
     for (int index = 0; index < 64; index++) sums[index] = 7.0f;
     if (fault != DOES_NOT_BEGIN) begin_products();
@@ -102,14 +103,23 @@ DEVICE void multiply_rows(const HopperParameters& parameters, Fault fault) {
         for (int index = threadIdx.x; index < 2 * BOX_BYTES; index += 128) shared_memory()[BOX_BYTES + index] = 0;
         barrier();
     }
+    if (fault == REFILLS_EARLY && threadIdx.x == 0) {
+        arrive_expecting(copied, 2 * BOX_BYTES);
+        copy_box(shared_memory() + BOX_BYTES, &parameters.columns, copied, {64, 1, 0, 0});
+    }
     wait_for_products<0>();
     settle(sums);
+    if (fault == REFILLS_EARLY) {
+        barrier();
+        wait(copied, 1);
+    }
     if (fault != READS_EARLY) store_sums(parameters, sums);
 }
 KERNEL(multiplies_rows_bf16, HopperParameters, 128, 0) { multiply_rows<bfloat16>(parameters, NONE); }
 KERNEL(multiplies_rows_f16, HopperParameters, 128, 0) { multiply_rows<float16>(parameters, NONE); }
 KERNEL(reads_sums_too_early, HopperParameters, 128, 0) { multiply_rows<bfloat16>(parameters, READS_EARLY); }
 KERNEL(overwrites_rows_too_early, HopperParameters, 128, 0) { multiply_rows<bfloat16>(parameters, OVERWRITES_EARLY); }
+KERNEL(refills_rows_too_early, HopperParameters, 128, 0) { multiply_rows<bfloat16>(parameters, REFILLS_EARLY); }
 KERNEL(does_not_begin_products, HopperParameters, 128, 0) { multiply_rows<bfloat16>(parameters, DOES_NOT_BEGIN); }
 
 // a b of 16 values each, added to 7: b is 16 tokens of all 128 values of the second head, in two boxes.

@@ -1,6 +1,6 @@
 //! Hopper's boxes, barriers and products of warpgroups in the emulator, against the tables of the PTX manual.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Tensor};
 use stir::backend::cuda::attention::{HeadStrides, Heads};
@@ -24,6 +24,10 @@ struct HopperParameters {
     a: u64,
     y: u64,
     padding: [u64; 14],
+}
+
+fn source() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kernels/hopper.cu")
 }
 
 /// What the emulator takes for a map: `Tensor` of `kernels/emulator/hopper.h`.
@@ -72,8 +76,7 @@ impl Exercise {
     }
 
     fn try_run(&self, kernel: &'static str, y: &Memory) -> Result<(), String> {
-        let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kernels/hopper.cu");
-        Emulated::file(&source).try_run(&self.launch(kernel, y))
+        Emulated::file(&source()).try_run(&self.launch(kernel, y))
     }
 
     fn run(&self, kernel: &'static str, y: &Memory) {
@@ -179,6 +182,20 @@ fn what_is_overwritten_before_products_are_waited_for_shows() {
     assert!(found.iter().all(|sum| *sum == 0.0));
 }
 
+/// The first block copies as late as it may, the second as early as it may.
+#[test]
+fn what_is_refilled_before_products_are_waited_for_shows_in_the_second_block() {
+    let exercise = Exercise::new(DType::BF16);
+    let y = Memory::poisoned(2 * 64 * 128, DType::F32);
+    let launch = Launch { grid: [2, 1, 1], ..exercise.launch("refills_rows_too_early", &y) };
+    Emulated::file(&source()).run(&launch);
+    let found = values(&y.tensor((128, 128)));
+    for (found, first_column) in found.chunks(64 * 128).zip([0, 64]) {
+        let b = exercise.matrix(1, (0, 128), 128).narrow(1, first_column, 64).unwrap().contiguous().unwrap();
+        assert_close(found, &exercise.matrix(0, (0, 64), 64).matmul(&b.t().unwrap()).unwrap());
+    }
+}
+
 #[test]
 fn products_have_to_begin() {
     let exercise = Exercise::new(DType::BF16);
@@ -193,5 +210,5 @@ fn descriptors_are_the_manuals() {
     let y = Memory::poisoned(1, DType::I64);
     Exercise::new(DType::BF16).run("describes_a_matrix", &y);
     let found: Vec<i64> = y.tensor(1).to_vec1().unwrap();
-    assert_eq!(found, [1 << 62 | 64 << 32 | 1408 << 16 | (3072 + 32) / 16]);
+    assert_eq!(found, [1 << 62 | 64 << 32 | 1408 << 16 | ((3072 + 32) / 16)]);
 }

@@ -8,7 +8,7 @@ use stir::ops::warp::{RowColours, round_row};
 
 use crate::emulated::Emulated;
 use crate::memory::Memory;
-use crate::samples::random;
+use crate::samples::{random, values};
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, failure_persistence: None, ..ProptestConfig::default() })]
@@ -23,12 +23,12 @@ proptest! {
         // From -3 to 258, and from 0.4 to 1.6.
         let colours = ((random(&[3, height, width], seed, DType::F32) * 65.25).unwrap() + 127.5).unwrap();
         let strengths = ((random(&[height, width], seed + 1, DType::F32) * 0.3).unwrap() + 1.0).unwrap();
-        let planes = colours.to_vec3::<f32>().unwrap();
+        let planes = values(&colours);
         let mut expected = vec![0; 3 * pixels];
         for ((row, bytes), strengths) in expected.chunks_exact_mut(3 * width).enumerate().zip(strengths.to_vec2::<f32>().unwrap()) {
             let mut line = RowColours::new(width);
             for column in 0..width {
-                line.set_pixel(column, [0, 1, 2].map(|lane| planes[lane][row][column]));
+                line.set_pixel(column, [0, 1, 2].map(|lane| planes[(lane * height + row) * width + column] as f32));
             }
             if gain == 0.0 && warmth == 0.0 {
                 round_row(&line, bytes);

@@ -161,9 +161,11 @@ fn streamed_frames_are_those_of_the_whole_clip_bit_for_bit() {
         for length in [1, 2, 3, 4, 7, 12] {
             let latents = random(length as u64, (1, 8, length, size.height, size.width));
             let whole = prepared.decode(&latents).unwrap();
-            let (frames, _) = streamed(prepared.stream(&latents).unwrap());
-            assert_eq!(frames.dims(), whole.dims());
-            assert!(bits(&frames) == bits(&whole), "{generation}, {length} latent frames");
+            for together in [false, true] {
+                let (frames, _) = streamed(prepared.clone().together(together).stream(&latents).unwrap());
+                assert_eq!(frames.dims(), whole.dims());
+                assert!(bits(&frames) == bits(&whole), "{generation}, {length} latent frames, together: {together}");
+            }
             for lengths in [&[2][..], &[3, 1], &[12]] {
                 let (frames, _) = streamed(prepared.stream_from(in_pieces(&latents, lengths)));
                 assert!(bits(&frames) == bits(&whole), "{generation}, {length} latent frames in pieces of {lengths:?}");
@@ -186,16 +188,20 @@ fn a_stream_keeps_exactly_what_is_computed_from_sizes() {
         let golden = golden(generation);
         for size in [LatentSize { height: 1, width: 1 }, LatentSize { height: 2, width: 3 }] {
             let prepared = golden.prepared(&golden.decoder.draw_noise(7, size).unwrap());
-            let computed = DecodeMemory::of(&golden.config, size, 4);
-            for (length, fills) in [(1, false), (3, false), (30, true)] {
-                let latents = random(1, (1, 8, length, size.height, size.width));
-                let (_, [most, after]) = streamed(prepared.stream(&latents).unwrap());
-                let noise: usize = golden.decoder.noise_sizes(size).iter().map(|map| 4 * map.area()).sum();
-                assert_eq!(after, noise, "{generation}: when all is over only the noise is left");
-                assert_eq!(most == computed.kept, fills, "{generation} {size:?} {length}: {most} of {computed:?}");
-                assert!(most <= computed.kept);
+            let ways = [DecodeMemory::of(&golden.config, size, 4), DecodeMemory::together(&golden.config, size, 4)];
+            for (computed, together) in ways.into_iter().zip([false, true]) {
+                let prepared = prepared.clone().together(together);
+                for (length, fills) in [(1, false), (3, false), (30, true)] {
+                    let latents = random(1, (1, 8, length, size.height, size.width));
+                    let (_, [most, after]) = streamed(prepared.stream(&latents).unwrap());
+                    let noise: usize = golden.decoder.noise_sizes(size).iter().map(|map| 4 * map.area()).sum();
+                    assert_eq!(after, noise, "{generation}: when all is over only the noise is left");
+                    assert_eq!(most == computed.kept, fills, "{generation} {size:?} {length}: {most} of {computed:?}");
+                    assert!(most <= computed.kept);
+                }
+                assert!(computed.peak() > computed.kept);
             }
-            assert!(computed.peak() > computed.kept);
+            assert!(ways[1].working > ways[0].working);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Tensor};
 
-use super::{Epilogue, KernelShape, Noise, Window, kernel_shape, misused};
+use super::{KernelShape, Noise, Window, kernel_shape, misused};
 use crate::backend::cuda::conv3d::{CHANNELS_TOGETHER, Convolution, batch, plan};
 use crate::backend::cuda::device::{Gpu, empty, pointer};
 use crate::backend::cuda::launch::Element;
@@ -33,11 +33,16 @@ impl PackedKernel {
         Ok(Self { weight, bias: bias.map(float32).transpose()?, shape })
     }
 
-    /// The frames that the windows give, in as few launches as possible. A residual is for one window.
+    /// The frames that the windows give, in as few launches as possible. `residuals`: one for each, or none.
     ///
     /// # Errors
     /// Windows that differ in shape or type, and tensors of another type or device than the weight's.
-    pub fn convolve(&self, windows: &[Window<'_>], epilogue: Epilogue<'_>) -> Result<Vec<Tensor>> {
+    pub fn convolve(
+        &self,
+        windows: &[Window<'_>],
+        noise: Option<Noise<'_>>,
+        residuals: &[&Tensor],
+    ) -> Result<Vec<Tensor>> {
         let Some(first) = windows.first() else { return Ok(Vec::new()) };
         let dtype = self.weight.dtype();
         let differs = |window: &&Window<'_>| window.dtype != dtype || window.geometry != first.geometry;
@@ -50,14 +55,17 @@ impl PackedKernel {
             return Err(misused("weight", "values on a GPU", format!("{:?}", device.location())));
         };
         let multiprocessors = gpu.multiprocessors()?;
-        // Kept until the launches are under way: memory is given back in the order of the stream.
-        let noise =
-            epilogue.noise.map(|Noise { map, scale }| Ok::<_, crate::error::Error>([float32(map)?, float32(scale)?]));
-        let noise = noise.transpose()?;
-        let residual = epilogue.residual.map(Tensor::contiguous).transpose()?;
-        let residuals: Vec<u64> = residual.iter().map(pointer).collect::<Result<_>>()?;
+        // What is converted is kept until the launches are under way: memory is given back in the order of the stream.
+        let noise = match noise {
+            Some(Noise { map, scale }) => Some([float32(map)?, float32(scale)?]),
+            None => None,
+        };
+        let residuals = residuals.iter().map(|residual| residual.contiguous()).collect::<Result<Vec<_>, _>>()?;
+        let residuals = residuals.iter().map(pointer).collect::<Result<Vec<_>>>()?;
         let mut all = Vec::new();
-        for windows in windows.chunks(batch(self.shape.taps[0])) {
+        let most = batch(self.shape.taps[0]);
+        for (index, windows) in windows.chunks(most).enumerate() {
+            let residuals: Vec<u64> = residuals.iter().skip(index * most).take(windows.len()).copied().collect();
             let frames = windows.iter().flat_map(|window| window.frames);
             let frames =
                 frames.map(|frame| frame.map(Tensor::contiguous).transpose()).collect::<Result<Vec<_>, _>>()?;

@@ -3,9 +3,9 @@
 //! A frame of the result is made of as many frames as the kernel spans. Which those are is the caller's to choose, and so are strides in time and what
 //! is seen beyond the ends of a clip. In space a frame is surrounded by half a kernel of zeros.
 //!
-//! On the CPU, in float32 and bfloat16, and on CUDA, in bfloat16 and float16, sums are float32 and run over taps and channels in order, and the result is
-//! rounded once, after all that is added to it. As in [`gemm`](super::gemm) no operand is rounded. A value depends on what it is defined by only: not on
-//! threads, nor on the other frames of a clip.
+//! On the CPU, in float32 and bfloat16, sums are float32 and run over taps and channels in order, and the result is rounded once, after all that is
+//! added to it; so they are on CUDA, in bfloat16 and float16, but for the order, which is a fixed one of its own there. As in [`gemm`](super::gemm) no
+//! operand is rounded. A value depends on what it is defined by only: not on threads, nor on the other frames of a clip.
 
 #[cfg(feature = "cuda")]
 mod cuda;
@@ -31,6 +31,11 @@ enum Packed {
     },
     #[cfg(feature = "cuda")]
     Cuda(cuda::PackedKernel),
+}
+
+/// Whether [`conv3d_clip`] takes less time than [`conv3d`] for one frame after the other.
+pub fn gains_from_clips(device: &Device, dtype: DType) -> bool {
+    device.is_cuda() && is_packable(device, dtype)
 }
 
 /// Whether [`PackedKernel`] takes weights of this type on this device, and [`conv3d`] frames. Elsewhere there is the [`definition`].
@@ -118,6 +123,22 @@ pub struct Epilogue<'a> {
     pub residual: Option<&'a Tensor>,
 }
 
+/// What is done to several results at once, as [`Epilogue`] says it of one.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ClipEpilogue<'a> {
+    /// What is added to every frame alike.
+    pub noise: Option<Noise<'a>>,
+    /// What is added then, one for each result.
+    pub residuals: Option<&'a [Tensor]>,
+}
+
+impl<'a> ClipEpilogue<'a> {
+    /// Of one of the results.
+    pub fn of(self, result: usize) -> Epilogue<'a> {
+        Epilogue { noise: self.noise, residual: self.residuals.and_then(|residuals| residuals.get(result)) }
+    }
+}
+
 /// `map * scale`.
 #[derive(Debug, Clone, Copy)]
 pub struct Noise<'a> {
@@ -139,43 +160,42 @@ pub fn conv3d(
     epilogue: Epilogue<'_>,
 ) -> Result<Tensor> {
     let window = Window::of(frames, kernel, stride)?;
-    let Window { geometry, result: shape, dtype, .. } = window;
-    if let Some(residual) = epilogue.residual
-        && (residual.dims() != shape || residual.dtype() != dtype)
-    {
-        let found = format!("{:?} {:?}", residual.dtype(), residual.dims());
-        return Err(misused("residual", &format!("{dtype:?} {shape:?}, as the result"), found));
-    }
-    if let Some(Noise { map, scale }) = epilogue.noise
-        && [map.elem_count(), scale.elem_count()] != [geometry.pixels(), kernel.shape.outputs]
-    {
-        let wanted = format!("{} places and {} channels", geometry.pixels(), kernel.shape.outputs);
-        return Err(misused("noise", &wanted, format!("{} and {}", map.elem_count(), scale.elem_count())));
-    }
+    window.expect(epilogue)?;
     match &kernel.packed {
         Packed::Cpu { kernel, bias } => on_cpu(&window, (kernel, bias.as_deref()), epilogue),
         #[cfg(feature = "cuda")]
         Packed::Cuda(packed) => {
-            let mut results = packed.convolve(&[window], epilogue)?;
+            let residuals: Vec<&Tensor> = epilogue.residual.into_iter().collect();
+            let mut results = packed.convolve(&[window], epilogue.noise, &residuals)?;
             Ok(results.remove(0))
         }
     }
 }
 
-/// As many frames at once as there are `windows`, of what each sees: the frames that [`conv3d`] gives for one after the other, without an epilogue.
+/// As many frames at once as there are `windows`, of what each sees: the frames that [`conv3d`] gives one after the other.
 ///
 /// # Errors
-/// As [`conv3d`], and windows that differ in shape or type.
-pub fn conv3d_clip(windows: &[&[Option<&Tensor>]], kernel: &PackedKernel, stride: usize) -> Result<Vec<Tensor>> {
+/// As [`conv3d`], windows that differ in shape or type, and another number of residuals.
+pub fn conv3d_clip(
+    windows: &[&[Option<&Tensor>]],
+    kernel: &PackedKernel,
+    stride: usize,
+    epilogue: ClipEpilogue<'_>,
+) -> Result<Vec<Tensor>> {
+    if let Some(residuals) = epilogue.residuals.filter(|residuals| residuals.len() != windows.len()) {
+        return Err(misused("residuals", &windows.len().to_string(), residuals.len().to_string()));
+    }
     match &kernel.packed {
         Packed::Cpu { .. } => {
-            windows.iter().map(|frames| conv3d(frames, kernel, stride, Epilogue::default())).collect()
+            let one = |(index, frames): (usize, &&[_])| conv3d(frames, kernel, stride, epilogue.of(index));
+            windows.iter().enumerate().map(one).collect()
         }
         #[cfg(feature = "cuda")]
         Packed::Cuda(packed) => {
             let windows =
                 windows.iter().map(|frames| Window::of(frames, kernel, stride)).collect::<Result<Vec<_>>>()?;
-            packed.convolve(&windows, Epilogue::default())
+            windows.iter().enumerate().try_for_each(|(index, window)| window.expect(epilogue.of(index)))?;
+            packed.convolve(&windows, epilogue.noise, &epilogue.residuals.into_iter().flatten().collect::<Vec<_>>())
         }
     }
 }
@@ -286,6 +306,24 @@ impl<'a> Window<'a> {
         let geometry = Geometry { height, width, kernel: [side, side], stride };
         let [height, width] = geometry.result();
         Ok(Self { frames, dtype: first.dtype(), geometry, result: [1, height, width, outputs] })
+    }
+
+    /// Checks that this can be added to the result.
+    fn expect(&self, epilogue: Epilogue<'_>) -> Result<()> {
+        let Self { dtype, geometry, result, .. } = self;
+        if let Some(residual) = epilogue.residual
+            && (residual.dims() != result || residual.dtype() != *dtype)
+        {
+            let found = format!("{:?} {:?}", residual.dtype(), residual.dims());
+            return Err(misused("residual", &format!("{dtype:?} {result:?}, as the result"), found));
+        }
+        if let Some(Noise { map, scale }) = epilogue.noise
+            && [map.elem_count(), scale.elem_count()] != [geometry.pixels(), result[3]]
+        {
+            let wanted = format!("{} places and {} channels", geometry.pixels(), result[3]);
+            return Err(misused("noise", &wanted, format!("{} and {}", map.elem_count(), scale.elem_count())));
+        }
+        Ok(())
     }
 }
 

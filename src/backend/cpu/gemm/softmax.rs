@@ -47,6 +47,7 @@ impl Default for ColumnState {
 ///
 /// # Safety
 /// As for [`Vectors`].
+#[cfg(target_arch = "x86_64")]
 pub unsafe trait PairVectors: Vectors {
     /// Writes pairs of bfloat16, the nearest to values that are not negative, those of `first` in the lower halves of the lanes.
     unsafe fn store_pairs(lanes: *mut f32, first: Self::Vector, second: Self::Vector);
@@ -69,8 +70,10 @@ impl Powers for Exact {
 }
 
 /// Off by 1e-4 of the power: a fortieth of a place of bfloat16.
+#[cfg(target_arch = "x86_64")]
 struct Coarse;
 
+#[cfg(target_arch = "x86_64")]
 impl Powers for Coarse {
     const COEFFICIENTS: &'static [f32] = &[0.055_008_925, 0.242_210_95, 0.693_282_9];
 }
@@ -102,6 +105,7 @@ pub unsafe fn softmax<V: Vectors, const VECTORS: usize>(mut block: ScoreBlock<'_
 ///
 /// # Safety
 /// As for [`softmax`].
+#[cfg(target_arch = "x86_64")]
 #[inline(always)]
 pub unsafe fn softmax_pairs<V: PairVectors, const VECTORS: usize>(mut block: ScoreBlock<'_>) {
     // SAFETY: the caller's promises; rows are within the scores, and none is written before it is read.

@@ -48,6 +48,7 @@ pub unsafe trait Vectors {
 ///
 /// # Safety
 /// As for [`Vectors`].
+#[cfg(target_arch = "x86_64")]
 pub unsafe trait HalfVectors: Vectors {
     /// Reads float16 values and widens them.
     unsafe fn load_float16(values: *const u16) -> Self::Vector;
@@ -106,9 +107,11 @@ unsafe impl<V: Vectors> Arithmetic<V> for WidenedBfloat16 {
 }
 
 /// float32 rows, float16 in the panel.
+#[cfg(target_arch = "x86_64")]
 pub struct WidenedFloat16;
 
 // SAFETY: reads `WIDTH` values from `column` on, in one of the two halves of the step.
+#[cfg(target_arch = "x86_64")]
 unsafe impl<V: HalfVectors> Arithmetic<V> for WidenedFloat16 {
     const PARTS: usize = 2;
 

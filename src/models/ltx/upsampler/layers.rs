@@ -4,6 +4,7 @@ use candle_core::Tensor;
 
 use crate::error::Result;
 use crate::nn::convolution::{FrameConvolution, FrameShape};
+use crate::ops::conv3d::ClipEpilogue;
 use crate::ops::group_norm::{GroupNorm, group_norm};
 use crate::weights::store::Scope;
 
@@ -33,7 +34,8 @@ impl ClipConvolution {
         let window = |frame: usize| [frame.checked_sub(1), Some(frame), Some(frame + 1)];
         let seen = |frame: Option<usize>| frame.and_then(|frame| clip.get(frame));
         let windows: Vec<_> = (0..clip.len()).map(|frame| window(frame).map(seen)).collect();
-        self.0.windows(&windows.iter().map(<[_; 3]>::as_slice).collect::<Vec<_>>())
+        let windows: Vec<_> = windows.iter().map(<[_; 3]>::as_slice).collect();
+        self.0.windows(&windows, ClipEpilogue::default())
     }
 }
 

@@ -4,11 +4,14 @@ use candle_core::Tensor;
 
 use crate::error::Result;
 use crate::nn::convolution::{FrameConvolution, FrameShape};
-use crate::ops::conv3d::Epilogue;
+use crate::ops::conv3d::ClipEpilogue;
 use crate::weights::store::Scope;
 
 /// Frames that a kernel spans.
 pub const SPAN: usize = 3;
+
+/// The frames that a kernel spans, `[1, H, W, C]` each.
+pub type Window = [Tensor; SPAN];
 
 /// Which frames a convolution over time sees. Beyond the clip's ends it sees the first or the last frame again.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,7 +74,7 @@ impl Convolution {
     }
 
     /// What each frame of the result sees of a whole clip: `ceil(T / stride)` windows.
-    pub fn windows(&self, frames: &[Tensor]) -> Vec<[Tensor; SPAN]> {
+    pub fn windows(&self, frames: &[Tensor]) -> Vec<Window> {
         let seen = |frame: usize, offset: usize| {
             frames[(frame + offset).saturating_sub(self.shape.sight.before()).min(frames.len() - 1)].clone()
         };
@@ -84,17 +87,21 @@ impl Convolution {
     /// # Errors
     /// A failed tensor operation.
     pub fn forward(&self, frames: &[Tensor]) -> Result<Vec<Tensor>> {
-        let windows = self.windows(frames);
-        let windows: Vec<_> = windows.iter().map(|window| window.each_ref().map(Some)).collect();
-        self.frames.windows(&windows.iter().map(<[_; SPAN]>::as_slice).collect::<Vec<_>>())
+        self.convolve(&self.windows(frames), ClipEpilogue::default())
     }
 
-    /// One frame `[1, H, W, to]` from the three that it sees, `[1, H, W, from]` each.
+    /// As many frames `[1, H, W, to]` as there are windows, each from the three that it sees, `[1, H, W, from]`.
     ///
     /// # Errors
     /// A failed tensor operation.
-    pub fn window(&self, frames: &[Tensor; SPAN], epilogue: Epilogue<'_>) -> Result<Tensor> {
-        self.frames.window(&frames.each_ref().map(Some), epilogue)
+    pub fn convolve(&self, windows: &[Window], epilogue: ClipEpilogue<'_>) -> Result<Vec<Tensor>> {
+        let windows: Vec<_> = windows.iter().map(|window| window.each_ref().map(Some)).collect();
+        self.frames.windows(&windows.iter().map(<[_; SPAN]>::as_slice).collect::<Vec<_>>(), epilogue)
+    }
+
+    /// Whether several windows at once take less time than one after the other.
+    pub fn gains_from_clips(&self) -> bool {
+        self.frames.gains_from_clips()
     }
 }
 

@@ -3,7 +3,7 @@
 use candle_core::{DType, IndexOp, Tensor};
 
 use super::config::{Config, UpStage};
-use super::convolution::{Convolution, SPAN, Shape, Sight};
+use super::convolution::{Convolution, Shape, Sight, Window};
 use super::norm::Modulation;
 use super::resample::{Upsampler, unfold_patches};
 use super::residual::{Residual, ResidualBlock, ResidualShape};
@@ -11,7 +11,7 @@ use super::stream::{LatentFrames, Stream};
 use crate::diffusion::noise::{self, Purpose};
 use crate::error::{Error, Result};
 use crate::nn::timestep::TimestepEmbedder;
-use crate::ops::conv3d::Epilogue;
+use crate::ops::conv3d::ClipEpilogue;
 use crate::weights::store::Scope;
 
 /// Height and width of a latent frame.
@@ -172,7 +172,8 @@ impl Decoder {
             _ => None,
         };
         steps.push(Step::Output(Output { modulation, convolution: self.output.clone(), patch: self.patch }));
-        Ok(PreparedDecoder { steps, latent_channels: self.latent_channels })
+        let together = self.output.gains_from_clips();
+        Ok(PreparedDecoder { steps, latent_channels: self.latent_channels, together })
     }
 }
 
@@ -226,7 +227,7 @@ impl Step {
             Self::Upsampler(upsampler) => upsampler.forward(frames),
             Self::Output(output) => {
                 let entered = frames.iter().map(|x| output.enter(x)).collect::<Result<Vec<_>>>()?;
-                output.convolution.windows(&entered).iter().map(|window| output.leave(window)).collect()
+                output.leave(&output.convolution.windows(&entered))
             }
         }
     }
@@ -254,12 +255,13 @@ impl Output {
         Modulation::activate(self.modulation.as_ref(), x)
     }
 
-    /// The convolution, whose channels unfold to pixels: a frame `[1, 3, p H, p W]` from the three that it sees.
+    /// The convolution, whose channels unfold to pixels: a frame `[1, 3, p H, p W]` for each window of the three that it sees.
     ///
     /// # Errors
     /// A failed tensor operation.
-    pub fn leave(&self, window: &[Tensor; SPAN]) -> Result<Tensor> {
-        unfold_patches(&self.convolution.window(window, Epilogue::default())?, self.patch)
+    pub fn leave(&self, windows: &[Window]) -> Result<Vec<Tensor>> {
+        let convolved = self.convolution.convolve(windows, ClipEpilogue::default())?;
+        convolved.into_iter().map(|x| unfold_patches(&x, self.patch)).collect()
     }
 }
 
@@ -268,9 +270,16 @@ impl Output {
 pub struct PreparedDecoder {
     steps: Vec<Step>,
     latent_channels: usize,
+    together: bool,
 }
 
 impl PreparedDecoder {
+    /// The same decoder with a [`stream`](Self::stream) that computes all frames of a latent frame together, or one by one: at first it does what takes
+    /// less time where it runs. The frames are the same, bit for bit.
+    pub fn together(self, together: bool) -> Self {
+        Self { together, ..self }
+    }
+
     /// The whole clip at once: denormalised `latents: [1, C, F, H, W]` in the weights' type to pixels `[1, 3, 8 (F - 1) + 1, 32 H, 32 W]`, about
     /// -1 to 1. It needs memory for the whole clip in every layer; [`PreparedDecoder::stream`] gives the same frames in less.
     ///
@@ -305,7 +314,7 @@ impl PreparedDecoder {
     /// As [`PreparedDecoder::stream`], with latent frames that come as they come: `source` gives one or more at a time, `[F, C, H, W]` of one
     /// size in the weights' type, and `None` after the last.
     pub fn stream_from(&self, source: LatentFrames) -> Stream {
-        Stream::new(&self.steps, source)
+        Stream::new(&self.steps, self.together, source)
     }
 
     fn expect(&self, latents: &Tensor) -> Result<()> {

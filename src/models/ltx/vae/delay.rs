@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use candle_core::Tensor;
 
-use super::convolution::{SPAN, Sight};
+use super::convolution::{SPAN, Sight, Window};
 
 /// The frames that a convolution still needs, two at most between calls.
 #[derive(Debug, Clone)]
@@ -22,7 +22,7 @@ impl DelayLine {
     /// Takes the next frame, or `None` after the last one, any number of times, and gives the frames around the one that is due, if one is.
     ///
     /// Before the first frame the convolution sees that frame again, after the last one the last.
-    pub fn push(&mut self, frame: Option<Tensor>) -> Option<[Tensor; SPAN]> {
+    pub fn push(&mut self, frame: Option<Tensor>) -> Option<Window> {
         let frame = match frame {
             Some(frame) => frame,
             None => match (self.sight, self.frames.pop_back()) {
@@ -47,6 +47,14 @@ impl DelayLine {
         Some([oldest, self.frames[0].clone(), self.frames[1].clone()])
     }
 
+    /// As [`push`](Self::push) for several frames, one after the other, or for none after the last: all that are due.
+    pub fn push_all(&mut self, frames: Vec<Tensor>) -> Vec<Window> {
+        if frames.is_empty() {
+            return std::iter::from_fn(|| self.push(None)).collect();
+        }
+        frames.into_iter().filter_map(|frame| self.push(Some(frame))).collect()
+    }
+
     /// The frames that it keeps.
     pub fn frames(&self) -> impl Iterator<Item = &Tensor> {
         self.frames.iter()
@@ -68,6 +76,21 @@ mod tests {
             .filter_map(|frame| line.push(frame))
             .map(|window| window.map(|frame| frame.to_scalar::<u32>().unwrap()))
             .collect()
+    }
+
+    #[test]
+    fn several_frames_at_once_give_the_same() {
+        for sight in [Sight::Symmetric, Sight::Causal] {
+            for (count, at_once) in [(1, 1), (2, 2), (7, 3), (8, 4)] {
+                let frames: Vec<Tensor> = (0..count).map(|value| Tensor::new(value, &Device::Cpu).unwrap()).collect();
+                let mut line = DelayLine::new(sight);
+                let pushed = frames.chunks(at_once).map(<[_]>::to_vec).chain([vec![], vec![]]);
+                let pushed = pushed.flat_map(|frames| line.push_all(frames));
+                let pushed: Vec<_> =
+                    pushed.map(|window| window.map(|frame| frame.to_scalar::<u32>().unwrap())).collect();
+                assert_eq!(pushed, windows(sight, count));
+            }
+        }
     }
 
     #[test]

@@ -3,11 +3,13 @@
 use super::config::{Config, UpStage};
 use super::convolution::{SPAN, Sight};
 use super::decoder::LatentSize;
+use crate::ops::conv3d::gains_from_clips;
+use crate::weights::store::Placement;
 
 /// Bytes of a number in a map of noise: float32.
 const NOISE_BYTES: usize = 4;
 
-/// Peak memory of a decode on the CPU in bytes, apart from the network's weights, the latents and what the allocator keeps of freed memory.
+/// Peak memory of a decode in bytes, apart from the network's weights, the latents and what the allocator keeps of freed memory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DecodeMemory {
     /// Frames and noise that are kept from one frame to the next, once the clip is long enough to fill every layer.
@@ -17,9 +19,25 @@ pub struct DecodeMemory {
 }
 
 impl DecodeMemory {
-    /// Of a decode of latent frames of this size; `bytes` is the size of one value.
+    /// Of a decode of latent frames of this size where and in which type the network runs.
+    pub fn on(placement: &Placement, config: &Config, size: LatentSize) -> Self {
+        let Placement { dtype, device } = placement;
+        Self::counted(config, (size, dtype.size_in_bytes()), gains_from_clips(device, *dtype))
+    }
+
+    /// Of a decode of latent frames of this size, a frame at a time; `bytes` is the size of one value.
     pub fn of(config: &Config, size: LatentSize, bytes: usize) -> Self {
-        let mut count = Count { sight: Sight::from_causal(config.decoder_causal), kept: 0, noise: 0, working: 0 };
+        Self::counted(config, (size, bytes), false)
+    }
+
+    /// Of a decode that computes all frames of a latent frame [together](super::decoder::PreparedDecoder::together).
+    pub fn together(config: &Config, size: LatentSize, bytes: usize) -> Self {
+        Self::counted(config, (size, bytes), true)
+    }
+
+    fn counted(config: &Config, (size, bytes): (LatentSize, usize), together: bool) -> Self {
+        let sight = Sight::from_causal(config.decoder_causal);
+        let mut count = Count { sight, together, frames: 1, kept: 0, noise: 0, working: 0 };
         let mut size = size;
         count.convolution(size, config.latent_channels, config.decoder_middle.from);
         for &UpStage { from, to, layers, upsampling, inject_noise } in
@@ -39,6 +57,7 @@ impl DecodeMemory {
             }
         }
         count.convolution(size, config.decoder_width(), config.folded_channels());
+        count.kept += (count.frames - 1) * config.folded_channels() * size.area();
         Self { kept: count.kept * bytes + count.noise * NOISE_BYTES, working: count.working * bytes }
     }
 
@@ -51,6 +70,9 @@ impl DecodeMemory {
 /// Values, not bytes.
 struct Count {
     sight: Sight,
+    together: bool,
+    /// How many are computed at once.
+    frames: usize,
     kept: usize,
     noise: usize,
     working: usize,
@@ -60,7 +82,7 @@ impl Count {
     /// A delay line keeps two frames; while its convolution runs there are the third and the result, and then the result normalised.
     fn convolution(&mut self, size: LatentSize, from: usize, to: usize) {
         self.kept += (SPAN - 1) * from * size.area();
-        self.working = self.working.max((from + 2 * to) * size.area());
+        self.working = self.working.max(self.frames * (from + 2 * to) * size.area());
     }
 
     /// Two convolutions, and the frames that wait for them.
@@ -78,7 +100,11 @@ impl Count {
     fn upsampler(&mut self, size: LatentSize, from: usize, to: usize) {
         let doubled = size.times(2);
         self.convolution(size, from, 8 * to);
-        self.working = self.working.max(from * size.area() + 2 * 8 * to * size.area());
-        self.kept += to * doubled.area();
+        self.working = self.working.max(self.frames * (from + 2 * 8 * to) * size.area());
+        if self.together {
+            self.frames *= 2;
+        } else {
+            self.kept += to * doubled.area();
+        }
     }
 }

@@ -3,9 +3,9 @@
 use candle_core::{DType, Tensor};
 
 use super::config::{Stride, Upsampling};
-use super::convolution::{Convolution, SPAN, Shape, Sight};
+use super::convolution::{Convolution, Shape, Sight, Window};
 use crate::error::Result;
-use crate::ops::conv3d::Epilogue;
+use crate::ops::conv3d::ClipEpilogue;
 use crate::ops::fold::{fold, unfold};
 use crate::weights::store::Scope;
 
@@ -95,10 +95,7 @@ impl Upsampler {
     /// # Errors
     /// A failed tensor operation.
     pub fn forward(&self, frames: &[Tensor]) -> Result<Vec<Tensor>> {
-        let mut doubled = Vec::with_capacity(2 * frames.len());
-        for window in self.convolution.windows(frames) {
-            doubled.extend(self.double(&window)?);
-        }
+        let mut doubled = self.double(&self.convolution.windows(frames))?;
         doubled.remove(0);
         Ok(doubled)
     }
@@ -108,14 +105,17 @@ impl Upsampler {
         self.convolution.shape().sight
     }
 
-    /// Two frames `[1, 2 H, 2 W, C / factor]` from the three that the convolution sees, `[1, H, W, C]` each.
+    /// Two frames `[1, 2 H, 2 W, C / factor]` for each window of the three that the convolution sees, `[1, H, W, C]`.
     ///
     /// # Errors
     /// A failed tensor operation.
-    pub fn double(&self, window: &[Tensor; SPAN]) -> Result<Vec<Tensor>> {
-        let convolved = self.convolution.window(window, Epilogue::default())?;
+    pub fn double(&self, windows: &[Window]) -> Result<Vec<Tensor>> {
         let Stride { time, height, width } = DOUBLE;
-        let due = self.upsampling.residual.then(|| &window[self.sight().before()]);
-        unfold(&convolved, [time, height, width], due)
+        let mut doubled = Vec::with_capacity(time * windows.len());
+        for (window, convolved) in windows.iter().zip(self.convolution.convolve(windows, ClipEpilogue::default())?) {
+            let due = self.upsampling.residual.then(|| &window[self.sight().before()]);
+            doubled.extend(unfold(&convolved, [time, height, width], due)?);
+        }
+        Ok(doubled)
     }
 }

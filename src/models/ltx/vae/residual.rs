@@ -2,10 +2,10 @@
 
 use candle_core::{DType, Tensor};
 
-use super::convolution::{Convolution, Pointwise, SPAN, Shape, Sight};
+use super::convolution::{Convolution, Pointwise, Shape, Sight, Window};
 use super::norm::{ChannelNorm, Modulation};
 use crate::error::Result;
-use crate::ops::conv3d::{Epilogue, Noise};
+use crate::ops::conv3d::{ClipEpilogue, Noise};
 use crate::weights::store::Scope;
 
 /// What a residual block is made of.
@@ -112,10 +112,8 @@ impl Residual {
     /// A failed tensor operation.
     pub fn forward(&self, frames: &[Tensor]) -> Result<Vec<Tensor>> {
         let entered = frames.iter().map(|x| self.enter(x)).collect::<Result<Vec<_>>>()?;
-        let windows = self.block.first.windows(&entered);
-        let halfway = windows.iter().map(|window| self.between(window)).collect::<Result<Vec<_>>>()?;
-        let windows = self.block.second.windows(&halfway);
-        windows.iter().zip(frames).map(|(window, x)| self.leave(window, x)).collect()
+        let halfway = self.between(&self.block.first.windows(&entered))?;
+        self.leave(&self.block.second.windows(&halfway), frames)
     }
 
     /// Which frames its convolutions see.
@@ -131,26 +129,26 @@ impl Residual {
         Modulation::activate(self.modulations.first(), x)
     }
 
-    /// The first convolution and what comes after it; a frame from the three that it sees.
+    /// The first convolution and what comes after it; a frame for each window of the three that it sees.
     ///
     /// # Errors
     /// A failed tensor operation.
-    pub fn between(&self, window: &[Tensor; SPAN]) -> Result<Tensor> {
-        let h = self.block.first.window(window, Epilogue { noise: self.noise_after(0), residual: None })?;
-        Modulation::activate(self.modulations.get(1), &h)
+    pub fn between(&self, windows: &[Window]) -> Result<Vec<Tensor>> {
+        let h = self.block.first.convolve(windows, ClipEpilogue { noise: self.noise_after(0), residuals: None })?;
+        h.into_iter().map(|h| Modulation::activate(self.modulations.get(1), &h)).collect()
     }
 
-    /// The second convolution, and the block's own input `x` added to it; a frame from the three that it sees.
+    /// The second convolution, and the block's own inputs `frames` added to it; a frame for each window of the three that it sees.
     ///
     /// # Errors
     /// A failed tensor operation.
-    pub fn leave(&self, window: &[Tensor; SPAN], x: &Tensor) -> Result<Tensor> {
-        let shortcut = match &self.block.shortcut {
-            Some((norm, pointwise)) => Some(pointwise.forward(&norm.forward(x)?)?),
-            None => None,
+    pub fn leave(&self, windows: &[Window], frames: &[Tensor]) -> Result<Vec<Tensor>> {
+        let shortcut = |(norm, pointwise): &(ChannelNorm, Pointwise)| -> Result<Vec<_>> {
+            frames.iter().map(|x| pointwise.forward(&norm.forward(x)?)).collect()
         };
-        let residual = Some(shortcut.as_ref().unwrap_or(x));
-        self.block.second.window(window, Epilogue { noise: self.noise_after(1), residual })
+        let shortcut = self.block.shortcut.as_ref().map(shortcut).transpose()?;
+        let residuals = Some(shortcut.as_deref().unwrap_or(frames));
+        self.block.second.convolve(windows, ClipEpilogue { noise: self.noise_after(1), residuals })
     }
 
     /// The noise that it adds, `[H, W]` each.

@@ -3,18 +3,20 @@
 //!
 //! Frames are pulled: the last step asks the one before it for as many frames as it needs, and so on up to the latents, so that steps at a
 //! lower frame rate run ahead no further than they must. The frames equal those of the whole clip at once, bit for bit.
+//!
+//! A GPU has too little to do with one frame: there all the frames that belong to a latent frame are computed together, eight of them in the end.
 
 use std::collections::{HashMap, VecDeque};
 
 use candle_core::{IndexOp, Tensor, TensorId};
 
-use super::convolution::{Convolution, SPAN, Sight};
+use super::convolution::{Convolution, Sight, Window};
 use super::decoder::{Output, Step, channels_last};
 use super::delay::DelayLine;
 use super::resample::Upsampler;
 use super::residual::Residual;
 use crate::error::Result;
-use crate::ops::conv3d::Epilogue;
+use crate::ops::conv3d::ClipEpilogue;
 
 /// Gives latent frames `[F, C, H, W]`, one or more at a time, and `None` after the last.
 pub type LatentFrames = Box<dyn FnMut() -> Result<Option<Tensor>>>;
@@ -25,18 +27,21 @@ type Kept = HashMap<TensorId, usize>;
 /// A decode under way; its state is apart from the weights, which it shares.
 pub struct Stream {
     last: Box<dyn Frames>,
+    /// Frames of the last step.
+    waiting: VecDeque<Tensor>,
 }
 
 impl Stream {
-    pub(super) fn new(steps: &[Step], source: LatentFrames) -> Self {
+    /// `together`: whether all frames of a latent frame are computed at once.
+    pub(super) fn new(steps: &[Step], together: bool, source: LatentFrames) -> Self {
         let first: Box<dyn Frames> = Box::new(Source { source, waiting: VecDeque::new() });
         let last = steps.iter().fold(first, |source, step| match step.clone() {
             Step::Convolution(convolution) => Box::new(Convolved::new(source, convolution)),
             Step::Residual(residual) => Box::new(ResidualFrames::new(source, *residual)),
-            Step::Upsampler(upsampler) => Box::new(UpsampledFrames::new(source, upsampler)),
+            Step::Upsampler(upsampler) => Box::new(UpsampledFrames::new(source, upsampler, together)),
             Step::Output(output) => Box::new(Convolved::new(source, output)),
         });
-        Self { last }
+        Self { last, waiting: VecDeque::new() }
     }
 
     /// The next frame of pixels, `[3, H, W]`, about -1 to 1, or `None` after the last.
@@ -45,21 +50,25 @@ impl Stream {
     /// A failed tensor operation, or what the source of the latents says.
     #[allow(clippy::should_implement_trait)] // A frame can fail.
     pub fn next(&mut self) -> Result<Option<Tensor>> {
-        self.last.next()?.map(|frame| Ok(frame.squeeze(0)?)).transpose()
+        if self.waiting.is_empty() {
+            self.waiting = self.last.next()?.into();
+        }
+        self.waiting.pop_front().map(|frame| Ok(frame.squeeze(0)?)).transpose()
     }
 
     /// Bytes of frames and noise that are kept from one frame to the next.
     pub fn kept_bytes(&self) -> usize {
         let mut kept = Kept::new();
+        enter(&mut kept, &self.waiting);
         self.last.keep(&mut kept);
         kept.values().sum()
     }
 }
 
-/// Frames `[1, H, W, C]`, one after another; the last step's are pixels, `[1, 3, H, W]`.
+/// Frames `[1, H, W, C]`, a few after a few; the last step's are pixels, `[1, 3, H, W]`.
 trait Frames {
-    /// The next frame, or `None` after the last, any number of times.
-    fn next(&mut self) -> Result<Option<Tensor>>;
+    /// The next frame or frames, or none after the last, any number of times.
+    fn next(&mut self) -> Result<Vec<Tensor>>;
     /// Enters all tensors that are kept here and further up.
     fn keep(&self, kept: &mut Kept);
 }
@@ -75,17 +84,17 @@ struct Source {
 }
 
 impl Frames for Source {
-    fn next(&mut self) -> Result<Option<Tensor>> {
+    fn next(&mut self) -> Result<Vec<Tensor>> {
         while self.waiting.is_empty() {
             match (self.source)()? {
                 Some(frames) => {
                     self.waiting =
                         (0..frames.dim(0)?).map(|index| channels_last(&frames.i(index)?)).collect::<Result<_>>()?;
                 }
-                None => return Ok(None),
+                None => return Ok(Vec::new()),
             }
         }
-        Ok(self.waiting.pop_front())
+        Ok(self.waiting.pop_front().into_iter().collect())
     }
 
     fn keep(&self, kept: &mut Kept) {
@@ -97,7 +106,7 @@ impl Frames for Source {
 trait Around {
     fn sight(&self) -> Sight;
     fn before(&self, x: Tensor) -> Result<Tensor>;
-    fn convolve(&self, window: &[Tensor; SPAN]) -> Result<Tensor>;
+    fn convolve(&self, windows: &[Window]) -> Result<Vec<Tensor>>;
 }
 
 /// With nothing before or after it.
@@ -110,8 +119,8 @@ impl Around for Convolution {
         Ok(x)
     }
 
-    fn convolve(&self, window: &[Tensor; SPAN]) -> Result<Tensor> {
-        self.window(window, Epilogue::default())
+    fn convolve(&self, windows: &[Window]) -> Result<Vec<Tensor>> {
+        Convolution::convolve(self, windows, ClipEpilogue::default())
     }
 }
 
@@ -124,8 +133,8 @@ impl Around for Output {
         self.enter(&x)
     }
 
-    fn convolve(&self, window: &[Tensor; SPAN]) -> Result<Tensor> {
-        self.leave(window)
+    fn convolve(&self, windows: &[Window]) -> Result<Vec<Tensor>> {
+        self.leave(windows)
     }
 }
 
@@ -144,15 +153,13 @@ impl<A: Around> Convolved<A> {
 }
 
 impl<A: Around> Frames for Convolved<A> {
-    fn next(&mut self) -> Result<Option<Tensor>> {
+    fn next(&mut self) -> Result<Vec<Tensor>> {
         loop {
-            let frame = self.source.next()?.map(|x| self.around.before(x)).transpose()?;
-            let ended = frame.is_none();
-            if let Some(window) = self.line.push(frame) {
-                return self.around.convolve(&window).map(Some);
-            }
-            if ended {
-                return Ok(None);
+            let frames = self.source.next()?.into_iter().map(|x| self.around.before(x)).collect::<Result<Vec<_>>>()?;
+            let ended = frames.is_empty();
+            let windows = self.line.push_all(frames);
+            if ended || !windows.is_empty() {
+                return self.around.convolve(&windows);
             }
         }
     }
@@ -180,25 +187,24 @@ impl ResidualFrames {
 }
 
 impl Frames for ResidualFrames {
-    fn next(&mut self) -> Result<Option<Tensor>> {
+    fn next(&mut self) -> Result<Vec<Tensor>> {
         loop {
-            let frame = self.source.next()?;
-            let source_ended = frame.is_none();
-            let entered = frame.as_ref().map(|x| self.residual.enter(x)).transpose()?;
-            self.waiting.extend(frame);
-            let middle = match self.first.push(entered) {
-                Some(window) => Some(self.residual.between(&window)?),
+            let frames = self.source.next()?;
+            let source_ended = frames.is_empty();
+            let entered = frames.iter().map(|x| self.residual.enter(x)).collect::<Result<Vec<_>>>()?;
+            self.waiting.extend(frames);
+            let windows = self.first.push_all(entered);
+            if windows.is_empty() && !source_ended {
                 // The first line is only filling up.
-                None if !source_ended => continue,
-                None => None,
-            };
-            let ended = middle.is_none();
-            if let Some(window) = self.second.push(middle) {
-                let x = self.waiting.pop_front().expect("as many frames enter as leave");
-                return self.residual.leave(&window, &x).map(Some);
+                continue;
             }
-            if ended {
-                return Ok(None);
+            let middle = self.residual.between(&windows)?;
+            let ended = middle.is_empty();
+            let windows = self.second.push_all(middle);
+            if ended || !windows.is_empty() {
+                // As many frames enter as leave.
+                let frames: Vec<Tensor> = self.waiting.drain(..windows.len()).collect();
+                return self.residual.leave(&windows, &frames);
             }
         }
     }
@@ -213,34 +219,38 @@ impl Frames for ResidualFrames {
 struct UpsampledFrames {
     source: Box<dyn Frames>,
     upsampler: Upsampler,
+    /// Whether both go on at once.
+    together: bool,
     line: DelayLine,
     waiting: VecDeque<Tensor>,
     started: bool,
 }
 
 impl UpsampledFrames {
-    fn new(source: Box<dyn Frames>, upsampler: Upsampler) -> Self {
+    fn new(source: Box<dyn Frames>, upsampler: Upsampler, together: bool) -> Self {
         let line = DelayLine::new(upsampler.sight());
-        Self { source, upsampler, line, waiting: VecDeque::new(), started: false }
+        Self { source, upsampler, together, line, waiting: VecDeque::new(), started: false }
     }
 }
 
 impl Frames for UpsampledFrames {
-    fn next(&mut self) -> Result<Option<Tensor>> {
+    fn next(&mut self) -> Result<Vec<Tensor>> {
         while self.waiting.is_empty() {
-            let frame = self.source.next()?;
-            let ended = frame.is_none();
-            if let Some(window) = self.line.push(frame) {
-                self.waiting = self.upsampler.double(&window)?.into();
+            let frames = self.source.next()?;
+            let ended = frames.is_empty();
+            let windows = self.line.push_all(frames);
+            if !windows.is_empty() {
+                self.waiting = self.upsampler.double(&windows)?.into();
                 if !self.started {
                     self.waiting.pop_front();
                 }
                 self.started = true;
             } else if ended {
-                return Ok(None);
+                return Ok(Vec::new());
             }
         }
-        Ok(self.waiting.pop_front())
+        let count = if self.together { self.waiting.len() } else { 1 };
+        Ok(self.waiting.drain(..count).collect())
     }
 
     fn keep(&self, kept: &mut Kept) {
