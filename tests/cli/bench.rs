@@ -164,6 +164,7 @@ fn what_cannot_be_measured_or_compared_is_refused() {
         &["compare", &later, &good],
         &["ops", "gem"],
         &["ops", "--repeats", "0"],
+        &["ops", "--device", "gpu"],
         &["ops", "--json", &nowhere],
     ];
     let before = scratch.names();

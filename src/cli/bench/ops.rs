@@ -78,7 +78,12 @@ impl Ops {
             .as_deref()
             .map_or(Ok(REPEATS), |repeats| values::whole("--repeats", repeats, 1..=MOST_REPEATS, "5 is the default"))?;
         let names = name.map_or_else(|| NAMES.to_vec(), |name| vec![name]);
-        let device = values::text("--device", self.device.as_deref().unwrap_or(OsStr::new("cpu")))?.parse()?;
+        let device = values::text("--device", self.device.as_deref().unwrap_or(OsStr::new("cpu")))?;
+        let unknown = |_| {
+            let hint = "leave it out for one core of the CPU";
+            Error::input("--device", "auto, cpu, cuda, cuda:N or metal", values::shown(device), hint)
+        };
+        let device = device.parse().map_err(unknown)?;
         Ok(OpsRequest { names, kernels, device, repeats: repeats as usize })
     }
 }

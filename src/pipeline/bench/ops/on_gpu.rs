@@ -8,6 +8,7 @@ use candle_core::{DType, Device, Tensor};
 
 use super::cases::values;
 use super::{Algorithm, Measured};
+use crate::backend::cuda::gemm::choice::Candidate;
 use crate::error::Result;
 use crate::ops::attention::{self, attention};
 use crate::ops::conv3d::{self, PackedKernel, conv3d};
@@ -57,7 +58,7 @@ enum Work {
     Bytes(f64),
 }
 
-/// Runs an operation once.
+/// Starts an operation once.
 type Run = Box<dyn Fn() -> Result<()>>;
 
 /// One operation on one shape.
@@ -66,8 +67,14 @@ struct Case {
     shape: String,
     work: Work,
     run: Run,
-    /// Ways to choose from, each with what runs it.
-    ways: Vec<(Algorithm, Run)>,
+    /// What there is to choose from.
+    ways: Vec<Way>,
+}
+
+/// One of several ways to do the same.
+struct Way {
+    candidate: Candidate,
+    run: Run,
 }
 
 /// Measures the operation `name`, one of [`NAMES`]; `hear` gets each result.
@@ -110,8 +117,10 @@ impl Bench {
             Ok(Summary::of(&times.collect::<Result<Vec<_>>>()?).expect("there is a repeat"))
         };
         let seconds = timed(&*run)?;
-        let algorithms = ways.into_iter().map(|(way, run)| Ok(Algorithm { seconds: timed(&*run)?.median, ..way }));
-        let algorithms = algorithms.collect::<Result<Vec<_>>>()?;
+        let algorithm = |Way { candidate: Candidate { algorithm, workspace, .. }, run }: &Way| {
+            Ok(Algorithm { algorithm: *algorithm, workspace: *workspace, seconds: timed(run)?.median })
+        };
+        let algorithms = ways.iter().map(algorithm).collect::<Result<Vec<_>>>()?;
         let rate = amount / seconds.median;
         Ok(Measured {
             name,
@@ -201,14 +210,14 @@ fn product(layer: Layer, device: &Device) -> Result<Case> {
     let weight = placed("weight", &[to, from], DTYPE, device)?;
     let bias = placed("bias", &[to], DTYPE, device)?;
     let epilogue = if gelu { Epilogue::Gelu } else { Epilogue::None };
-    let mut ways: Vec<(Algorithm, Run)> = Vec::new();
-    for found in algorithms(&x, &DenseWeight { weight: &weight, bias: Some(&bias) }, epilogue)? {
+    let mut ways = Vec::new();
+    for candidate in algorithms(&x, &DenseWeight { weight: &weight, bias: Some(&bias) }, epilogue)? {
         let (x, weight, bias) = (x.clone(), weight.clone(), bias.clone());
         let run = move || {
             let weight = DenseWeight { weight: &weight, bias: Some(&bias) };
-            dense_gemm_by(&x, &weight, epilogue, &found).map(drop)
+            dense_gemm_by(&x, &weight, epilogue, &candidate).map(drop)
         };
-        ways.push((Algorithm { algorithm: found.algorithm, workspace: found.workspace, seconds: 0.0 }, Box::new(run)));
+        ways.push(Way { candidate, run: Box::new(run) });
     }
     Ok(Case {
         name: "gemm",
@@ -311,7 +320,7 @@ mod tests {
         for name in NAMES {
             measure(name, &bench, &SMALL, &mut |measured| found.push(measured)).unwrap();
         }
-        assert_eq!(found.iter().map(|measured| measured.name).collect::<Vec<_>>().len(), 8 + 2 + 1 + 4);
+        assert_eq!(found.len(), 8 + 2 + 1 + 4);
         let of = |name: &str, shape: &str| {
             let same = |measured: &&Measured| measured.name == name && measured.shape == shape;
             found.iter().find(same).unwrap_or_else(|| panic!("{name} {shape} was not measured"))
