@@ -117,7 +117,7 @@ impl FrameDecoder {
     }
 
     fn frames(&self, size: LatentSize) -> Frames<'_> {
-        Frames { config: &self.config, size, bytes: self.placement.dtype.size_in_bytes(), tiling: self.tiling }
+        Frames { config: &self.config, size, placement: &self.placement, tiling: self.tiling }
     }
 }
 

@@ -68,10 +68,10 @@ impl Given<'_> {
         if let Some(clip) = passes.last() {
             let grid = recipe::grid(clip);
             let size = LatentSize { height: grid.height, width: grid.width };
-            let frames = Frames { config: vae, size, bytes, tiling: self.tiling };
+            let frames = Frames { config: vae, size, placement: self.placement, tiling: self.tiling };
             let piece = frames.largest(available_memory(&self.placement.device));
             memory.tiles = frames.tiles(piece);
-            memory.decode = stage(weights.decoder, decoding(vae, clip, (piece, bytes)));
+            memory.decode = stage(weights.decoder, decoding(vae, clip, (piece, self.placement)));
         }
         Ok(memory)
     }
@@ -103,9 +103,9 @@ fn denoising(config: &TransformerConfig, grid: LatentGrid, (text, bytes): (usize
     block + positions + text + LATENT_COPIES * tokens * config.channels * FLOAT32
 }
 
-/// The streamed decode, the latents, and a frame of pixels before and after it is rounded. `(piece, bytes)`: in tiles, every frame is kept until the
-/// last tile is decoded.
-fn decoding(config: &VaeConfig, clip: &Clip, (piece, bytes): (Piece, usize)) -> usize {
+/// The streamed decode, the latents, and a frame of pixels before and after it is rounded. In tiles, every frame is kept until the last tile
+/// is decoded.
+fn decoding(config: &VaeConfig, clip: &Clip, (piece, placement): (Piece, &Placement)) -> usize {
     let grid = recipe::grid(clip);
     let pixels = clip.width * clip.height;
     let side = |length: usize| match piece {
@@ -116,8 +116,8 @@ fn decoding(config: &VaeConfig, clip: &Clip, (piece, bytes): (Piece, usize)) -> 
     // What doubles a frame makes eight of each of its channels.
     let largest = |&UpStage { to, upsampling, .. }: &UpStage| to * upsampling.map_or(to, |by| 8 * by.factor * to);
     let stages = std::iter::once(&config.decoder_middle).chain(&config.up);
-    let largest_weight = TAPS * bytes * stages.map(largest).max().unwrap_or_default();
-    let stream = largest_weight.max(DecodeMemory::of(config, size, bytes).peak());
+    let largest_weight = TAPS * placement.dtype.size_in_bytes() * stages.map(largest).max().unwrap_or_default();
+    let stream = largest_weight.max(DecodeMemory::on(placement, config, size).peak());
     let latents = 2 * grid.tokens() * config.latent_channels * FLOAT32;
     let frames = if matches!(piece, Piece::Tiles(_)) { 2 * clip.frames.0 * pixels * COLOURS * FLOAT32 } else { 0 };
     stream + latents + frames + 2 * pixels * COLOURS * FLOAT32

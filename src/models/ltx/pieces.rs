@@ -7,6 +7,7 @@ use super::vae::decoder::LatentSize;
 use super::vae::memory::DecodeMemory;
 use super::vae::tiling::Tiling;
 use crate::models::{Tiles, VaeTiling};
+use crate::weights::store::Placement;
 
 /// What is decoded at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,8 +25,8 @@ pub struct Frames<'a> {
     pub config: &'a Config,
     /// Their size.
     pub size: LatentSize,
-    /// The size of a value.
-    pub bytes: usize,
+    /// Where they are decoded.
+    pub placement: &'a Placement,
     /// Whether they may be, or have to be, cut.
     pub tiling: VaeTiling,
 }
@@ -61,7 +62,7 @@ impl Frames<'_> {
             Piece::Whole => self.size,
             Piece::Tiles(Tiling { side, .. }) => LatentSize { height: height.min(side), width: width.min(side) },
         };
-        DecodeMemory::of(self.config, size, self.bytes).peak() as u64
+        DecodeMemory::on(self.placement, self.config, size).peak() as u64
     }
 
     /// The piece with this longest side in pixels, or the next smaller one.
@@ -94,12 +95,16 @@ impl Frames<'_> {
 
 #[cfg(test)]
 mod tests {
+    use candle_core::{DType, Device};
+
     use super::*;
     use crate::models::ltx::synthetic::Sizes;
 
+    const PLACEMENT: Placement = Placement { dtype: DType::BF16, device: Device::Cpu };
+
     fn largest(tiling: VaeTiling, width: usize, available: Option<u64>) -> usize {
         let config = Sizes::of("ltx-2b").unwrap().vae;
-        let frames = Frames { config: &config, size: LatentSize { height: 22, width }, bytes: 2, tiling };
+        let frames = Frames { config: &config, size: LatentSize { height: 22, width }, placement: &PLACEMENT, tiling };
         frames.side(frames.largest(available))
     }
 
@@ -108,7 +113,7 @@ mod tests {
         let of = |available| largest(VaeTiling::Auto, 38, available);
         assert_eq!([None, Some(u64::MAX)].map(of), [1216; 2]);
         let config = Sizes::of("ltx-2b").unwrap().vae;
-        let needed = |height, width| DecodeMemory::of(&config, LatentSize { height, width }, 2).peak() as u64;
+        let needed = |height, width| DecodeMemory::on(&PLACEMENT, &config, LatentSize { height, width }).peak() as u64;
         let exact = [needed(22, 38), needed(20, 20), needed(10, 10), needed(5, 5)];
         assert_eq!(exact.map(|bytes| of(Some(bytes))), [1216, 640, 320, 160]);
         assert_eq!(exact.map(|bytes| of(Some(bytes - 1))), [640, 320, 160, 160]);
@@ -120,7 +125,7 @@ mod tests {
         assert_eq!([VaeTiling::On, VaeTiling::Off].map(|tiling| largest(tiling, 38, Some(0))), [160, 1216]);
         let config = Sizes::of("ltx-2b").unwrap().vae;
         let size = LatentSize { height: 20, width: 16 };
-        let frames = |tiling| Frames { config: &config, size, bytes: 2, tiling };
+        let frames = |tiling| Frames { config: &config, size, placement: &PLACEMENT, tiling };
         assert_eq!(frames(VaeTiling::On).largest(None), Piece::Whole);
         let smaller =
             |below| frames(VaeTiling::Auto).largest_below(below, None).map(|piece| frames(VaeTiling::Auto).side(piece));
