@@ -104,9 +104,17 @@ pub(super) fn look() -> Nvidia {
     let cards = match cards {
         Ok(cards) if cards.is_empty() => Err(none("no GPU".to_owned())),
         Ok(cards) => Ok(cards),
-        Err(error) => Err(none(error.to_string())),
+        Err(error) => Err(none(text_of(error))),
     };
     Nvidia { driver, cards, built }
+}
+
+/// The driver's own words.
+fn text_of(error: DriverError) -> String {
+    match (error.error_string(), error.error_name()) {
+        (Ok(text), Ok(name)) => format!("{} ({})", text.to_string_lossy(), name.to_string_lossy()),
+        _ => error.to_string(),
+    }
 }
 
 fn built() -> Built {
