@@ -29,6 +29,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -52,6 +53,9 @@ SMALL_INPUTS = {"grid": [3, 2, 4], "latents": [3, 2, 3], "text_tokens": 12}
 # Root mean square of the difference over that of diffusers' output.
 BOUNDS = {"f32": 1e-4, "bf16": 4e-2}
 
+# Seconds between two requests.
+REST = 0.5
+
 
 class Engine:
     """A process that loads and runs one network when it is asked to."""
@@ -66,7 +70,8 @@ class Engine:
         return next((1024 * int(words[1]) for words in lines if words and words[0] == "VmHWM:"), None)
 
     def ask(self, request):
-        """Seconds that the request took."""
+        """Seconds that the request took. Before it the threads of the other engine come to rest: they spin for a while when they have nothing to do."""
+        time.sleep(REST)
         self.process.stdin.write(request + "\n")
         self.process.stdin.flush()
         answer = self.process.stdout.readline()
