@@ -9,6 +9,7 @@ use candle_core::Device;
 use super::decode::ClipDecode;
 use super::observer::{Level, Observer};
 use super::run::Run;
+use crate::backend::cpu::memory;
 use crate::device::available_memory;
 use crate::error::{Error, Result};
 use crate::media::WrittenClip;
@@ -113,7 +114,7 @@ impl<'a> Networks<'a> {
 
     /// Frees the denoiser; whether there was one.
     pub fn free_denoiser(&mut self) -> bool {
-        self.denoiser.take().is_some()
+        free(&mut self.denoiser)
     }
 
     /// Decodes a clip; where that does not fit into memory, without the denoiser, and then in ever smaller pieces.
@@ -121,8 +122,15 @@ impl<'a> Networks<'a> {
         self.decoder()?;
         let Self { denoiser, decoder, .. } = self;
         let decoder = decoder.as_deref().expect("it has just been built");
-        decode_what_fits(decode, decoder, &mut || denoiser.take().is_some(), observer)
+        decode_what_fits(decode, decoder, &mut || free(denoiser), observer)
     }
+}
+
+/// Frees the denoiser and what its results left behind; whether there was one.
+fn free(denoiser: &mut Option<Box<dyn Denoiser + '_>>) -> bool {
+    let freed = denoiser.take().is_some();
+    memory::release();
+    freed
 }
 
 /// Decodes a clip in the largest pieces that fit. One that fails for lack of memory has freed what it took, and begins anew: a clip is of one kind of
