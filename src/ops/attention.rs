@@ -17,7 +17,7 @@ use crate::backend::cpu::gemm::Kernels;
 #[cfg(feature = "cuda")]
 use crate::backend::cuda::{
     attention::{HeadStrides, Heads},
-    device::first_value,
+    device::{aligned, first_value},
 };
 use crate::error::{Error, Result};
 
@@ -176,7 +176,7 @@ fn readable_heads(tensor: &Tensor) -> Result<(Tensor, Heads)> {
     if let Some(heads) = heads_of(tensor)?.filter(Heads::is_aligned) {
         return Ok((tensor.clone(), heads));
     }
-    let copy = tensor.contiguous()?;
+    let copy = aligned(tensor)?;
     let heads = heads_of(&copy)?.ok_or_else(|| misused("an input", "four axes", format!("{:?}", copy.dims())))?;
     Ok((copy, heads))
 }

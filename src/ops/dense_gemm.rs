@@ -4,6 +4,9 @@
 //! and a gate take a pass of their own, over the product rounded to its type: to keep it in float32 until then would take longer than it is worth, and
 //! the networks' own programs round there too. So does everything else for types and shapes that cuBLASLt fuses it for with no algorithm of one sequence.
 
+#[cfg(feature = "cuda")]
+mod cuda;
+
 use candle_core::{Device, Tensor};
 
 use super::gemm::{Epilogue, definition};
@@ -25,7 +28,7 @@ pub struct DenseWeight<'a> {
 /// Shapes or types that do not fit each other, or a device that fails.
 pub fn dense_gemm(x: &Tensor, weight: &DenseWeight<'_>, epilogue: Epilogue<'_>) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
-    if let Some(y) = super::gemm_cuda::dense_gemm(x, weight, epilogue)? {
+    if let Some(y) = cuda::dense_gemm(x, weight, epilogue)? {
         return Ok(y);
     }
     definition(x, weight.weight, weight.bias, epilogue)
@@ -38,7 +41,7 @@ pub fn dense_gemm(x: &Tensor, weight: &DenseWeight<'_>, epilogue: Epilogue<'_>) 
 #[cfg_attr(not(feature = "cuda"), allow(unused_variables))]
 pub fn algorithms(x: &Tensor, weight: &DenseWeight<'_>, epilogue: Epilogue<'_>) -> Result<Vec<Candidate>> {
     #[cfg(feature = "cuda")]
-    return super::gemm_cuda::algorithms(x, weight, epilogue);
+    return cuda::algorithms(x, weight, epilogue);
     #[cfg(not(feature = "cuda"))]
     Ok(Vec::new())
 }
@@ -55,7 +58,7 @@ pub fn dense_gemm_by(
     algorithm: &Candidate,
 ) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
-    if let Some(y) = super::gemm_cuda::dense_gemm_by(x, weight, epilogue, algorithm)? {
+    if let Some(y) = cuda::dense_gemm_by(x, weight, epilogue, algorithm)? {
         return Ok(y);
     }
     definition(x, weight.weight, weight.bias, epilogue)
@@ -68,7 +71,7 @@ pub fn dense_gemm_by(
 #[cfg_attr(not(feature = "cuda"), allow(unused_variables))]
 pub fn card(device: &Device) -> Result<Option<Card>> {
     #[cfg(feature = "cuda")]
-    return super::gemm_cuda::card(device);
+    return cuda::card(device);
     #[cfg(not(feature = "cuda"))]
     Ok(None)
 }

@@ -23,7 +23,7 @@ pub fn widened(x: &Tensor, dtype: DType) -> Result<Tensor> {
 
 #[cfg(feature = "cuda")]
 fn on_gpu(x: &Tensor, dtype: DType) -> Result<Option<Tensor>> {
-    use crate::backend::cuda::device::{Gpu, empty, pointer};
+    use crate::backend::cuda::device::{Gpu, aligned, empty, pointer};
     use crate::backend::cuda::float8::{Float8Parameters, plan};
     use crate::backend::cuda::launch::Element;
 
@@ -31,11 +31,7 @@ fn on_gpu(x: &Tensor, dtype: DType) -> Result<Option<Tensor>> {
     if x.dtype() != DType::F8E4M3 {
         return Ok(None);
     }
-    let mut x = x.contiguous()?;
-    if !pointer(&x)?.is_multiple_of(16) {
-        // A part of a tensor.
-        x = x.copy()?;
-    }
+    let x = aligned(x)?;
     let y = empty(x.shape(), dtype, x.device())?;
     gpu.launch(&plan(element, Float8Parameters { x: pointer(&x)?, y: pointer(&y)?, count: x.elem_count() as i64 }))?;
     Ok(Some(y))

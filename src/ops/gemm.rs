@@ -4,6 +4,9 @@
 //! and the processor multiplies pairs of them, it does so (and takes subnormal values for zero); elsewhere they are widened to float32. A
 //! row of `y` depends on its own row of `x` only, and nothing depends on the number of threads.
 
+#[cfg(feature = "cuda")]
+mod cuda;
+
 use candle_core::{DType, Device, Tensor};
 
 use super::contents::{Contents, written};
@@ -220,7 +223,7 @@ pub fn definition(x: &Tensor, weight: &Tensor, bias: Option<&Tensor>, epilogue: 
 /// A failed tensor operation.
 pub fn finished(y: &Tensor, bias: Option<&Tensor>, epilogue: Epilogue<'_>) -> Result<Tensor> {
     #[cfg(feature = "cuda")]
-    if let Some(y) = super::gate_cuda::finished(y, bias, epilogue)? {
+    if let Some(y) = cuda::finished(y, bias, epilogue)? {
         return Ok(y);
     }
     definition_of_finished(y, bias, epilogue)

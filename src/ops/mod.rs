@@ -6,16 +6,10 @@ pub mod conv3d;
 pub mod dense_gemm;
 pub mod float8;
 pub mod fold;
-#[cfg(feature = "cuda")]
-mod gate_cuda;
 pub mod gelu;
 pub mod gemm;
-#[cfg(feature = "cuda")]
-mod gemm_cuda;
 pub mod group_norm;
 pub mod norm;
-#[cfg(feature = "cuda")]
-mod norm_cuda;
 mod packed_weight;
 pub mod pixels;
 pub mod relight;

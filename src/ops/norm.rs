@@ -3,6 +3,9 @@
 //! `then((x - mean) / sqrt(statistic^2 + epsilon) * factor + shift)`. Everything is computed in float32 and rounded once. A row's result depends on
 //! nothing but the row and what belongs to it: not on other rows, nor on the number of threads.
 
+#[cfg(feature = "cuda")]
+mod cuda;
+
 use candle_core::{D, DType, Tensor};
 
 use super::contents::{Contents, is_readable, written};
@@ -88,7 +91,7 @@ pub fn norm(x: &Tensor, norm: &Norm<'_>) -> Result<Tensor> {
         return norm_with(x, norm, Kernels::fastest());
     }
     #[cfg(feature = "cuda")]
-    if let Some(y) = super::norm_cuda::norm(x, norm, &Sizes::of(x, norm)?)? {
+    if let Some(y) = cuda::norm(x, norm, &Sizes::of(x, norm)?)? {
         return Ok(y);
     }
     Ok(definition(&x.to_dtype(DType::F32)?, norm)?.to_dtype(x.dtype())?)

@@ -15,6 +15,8 @@ mod memory;
 mod norm;
 #[path = "../ops/norm_cases.rs"]
 mod norm_cases;
+#[path = "../ops/pictures.rs"]
+mod pictures;
 mod pixels;
 mod relight;
 #[path = "../ops/samples.rs"]

@@ -6,22 +6,10 @@ use candle_core::{DType, Device, Tensor};
 use proptest::prelude::*;
 use stir::backend::cuda::warp::{Warp, plan};
 use stir::ops::warp::{DisplacementGrid, SplinePicture, warp};
-use stir::picture::Picture;
 
 use crate::emulated::Emulated;
 use crate::memory::Memory;
-
-/// Pixels without any pattern.
-fn noise(width: usize, height: usize) -> Picture {
-    let mut state = 1_u32;
-    let pixels = (0..width * height * 3)
-        .map(|_| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 24) as u8
-        })
-        .collect();
-    Picture::new(width, height, pixels)
-}
+use crate::pictures::noise;
 
 /// `[3, height, width]` by the CPU.
 fn warped(picture: &SplinePicture, grid: &DisplacementGrid) -> Vec<f32> {

@@ -8,6 +8,7 @@ mod gemm;
 mod group_norm;
 mod norm;
 mod norm_cases;
+mod pictures;
 mod relight;
 mod samples;
 mod warp;

@@ -7,17 +7,7 @@ use stir::ops::gemm::Kernels;
 use stir::ops::warp::{DisplacementGrid, PixelRectangle, RowColours, SplinePicture, round_row, warp, warp_with};
 use stir::picture::Picture;
 
-/// Pixels without any pattern.
-fn noise(width: usize, height: usize) -> Picture {
-    let mut state = 1_u32;
-    let pixels = (0..width * height * 3)
-        .map(|_| {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            (state >> 24) as u8
-        })
-        .collect();
-    Picture::new(width, height, pixels)
-}
+use crate::pictures::noise;
 
 fn warped(spline: &SplinePicture, grid: &DisplacementGrid) -> Picture {
     warp(spline, grid, |_, _, colours, bytes| round_row(colours, bytes))

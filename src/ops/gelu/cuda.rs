@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use crate::backend::cuda::device::{Gpu, empty, pointer};
+use crate::backend::cuda::device::{Gpu, aligned, empty, pointer};
 use crate::backend::cuda::gelu::{GeluParameters, plan};
 use crate::backend::cuda::launch::Element;
 use crate::error::Result;
@@ -24,10 +24,4 @@ pub(super) fn gelu(x: &Tensor, values: Option<&Tensor>) -> Result<Option<Tensor>
     };
     gpu.launch(&plan(element, parameters))?;
     Ok(Some(result))
-}
-
-/// The same values one after the other, the first at a multiple of 16 bytes: a part of a tensor may begin between two.
-fn aligned(tensor: &Tensor) -> Result<Tensor> {
-    let tensor = tensor.contiguous()?;
-    Ok(if pointer(&tensor)? % 16 == 0 { tensor } else { tensor.force_contiguous()? })
 }

@@ -25,7 +25,7 @@ pub use failure::failed;
 use modules::Modules;
 pub use readings::ReadStream;
 pub use tensor_map::encode as encode_tensor_map;
-pub use tensors::{empty, first_value, pointer, poison_new_tensors};
+pub use tensors::{aligned, empty, first_value, pointer, poison_new_tensors};
 
 /// An open GPU. Cheap to make and to clone: what it has loaded is kept for the life of the process.
 #[derive(Debug, Clone)]

@@ -60,6 +60,16 @@ pub fn first_value(tensor: &Tensor) -> Result<u64> {
     Ok(start + (layout.start_offset() * tensor.dtype().size_in_bytes()) as u64)
 }
 
+/// The same values one after the other, the first at a multiple of 16 bytes: a part of a tensor may begin between two.
+///
+/// # Errors
+/// The tensor is not on a GPU, or there is too little memory for a copy.
+pub fn aligned(tensor: &Tensor) -> Result<Tensor> {
+    let tensor = tensor.contiguous()?;
+    // `Tensor::copy` would copy what lies before the part too.
+    Ok(if pointer(&tensor)?.is_multiple_of(16) { tensor } else { tensor.force_contiguous()? })
+}
+
 fn address(values: &Values, device: &CudaDevice) -> u64 {
     fn of<T>(values: &CudaSlice<T>, device: &CudaDevice) -> u64 {
         // Nothing is recorded when the second value is dropped: the device does not track events.

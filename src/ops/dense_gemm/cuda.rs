@@ -2,17 +2,17 @@
 
 use candle_core::Tensor;
 
-use super::dense_gemm::DenseWeight;
-use super::gemm::{Epilogue, checked_residual, finished, misused, output_shape};
+use super::DenseWeight;
 use crate::backend::cuda::device::gemm::{self as device};
-use crate::backend::cuda::device::{Gpu, empty, first_value, pointer};
+use crate::backend::cuda::device::{Gpu, aligned, empty, first_value, pointer};
 use crate::backend::cuda::gemm::choice::{Candidate, Card};
 use crate::backend::cuda::gemm::{Product, Rows, Sizes};
 use crate::backend::cuda::launch::Element;
 use crate::backend::cuda::norm::row_stride;
 use crate::error::{Error, Result};
+use crate::ops::gemm::{Epilogue, checked_residual, finished, misused, output_shape};
 
-/// As [`dense_gemm`](super::dense_gemm::dense_gemm); `None` for other devices and types.
+/// As [`dense_gemm`](super::dense_gemm); `None` for other devices and types.
 pub(super) fn dense_gemm(x: &Tensor, weight: &DenseWeight<'_>, epilogue: Epilogue<'_>) -> Result<Option<Tensor>> {
     let Some(prepared) = Prepared::new(x, weight, epilogue)? else { return Ok(None) };
     if prepared.product.sizes.rows == 0 {
@@ -32,7 +32,7 @@ pub(super) fn dense_gemm(x: &Tensor, weight: &DenseWeight<'_>, epilogue: Epilogu
     Ok(Some(finished(&prepared.flat()?, weight.bias, epilogue)?.reshape(prepared.y.shape())?))
 }
 
-/// See [`algorithms`](super::dense_gemm::algorithms).
+/// See [`algorithms`](super::algorithms).
 pub(super) fn algorithms(x: &Tensor, weight: &DenseWeight<'_>, epilogue: Epilogue<'_>) -> Result<Vec<Candidate>> {
     match Prepared::new(x, weight, epilogue)? {
         Some(prepared) => device::candidates(&prepared.gpu, &prepared.product),
@@ -40,7 +40,7 @@ pub(super) fn algorithms(x: &Tensor, weight: &DenseWeight<'_>, epilogue: Epilogu
     }
 }
 
-/// See [`card`](super::dense_gemm::card).
+/// See [`card`](super::card).
 pub(super) fn card(gpu: &candle_core::Device) -> Result<Option<Card>> {
     Gpu::of(gpu)?.map(|gpu| device::card(&gpu)).transpose()
 }
@@ -84,6 +84,7 @@ impl Prepared {
             Some(stride) => (x.clone(), stride),
             None => (x.contiguous()?, inputs),
         };
+        // cuBLASLt takes an aligned bias only.
         let (weight, bias) = (weight.contiguous()?, bias.map(aligned).transpose()?);
         let addend = match epilogue {
             Epilogue::Sum(residual) => Some(checked_residual(residual, &shape, x.dtype())?),
@@ -119,10 +120,4 @@ impl Prepared {
     fn flat(&self) -> Result<Tensor> {
         Ok(self.y.reshape((self.product.sizes.rows, self.product.sizes.outputs))?)
     }
-}
-
-/// A bias where cuBLASLt takes it: at a multiple of 16 bytes, which a part of a tensor need not be at.
-fn aligned(bias: &Tensor) -> Result<Tensor> {
-    let bias = bias.contiguous()?;
-    if pointer(&bias)?.is_multiple_of(16) { Ok(bias) } else { Ok(bias.copy()?) }
 }

@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::gemm::{Epilogue, misused};
+use super::{Epilogue, misused};
 use crate::backend::cuda::device::{Gpu, empty, pointer};
 use crate::backend::cuda::gate::{Activation, Finish, Gate, plan};
 use crate::backend::cuda::launch::Element;

@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Tensor};
 
-use super::norm::{self as op, Norm, Sizes};
+use super::{self as op, Norm, Sizes};
 use crate::backend::cuda::device::{Gpu, empty, first_value, pointer};
 use crate::backend::cuda::launch::Element;
 use crate::backend::cuda::norm::{Affine, RowNorm, Then, plan, row_stride};
