@@ -1,4 +1,5 @@
-//! `--config FILE`: a TOML file of options by their long names, and what it adds to a command line.
+//! Settings by the long names of their options, as `--config FILE` has them in TOML and records of runs in JSON, and what they add to a
+//! command line.
 //!
 //! A setting becomes the argument that a user would have typed, such as `--steps=8`, so that one code path checks both.
 
@@ -8,6 +9,7 @@ use std::io::Read;
 use std::path::Path;
 
 use clap::{Arg, ArgAction, Args, Command};
+use serde_json::{Map, Value};
 use toml::de::{DeTable, DeValue};
 
 use super::options::Options;
@@ -33,16 +35,16 @@ const DISPLACED: [(&str, &[&str]); 8] = [
 pub struct Setting {
     /// The long name of the option, without dashes in front.
     pub option: String,
-    /// The line of its key, from 1.
-    pub line: usize,
+    /// The line of its key, from 1; none outside of TOML.
+    pub line: Option<usize>,
     /// What a command line would have in its place.
     pub arguments: Vec<OsString>,
 }
 
-/// The settings of a file.
+/// The settings of a file or of a record.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
-    /// The file's name, as it was given.
+    /// What messages call it, such as the file's name as it was given.
     pub file: String,
     /// Its settings, in its order.
     pub settings: Vec<Setting>,
@@ -84,23 +86,39 @@ impl Config {
             let found = error.message().replace('\n', ", ");
             Error::input(format!("{file}, line {line}"), "TOML", found, "lines look like: prompt = \"hair flowing\"")
         })?;
-        let command = Options::augment_args(Command::new("generate"));
-        let mut settings: Vec<Setting> = Vec::new();
         let mut entries: Vec<_> = table.get_ref().iter().collect();
         entries.sort_by_key(|(key, _)| key.span().start);
-        for (key, value) in entries {
-            let line = line_of(key.span().start);
-            let thing = format!("{file}, line {line}: {}", key.get_ref());
-            let option = option_named(&command, key.get_ref(), &thing)?;
+        let entries = entries.into_iter().map(|(key, value)| Entry {
+            key: key.get_ref(),
+            line: Some(line_of(key.span().start)),
+            value: Given::from(value.get_ref()),
+        });
+        Self::of(entries, file)
+    }
+
+    /// The settings of a JSON object, such as a record of a run; `name` is what messages call it.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    pub fn of_object(object: &Map<String, Value>, name: &str) -> Result<Self> {
+        Self::of(object.iter().map(|(key, value)| Entry { key, line: None, value: Given::from(value) }), name)
+    }
+
+    fn of<'a>(entries: impl Iterator<Item = Entry<'a>>, name: &str) -> Result<Self> {
+        let command = Options::augment_args(Command::new("generate"));
+        let mut settings: Vec<Setting> = Vec::new();
+        for Entry { key, line, value } in entries {
+            let thing = format!("{}: {key}", place(name, line));
+            let option = option_named(&command, key, &thing)?;
             let long = option.get_long().expect("every option has a long name");
             if let Some(earlier) = settings.iter().find(|earlier| earlier.option == long) {
-                let found = format!("it in line {} too", earlier.line);
+                let found = earlier.line.map_or_else(|| "it twice".to_owned(), |line| format!("it in line {line} too"));
                 return Err(Error::input(thing, format!("--{long} once"), found, "remove one of the two"));
             }
-            let arguments = arguments(option, value.get_ref(), &thing)?;
+            let arguments = arguments(option, &value, &thing)?;
             settings.push(Setting { option: long.to_owned(), line, arguments });
         }
-        Ok(Self { file: file.to_owned(), settings })
+        Ok(Self { file: name.to_owned(), settings })
     }
 
     /// Leaves out what the command line says itself, or what would contradict it. `given`: whether it has the option of this long name.
@@ -124,12 +142,17 @@ impl Config {
         };
         match self.settings.iter().find(named) {
             Some(setting) => {
-                let thing = format!("{}, line {}: {}", self.file, setting.line, &problem.thing[2..]);
+                let thing = format!("{}: {}", place(&self.file, setting.line), &problem.thing[2..]);
                 Error::Input(Problem { thing, ..problem })
             }
             None => Error::Input(problem),
         }
     }
+}
+
+/// Where a setting stands.
+fn place(name: &str, line: Option<usize>) -> String {
+    line.map_or_else(|| name.to_owned(), |line| format!("{name}, line {line}"))
 }
 
 /// The option of this name, with dashes or underscores; what a file may not say is not among them.
@@ -167,18 +190,85 @@ fn option_named<'a>(command: &'a Command, key: &str, thing: &str) -> Result<&'a 
     Err(Error::input(thing, "an option of stir generate", "none of that name", hint))
 }
 
+/// A setting as it stands in its file.
+struct Entry<'a> {
+    key: &'a str,
+    line: Option<usize>,
+    value: Given,
+}
+
+/// A value, with numbers as they would be typed.
+enum Given {
+    Switch(bool),
+    Number(String),
+    Text(String),
+    /// `None` is what no option can be.
+    List(Vec<Option<String>>),
+    /// What no option can be, by its name.
+    Other(&'static str),
+}
+
+impl From<&DeValue<'_>> for Given {
+    fn from(value: &DeValue) -> Self {
+        match value {
+            DeValue::String(text) => Self::Text(text.to_string()),
+            DeValue::Integer(number) => i128::from_str_radix(number.as_str(), number.radix())
+                .map_or(Self::Other("a number"), |number| Self::Number(number.to_string())),
+            DeValue::Float(number) => Self::Number(number.to_string()),
+            DeValue::Boolean(on) => Self::Switch(*on),
+            DeValue::Datetime(_) => Self::Other("a date or a time"),
+            DeValue::Array(values) => {
+                Self::List(values.iter().map(|value| Self::from(value.get_ref()).scalar()).collect())
+            }
+            DeValue::Table(_) => Self::Other("a table"),
+        }
+    }
+}
+
+impl From<&Value> for Given {
+    fn from(value: &Value) -> Self {
+        match value {
+            Value::String(text) => Self::Text(text.clone()),
+            Value::Number(number) => Self::Number(number.to_string()),
+            Value::Bool(on) => Self::Switch(*on),
+            Value::Array(values) => Self::List(values.iter().map(|value| Self::from(value).scalar()).collect()),
+            Value::Object(_) => Self::Other("an object"),
+            Value::Null => Self::Other("null"),
+        }
+    }
+}
+
+impl Given {
+    fn scalar(self) -> Option<String> {
+        match self {
+            Self::Number(text) | Self::Text(text) => Some(text),
+            Self::Switch(_) | Self::List(_) | Self::Other(_) => None,
+        }
+    }
+
+    fn type_name(&self) -> &'static str {
+        match self {
+            Self::Switch(_) => "true or false",
+            Self::Number(_) => "a number",
+            Self::Text(_) => "a text",
+            Self::List(_) => "a list",
+            Self::Other(name) => name,
+        }
+    }
+}
+
 /// The arguments that give `option` this value.
-fn arguments(option: &Arg, value: &DeValue, thing: &str) -> Result<Vec<OsString>> {
+fn arguments(option: &Arg, value: &Given, thing: &str) -> Result<Vec<OsString>> {
     let long = option.get_long().expect("every option has a long name");
     let flag = matches!(option.get_action(), ArgAction::SetTrue);
     let optional_value = option.get_num_args().is_some_and(|range| range.min_values() == 0);
     let repeatable = matches!(option.get_action(), ArgAction::Append);
-    let with_value = |value: &DeValue| scalar(value).map(|text| OsString::from(format!("--{long}={text}")));
+    let with_value = |text: &String| OsString::from(format!("--{long}={text}"));
     let arguments = match value {
-        DeValue::Boolean(true) if flag || optional_value => Some(vec![format!("--{long}").into()]),
-        DeValue::Boolean(false) if flag || optional_value => Some(Vec::new()),
-        DeValue::Array(values) if repeatable => values.iter().map(|value| with_value(value.get_ref())).collect(),
-        value if !flag => with_value(value).map(|argument| vec![argument]),
+        Given::Switch(true) if flag || optional_value => Some(vec![format!("--{long}").into()]),
+        Given::Switch(false) if flag || optional_value => Some(Vec::new()),
+        Given::List(values) if repeatable => values.iter().map(|text| text.as_ref().map(with_value)).collect(),
+        Given::Number(text) | Given::Text(text) if !flag => Some(vec![with_value(text)]),
         _ => None,
     };
     arguments.ok_or_else(|| {
@@ -188,31 +278,8 @@ fn arguments(option: &Arg, value: &DeValue, thing: &str) -> Result<Vec<OsString>
             _ if optional_value => ("true, false, or a text", "true"),
             _ => ("a text or a number", "\"...\""),
         };
-        Error::input(thing, wanted, type_name(value), format!("such as: {long} = {example}"))
+        Error::input(thing, wanted, value.type_name(), format!("such as: {long} = {example}"))
     })
-}
-
-/// A text or a number as it would be typed.
-fn scalar(value: &DeValue) -> Option<String> {
-    match value {
-        DeValue::String(text) => Some(text.to_string()),
-        DeValue::Integer(number) => {
-            i128::from_str_radix(number.as_str(), number.radix()).ok().map(|number| number.to_string())
-        }
-        DeValue::Float(number) => Some(number.to_string()),
-        _ => None,
-    }
-}
-
-fn type_name(value: &DeValue) -> &'static str {
-    match value {
-        DeValue::String(_) => "a text",
-        DeValue::Integer(_) | DeValue::Float(_) => "a number",
-        DeValue::Boolean(_) => "true or false",
-        DeValue::Datetime(_) => "a date or a time",
-        DeValue::Array(_) => "a list",
-        DeValue::Table(_) => "a table",
-    }
 }
 
 #[cfg(test)]
@@ -247,10 +314,31 @@ mod tests {
         assert_eq!(arguments(&config), expected);
         assert_eq!(
             config.settings[1],
-            Setting { option: "num-frames".into(), line: 3, arguments: vec!["--num-frames=5".into()] }
+            Setting { option: "num-frames".into(), line: Some(3), arguments: vec!["--num-frames=5".into()] }
         );
         assert_eq!(arguments(&parse("cfg_scale = 2").unwrap()), ["--guidance-scale=2"]);
         assert_eq!(arguments(&parse("").unwrap()), [""; 0]);
+    }
+
+    #[test]
+    fn objects_become_the_same_arguments() {
+        let object = serde_json::json!({"eyes": ["1,2,3,4"], "num_frames": 5, "preview": true, "prompt": "hair"});
+        let config = Config::of_object(object.as_object().unwrap(), "job 3").unwrap();
+        let toml = parse("eyes = [\"1,2,3,4\"]\nnum_frames = 5\npreview = true\nprompt = \"hair\"").unwrap();
+        assert_eq!(arguments(&config), arguments(&toml));
+        for (object, message) in [
+            (serde_json::json!({"steppes": 4}), "job 3: steppes: wanted an option of stir generate"),
+            (serde_json::json!({"steps": null}), "job 3: steps: wanted a text or a number, found null"),
+            (
+                serde_json::json!({"num_frames": 5, "num-frames": 5}),
+                "job 3: num_frames: wanted --num-frames once, found it twice",
+            ),
+        ] {
+            let error = Config::of_object(object.as_object().unwrap(), "job 3").unwrap_err();
+            assert!(error.to_string().contains(message), "{error}");
+        }
+        let error = config.locate(Error::input("--num-frames 5", "a", "b", "c"));
+        assert_eq!(error.to_string(), "job 3: num-frames 5: wanted a, found b");
     }
 
     #[test]

@@ -7,13 +7,13 @@ use std::sync::Arc;
 use clap::{Args, ValueHint};
 
 use super::report::{Console, Report, stdout};
-use super::settings::Settings;
 use super::shared_options::{DeviceOptions, FormatOptions, PartOptions, Parts, TalkOptions};
 use super::signals::while_heeding_signals;
 use super::values::{self, Names};
 use crate::error::Result;
 use crate::media::image::ImageSource;
 use crate::pipeline::decode::{self, DecodeRequest};
+use crate::pipeline::settings::Settings;
 
 /// Make the clip of latents that a run has saved, or left when their decode failed
 ///

@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use super::options::Options;
 use super::report::{Console, Report, stdout};
-use super::settings::Settings;
 use super::signals::while_heeding_signals;
 use crate::error::Result;
+use crate::pipeline::settings::Settings;
 use crate::pipeline::{self, plan};
 
 impl Options {

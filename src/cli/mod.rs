@@ -13,7 +13,6 @@ mod plan;
 pub mod report;
 mod resolve;
 mod schema;
-pub mod settings;
 mod shared_options;
 mod signals;
 mod values;
@@ -146,15 +145,20 @@ fn configured(options: Options, given: &ArgMatches, arguments: &[OsString]) -> R
     let on_command_line =
         |option: &str| given.value_source(&option.replace('-', "_")) == Some(ValueSource::CommandLine);
     let config = Config::read(&values::path("--config", file)?)?.without(on_command_line);
-    // Behind "stir generate" or "stir plan"; what the user typed comes later and so goes before.
-    let (command, typed) = arguments.split_at(2);
-    let all = command.iter().cloned().chain(config.arguments()).chain(typed.iter().cloned());
+    // What the user typed comes later and so goes before.
+    let options = configured_options(&config, arguments[2..].iter().cloned())?;
+    Ok((options, Some(config)))
+}
+
+/// The options of these settings; `typed` ones come after them, as on a command line.
+fn configured_options(config: &Config, typed: impl Iterator<Item = OsString>) -> Result<Options> {
+    let command = ["stir", "generate"].map(OsString::from);
     let unusable = |error: clap::Error| {
         let found = error.to_string();
         Error::input(config.file.clone(), "settings that can be used together", found, "change one of them")
     };
-    match Cli::try_parse_from(all).map_err(unusable)?.command {
-        Command::Generate(options) | Command::Plan(options) => Ok((*options, Some(config))),
+    match Cli::try_parse_from(command.into_iter().chain(config.arguments()).chain(typed)).map_err(unusable)?.command {
+        Command::Generate(options) => Ok(*options),
         _ => unreachable!("options do not change the command"),
     }
 }

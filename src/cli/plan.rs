@@ -5,10 +5,10 @@ use std::sync::Arc;
 use super::bench::figures;
 use super::options::Options;
 use super::report::{Console, Report, printable, stdout};
-use super::settings::Settings;
 use crate::error::Result;
 use crate::pipeline::bench::record::Shape;
 use crate::pipeline::plan::{self, DiskUse, PassPlan, Plan, StagePlan, TimeSource};
+use crate::pipeline::settings::Settings;
 use crate::units::{Bytes, Fps, PixelFrames};
 
 impl Options {

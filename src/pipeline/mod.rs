@@ -14,6 +14,7 @@ mod preview;
 pub mod request;
 pub mod residency;
 mod run;
+pub mod settings;
 #[cfg(test)]
 mod tests;
 mod writing;

@@ -7,9 +7,9 @@ use serde::Serialize;
 
 use super::printable::json_text;
 use super::stdout;
-use crate::cli::settings::Settings;
 use crate::error::{Error, Problem};
 use crate::pipeline::plan::Plan;
+use crate::pipeline::settings::Settings;
 
 /// The JSON Schema of a line.
 pub const SCHEMA: &str = include_str!("events.schema.json");

@@ -13,13 +13,13 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::settings::Settings;
 use crate::device::peak_memory;
 use crate::error::Error;
 use crate::pipeline::Outcome;
 use crate::pipeline::kept_latents::latents_finished_by;
 use crate::pipeline::observer::{Level, Observer, Stage};
 use crate::pipeline::plan::Planned;
+use crate::pipeline::settings::Settings;
 use crate::units::Clip;
 use events::{ClipShape, Event, Events, ResultFields, rounded};
 use talk::Talk;
@@ -116,7 +116,7 @@ impl Console {
             let made = format!("# makes {width}x{height}, {} frames, {}\n", frames.0, frames.duration(*fps));
             let comments: String =
                 lines.iter().map(|line| format!("#   {line}").trim_end().to_owned() + "\n").collect();
-            stdout::write((Settings::from(&planned.request).to_toml() + &made + &comments).as_bytes());
+            stdout::write((to_toml(&Settings::from(&planned.request)) + &made + &comments).as_bytes());
         }
     }
 
@@ -180,7 +180,7 @@ impl Report {
     pub fn start(&self, settings: &Settings) {
         self.console.event(&Event::Start { engine: ENGINE, request: settings });
         if self.talk().is_verbose() {
-            settings.to_toml().lines().for_each(|line| self.talk().fact("setting", line));
+            to_toml(settings).lines().for_each(|line| self.talk().fact("setting", line));
         }
     }
 
@@ -301,4 +301,9 @@ fn shape(clip: &Clip) -> ClipShape {
 /// A file's size in words.
 fn size(bytes: u64) -> String {
     if bytes < 100_000 { format!("{:.1} kB", bytes as f64 / 1e3) } else { format!("{:.1} MB", bytes as f64 / 1e6) }
+}
+
+/// Lines that `--config` reads. JSON's numbers, texts and lists of texts are TOML's too.
+fn to_toml(settings: &Settings) -> String {
+    settings.entries().map(|(option, value)| format!("{option} = {}\n", json_text(value))).collect()
 }

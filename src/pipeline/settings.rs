@@ -5,20 +5,19 @@ use std::path::Path;
 use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
-use super::report::json_text;
+use super::decode::DecodeRequest;
+use super::request::{Length, PROMPT_CHARACTERS, Request, Size};
 use crate::media::VideoEncoder;
 use crate::media::image::ImageSource;
 use crate::media::watermark::Watermark;
 use crate::models::{ModelRequest, MotionPrompt, SamplingOptions, VaeTiling, Variant};
-use crate::pipeline::decode::DecodeRequest;
-use crate::pipeline::request::{Length, PROMPT_CHARACTERS, Request, Size};
 
 /// Every setting that has a value, in the order of the help; none where the model or the picture decides. File names that are not UTF-8 are
 /// shown as nearly as they can be.
 #[derive(Debug)]
 pub struct Settings {
     /// The name of the clips' format.
-    pub(super) format: &'static str,
+    pub format: &'static str,
     entries: Vec<(&'static str, Value)>,
 }
 
@@ -217,9 +216,9 @@ impl Serialize for Settings {
 }
 
 impl Settings {
-    /// Lines that `--config` reads. JSON's numbers, texts and lists of texts are TOML's too.
-    pub fn to_toml(&self) -> String {
-        self.entries.iter().map(|(option, value)| format!("{option} = {}\n", json_text(value))).collect()
+    /// Each option by its long name with underscores, and its value: a number, a text, whether it is on, or a list of texts.
+    pub fn entries(&self) -> impl Iterator<Item = (&'static str, &Value)> {
+        self.entries.iter().map(|(option, value)| (*option, value))
     }
 }
 
