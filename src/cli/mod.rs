@@ -12,6 +12,7 @@ mod output;
 mod plan;
 pub mod report;
 mod resolve;
+mod resume;
 mod schema;
 mod shared_options;
 mod signals;
@@ -55,6 +56,7 @@ enum Command {
         after_help = "Example:\n  stir plan -i portrait.png -p \"hair gently flowing\" --model ltx-2b-distilled --resolution 480p"
     )]
     Plan(Box<Options>),
+    Resume(Box<resume::ResumeOptions>),
     Decode(Box<decode::DecodeOptions>),
     Models(models::Models),
     Devices(devices::Devices),
@@ -99,6 +101,11 @@ fn run_command(arguments: Vec<OsString>) -> u8 {
         Command::Bench(bench) => {
             let console = plain();
             let result = bench.run(&console, &arguments);
+            (console, result)
+        }
+        Command::Resume(options) => {
+            let console = Arc::new(options.console());
+            let result = options.run(console.clone());
             (console, result)
         }
         Command::Decode(options) => {
