@@ -136,6 +136,30 @@ fn resolve(option: &str, value: &mut Value, folder: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::state::as_texts;
+
+    /// Numbers that not every reader of JSON gives back to the last bit.
+    #[test]
+    fn a_state_keeps_every_setting_exactly() {
+        let given = "-i a.png -p hair --camera pan_left --motion 0.30000000000000004 -W 64 -H 48 --fit contain --background #102030 \
+                     --duration 0.7000000000000001 --fps 23.976023976023978 -s 18446744073709551615 --count 3 \
+                     --guidance-scale 4.35 --guidance-rescale 0.1 --stg-scale 1.0000000000000002 --strength 0.7 \
+                     --image-noise 1e-7 --sigmas 1,0.30000000000000004,0.1 --decode-timestep 0.05 --decode-noise 0.025 \
+                     --degrade mild --two-pass --model ./model --vae v --text-encoder t --tokenizer k \
+                     --latent-upsampler u --variant distilled --dtype bf16 --vae-tiling on --offload disk --device cpu \
+                     --eyes 431.1,287.7,70.3,52 --eyes 1,2,3,4.000000000000001 --encoder x264 --quality 60 --no-clobber \
+                     --watermark words --preview look.gif --save-frames f --save-latents l --strict --allow-any-image \
+                     --save-state s --save-state-every 3 -o out.mov";
+        let words = given.split(' ').filter(|word| !word.is_empty());
+        let nothing = Config::of_object(&Map::new(), "nothing").unwrap();
+        let typed = words.map(|word| OsString::from(word.replace("pan_left", "pan left")));
+        let request = configured_options(&nothing, typed).unwrap().request().unwrap();
+        let settings = as_texts(&Settings::from(&request));
+        let config = Config::of_object(&settings, "state").unwrap();
+        let again = configured_options(&config, std::iter::empty()).unwrap().request().unwrap();
+        assert_eq!(format!("{again:?}"), format!("{request:?}"));
+        assert!(settings.values().all(|value| !value.is_number()), "{settings:?}");
+    }
 
     #[test]
     fn names_of_files_are_those_in_the_folder_of_the_run() {

@@ -69,27 +69,19 @@ impl Inputs {
     /// # Errors
     /// The first input that is another one.
     pub fn check(&self, before: &Self) -> Result<Vec<String>> {
+        let put_back = "put the files back that the run began with";
+        let picture = "name the same file as before, by -i where it has moved";
         let inputs = [
-            (
-                "--image",
-                "picture",
-                self.picture == before.picture,
-                "name the same file as before, by -i where it has moved",
-            ),
-            ("--model", "weights", self.model == before.model, "put the files back that the run began with"),
-            (
-                "--model",
-                "schedule and guidance",
-                self.recipe == before.recipe,
-                "put the model's files back that the run began with",
-            ),
-            ("--noise", "noise", self.noise == before.noise, "put the file back that the run began with"),
-            ("--watermark", "picture", self.watermark == before.watermark, "put the file back that the run began with"),
+            ("--image", ["the picture", "another one"], self.picture == before.picture, picture),
+            ("--model", ["the weights", "other ones"], self.model == before.model, put_back),
+            ("--model", ["the schedule and guidance", "others"], self.recipe == before.recipe, put_back),
+            ("--noise", ["the noise", "another one"], self.noise == before.noise, put_back),
+            ("--watermark", ["the picture", "another one"], self.watermark == before.watermark, put_back),
         ];
-        for (option, what, same, hint) in inputs {
+        for (option, [what, found], same, hint) in inputs {
             if !same {
-                let wanted = format!("the {what} that the run began with");
-                return Err(Error::input(option, wanted, "other ones", format!("{hint}, or begin the run anew")));
+                let wanted = format!("{what} that the run began with");
+                return Err(Error::input(option, wanted, found, format!("{hint}, or begin the run anew")));
             }
         }
         let places = [("on", &before.device, &self.device), ("in", &before.dtype, &self.dtype)];

@@ -22,9 +22,8 @@ use std::path::{Path, PathBuf};
 use super::kept_latents::quoted;
 use crate::error::{Error, Result};
 
-pub use record::StateRecord;
-pub(super) use saved::Point;
-pub use saved::{Saved, SavedRun};
+pub use record::{StateRecord, as_texts};
+pub use saved::{Point, Saved, SavedRun, point_of, record_of};
 pub(super) use saver::{Place, Saver, keeps_start};
 
 const STATE: &str = "state.safetensors";

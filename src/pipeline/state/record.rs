@@ -37,6 +37,12 @@ pub struct StateRecord {
     pub step: usize,
 }
 
+/// Settings with numbers as texts.
+pub fn as_texts(settings: &Settings) -> Map<String, Value> {
+    let text = |value: &Value| if value.is_number() { Value::String(value.to_string()) } else { value.clone() };
+    settings.entries().map(|(option, value)| (option.to_owned(), text(value))).collect()
+}
+
 impl StateRecord {
     /// At the beginning of a run.
     ///
@@ -53,13 +59,11 @@ impl StateRecord {
             let found = path.display().to_string();
             return Err(Error::input("--save-state", "names of files in UTF-8", found, hint));
         }
-        let text = |value: &Value| if value.is_number() { Value::String(value.to_string()) } else { value.clone() };
-        let settings = Settings::from(request);
         Ok(Self {
             version: VERSION,
             engine: ENGINE.to_owned(),
             folder: folder.display().to_string(),
-            request: settings.entries().map(|(option, value)| (option.to_owned(), text(value))).collect(),
+            request: as_texts(&Settings::from(request)),
             inputs,
             count: request.count,
             clip: 0,

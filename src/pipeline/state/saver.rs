@@ -173,8 +173,7 @@ impl Saving {
 fn point(saved: &Saved, family: &dyn Family, recipe: &Recipe) -> Result<Option<Point>> {
     let record = saved.record();
     let Some(pass) = recipe.passes.get(record.pass).filter(|pass| record.step <= Pass::steps(pass)) else {
-        let wanted = format!("a step of {} passes", recipe.passes.len());
-        return Err(damaged(saved, &wanted, record.describe()));
+        return Err(damaged(saved, "a step that its request has", record.describe()));
     };
     let with_start = keeps_start(recipe, record.pass);
     let of = (&family.latent_shapes(&pass.clip), with_start);
