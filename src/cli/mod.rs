@@ -141,9 +141,12 @@ fn run_command(arguments: Vec<OsString>) -> u8 {
     }
 }
 
-/// What `stir plan` does is what `--dry-run` asks `stir generate` for.
+/// What `stir plan` does is what `--dry-run` asks `stir generate` for; and a run goes on where it was.
 fn parser() -> clap::Command {
-    Cli::command().mut_subcommand("plan", |plan| plan.mut_arg("dry_run", |option| option.hide(true)))
+    let device = "Where to run, as with `stir generate`; the clip has the same bytes only where it ran before [default: the run's]";
+    Cli::command()
+        .mut_subcommand("plan", |plan| plan.mut_arg("dry_run", |option| option.hide(true)))
+        .mut_subcommand("resume", |resume| resume.mut_arg("device", |option| option.help(device)))
 }
 
 /// The options together with those of `--config`, if it is among them.

@@ -14,6 +14,7 @@ use super::shared_options::{DeviceOptions, TalkOptions};
 use super::signals::while_heeding_signals;
 use super::{configured_options, values};
 use crate::error::Result;
+use crate::media::image::ImageSource;
 use crate::models::{SYNTHETIC, catalog};
 use crate::pipeline;
 use crate::pipeline::observer::Level;
@@ -70,7 +71,8 @@ impl ResumeOptions {
         self.talk.check()?;
         values::text("FOLDER", &self.folder)?;
         let folder = values::path("FOLDER", &self.folder)?;
-        let saved = SavedRun::open(&folder)?;
+        let mut saved = SavedRun::open(&folder)?;
+        saved.image = values::optional("--image", &self.image, values::path)?.map(ImageSource::named);
         if saved.record().is_finished() {
             let line = format!("{} is of {}: nothing is left to do", folder.display(), saved.record().describe());
             console.say(Level::Note, &line);
@@ -96,7 +98,7 @@ impl ResumeOptions {
 
     /// Options that come before those of the run.
     fn typed(&self) -> impl Iterator<Item = (&'static str, &OsString)> {
-        let options = [("image", &self.image), ("output", &self.output), ("device", self.device.given_device())];
+        let options = [("output", &self.output), ("device", self.device.given_device())];
         options.into_iter().filter_map(|(option, value)| Some((option, value.as_ref()?)))
     }
 

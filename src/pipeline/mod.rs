@@ -60,7 +60,7 @@ pub fn generate(request: &Request, observer: &mut dyn Observer) -> Result<()> {
 /// As [`generate`], and a state that does not belong to the request or to what it reads.
 pub fn resume(request: &Request, saved: SavedRun, observer: &mut dyn Observer) -> Result<()> {
     observer.begin(Stage::Prepare, 1);
-    let picture = check_from(request, Some(saved.record().clip), observer)?;
+    let picture = check_from(request, Some(&saved), observer)?;
     let family = models::open(&request.model, &request.device.open()?)?;
     run(request, picture, (family, Saver::going_on(request, saved)?), observer)
 }
@@ -74,12 +74,13 @@ pub fn check(request: &Request, observer: &mut dyn Observer) -> Result<Picture> 
     check_from(request, None, observer)
 }
 
-/// The same of a run that goes on with this clip.
-fn check_from(request: &Request, resumed: Option<usize>, observer: &mut dyn Observer) -> Result<Picture> {
+/// The same of a run that goes on.
+fn check_from(request: &Request, saved: Option<&SavedRun>, observer: &mut dyn Observer) -> Result<Picture> {
     request.remarks.iter().for_each(|(level, line)| observer.say(*level, line));
     models::check(&request.model)?;
-    request.check_targets_from(resumed)?;
-    let opened = media::image::open(&request.image, &request.read)?;
+    request.check_targets_from(saved.map(|saved| saved.record().clip))?;
+    let image = saved.and_then(|saved| saved.image.as_ref()).unwrap_or(&request.image);
+    let opened = media::image::open(image, &request.read)?;
     opened.notes.iter().for_each(|note| observer.say(Level::Note, note));
     request.degradation.map_or(Ok(()), Degradation::check)?;
     let clip = request.clip(&opened.picture)?;

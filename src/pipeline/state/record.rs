@@ -88,7 +88,7 @@ impl StateRecord {
             Error::input(thing, "what a run wrote", found, hint)
         };
         if text.len() > LONGEST {
-            return Err(damaged(format!("a record of {} bytes", text.len())));
+            return Err(damaged(format!("a record of more than {LONGEST} bytes")));
         }
         let value: Value = serde_json::from_str(text).map_err(|error| damaged(error.to_string()))?;
         let version = value.get("version").and_then(Value::as_u64);

@@ -11,6 +11,7 @@ use super::record::StateRecord;
 use super::{STATE, thing};
 use crate::error::{Error, Result};
 use crate::latents::{Latents, Shapes};
+use crate::media::image::ImageSource;
 use crate::pipeline::latent_file::{self, Hints, tensor_name};
 use crate::weights::store::MappedFile;
 
@@ -133,6 +134,8 @@ impl Saved {
 pub struct SavedRun {
     pub(super) saved: Saved,
     pub(super) folder: StateFolder,
+    /// Where the picture is now, if not where it was; all else still goes by its old name.
+    pub image: Option<ImageSource>,
 }
 
 impl SavedRun {
@@ -144,7 +147,7 @@ impl SavedRun {
         // Nothing is written into a folder that is none.
         Saved::read(folder)?;
         let lock = StateFolder::open(folder)?;
-        Ok(Self { saved: Saved::read(folder)?, folder: lock })
+        Ok(Self { saved: Saved::read(folder)?, folder: lock, image: None })
     }
 
     /// What it says of its run.

@@ -67,7 +67,7 @@ impl Saver {
     /// # Errors
     /// A state that does not belong to the request.
     pub fn going_on(request: &Request, run: SavedRun) -> Result<Self> {
-        let SavedRun { saved, folder } = run;
+        let SavedRun { saved, folder, .. } = run;
         let record = saved.record();
         let Some(state) = request.save_state.as_ref().filter(|_| record.count == request.count) else {
             return Err(damaged(&saved, "the state of all clips of its request", format!("{}", record.count)));
