@@ -2,7 +2,10 @@
 
 mod attention;
 mod attention_sm90;
+mod canvas;
 mod conv3d;
+#[path = "../models/drawn_figure.rs"]
+mod drawn_figure;
 mod emulated;
 mod emulator;
 mod float8;
@@ -21,4 +24,5 @@ mod pixels;
 mod relight;
 #[path = "../ops/samples.rs"]
 mod samples;
+mod soften;
 mod warp;

@@ -101,7 +101,7 @@ pub struct Sway {
 }
 
 impl Sway {
-    /// `device`: where the networks run; frames are always drawn on the CPU.
+    /// `device`: where the networks run. Frames are drawn there too if it is a CUDA GPU, and by the CPU otherwise.
     ///
     /// # Errors
     /// Weights that are damaged, or belong to another model or version.
@@ -171,7 +171,7 @@ impl Family for Sway {
     }
 
     fn decoder(&self) -> Result<Box<dyn models::Decoder>> {
-        Ok(Box::new(frames::MotionDecoder))
+        Ok(Box::new(frames::MotionDecoder { device: self.device.clone() }))
     }
 
     fn upsampler(&self) -> Result<Box<dyn models::Upsampler>> {
