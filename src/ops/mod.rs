@@ -3,6 +3,7 @@
 pub mod attention;
 pub mod canvas;
 mod contents;
+mod contract;
 pub mod conv3d;
 pub mod dense_gemm;
 pub mod float8;
