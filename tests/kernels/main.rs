@@ -4,6 +4,8 @@ mod attention;
 mod attention_sm90;
 mod canvas;
 mod conv3d;
+#[path = "../ops/conv_cases.rs"]
+mod conv_cases;
 #[path = "../models/drawn_figure.rs"]
 mod drawn_figure;
 mod emulated;
@@ -13,6 +15,8 @@ mod fold;
 mod gate;
 mod gelu;
 mod group_norm;
+#[path = "../ops/group_norm_cases.rs"]
+mod group_norm_cases;
 mod hopper;
 mod memory;
 mod norm;
