@@ -167,7 +167,7 @@ pub fn check_memory(name: &str, config: &TransformerConfig, placement: &Placemen
         return Ok(());
     }
     let wanted = format!("{} of free memory for the weights alone", Bytes(needed));
-    let hint = "close other programs, use --dtype bf16, which takes half as much, or a smaller model";
+    let hint = "close other programs, use --dtype bf16, which takes half as much, --offload disk, or a smaller model";
     Err(Error::input(format!("--model {name}"), wanted, Bytes(available).to_string(), hint))
 }
 

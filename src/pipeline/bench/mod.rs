@@ -94,6 +94,7 @@ pub fn run(request: &Request, command: &[String], say: &mut dyn FnMut(&str)) -> 
         device: device::name(&bench.device),
         dtype: bench.family.dtype().as_str().to_owned(),
         threads: rayon::current_num_threads(),
+        offload: bench.offload().name().to_owned(),
         clip: Shape::from(&clip),
         generated: Shape::from(&pass.clip),
         steps: pass.steps(),

@@ -57,6 +57,11 @@ impl Bench<'_> {
         &self.recipe.passes[0]
     }
 
+    /// Where the denoiser's blocks wait: on the device, unless asked otherwise.
+    pub fn offload(&self) -> Offload {
+        self.request.model.offload.unwrap_or(Offload::None)
+    }
+
     /// Runs every stage once and then as often as is asked for; `say` hears what is being done.
     pub fn measure(&self, say: &mut dyn FnMut(&str)) -> Result<Measured> {
         let repeats = self.request.repeats;
@@ -144,7 +149,7 @@ impl Bench<'_> {
 
     /// `warm_up`: a single step.
     fn denoise(&self, conditioning: &Conditioning, work: Option<&Work>, warm_up: bool) -> Result<Denoised> {
-        let built = self.timed(|| self.family.denoiser(Offload::None))?;
+        let built = self.timed(|| self.family.denoiser(self.offload()))?;
         let mut pass = self.pass().clone();
         if warm_up {
             pass.sigmas = vec![pass.sigmas[0], 0.0];

@@ -7,7 +7,7 @@
 use serde::Serialize;
 
 use crate::device::machine::Machine;
-use crate::models::{Pass, Work};
+use crate::models::{Offload, Pass, Work};
 use crate::pipeline::bench::record::{Record, Run, Shape};
 use crate::pipeline::kept_latents::quoted;
 use crate::pipeline::request::Request;
@@ -46,6 +46,8 @@ pub(super) struct Wanted<'a> {
     pub device: String,
     pub dtype: &'a str,
     pub threads: usize,
+    /// Where the denoiser's blocks wait.
+    pub offload: Offload,
     /// What the model makes in its last pass.
     pub generated: &'a Clip,
 }
@@ -53,10 +55,10 @@ pub(super) struct Wanted<'a> {
 impl Wanted<'_> {
     /// Whether a result was measured with the same machine and settings, on a comparable size.
     fn fits(&self, record: &Record) -> bool {
-        let Run { family, device, dtype, threads, .. } = &record.run;
+        let Run { family, device, dtype, threads, offload, .. } = &record.run;
         self.machine.is_like(&record.machine)
             && (family.as_str(), dtype.as_str()) == (self.family, self.dtype)
-            && (device, *threads) == (&self.device, self.threads)
+            && (device, *threads, offload.as_str()) == (&self.device, self.threads, self.offload.name())
             && self.distance(record) <= COMPARABLE.ln()
     }
 
@@ -149,7 +151,8 @@ impl Amounts {
 }
 
 /// The command that measures this machine for such a run; two steps show what every step takes.
-pub(super) fn command(request: &Request, generated: &Clip, threads: usize) -> String {
+pub(super) fn command(request: &Request, generated: &Clip, wanted: &Wanted) -> String {
+    let &Wanted { threads, offload, .. } = wanted;
     let mut words = vec!["stir bench --model".to_owned(), quoted(&request.model.model)];
     let mut add = |option: &str, value: String| words.extend([option.to_owned(), value]);
     let parts = [
@@ -164,6 +167,9 @@ pub(super) fn command(request: &Request, generated: &Clip, threads: usize) -> St
     }
     if let Some(dtype) = request.model.dtype {
         add("--dtype", dtype.as_str().to_owned());
+    }
+    if offload != Offload::None {
+        add("--offload", offload.name().to_owned());
     }
     add("--device", request.device.to_string());
     if std::thread::available_parallelism().is_ok_and(|cores| cores.get() != threads) {
@@ -199,6 +205,7 @@ mod tests {
             device: "cpu".to_owned(),
             dtype: "bf16".to_owned(),
             threads: 2,
+            offload: Offload::None.name().to_owned(),
             clip: shape,
             generated: shape,
             steps: 2,
@@ -262,6 +269,7 @@ mod tests {
             device: "cpu".to_owned(),
             dtype: "bf16",
             threads: 2,
+            offload: Offload::None,
             generated: &generated,
         };
         let chosen = |records: &[Record]| {
@@ -275,6 +283,7 @@ mod tests {
         let mut unlike = vec![record("a", 120, true), record("a", 2052, true)];
         unlike.push(Record { run: Run { threads: 1, ..near.run.clone() }, ..near.clone() });
         unlike.push(Record { run: Run { dtype: "f32".to_owned(), ..near.run.clone() }, ..near.clone() });
+        unlike.push(Record { run: Run { offload: "disk".to_owned(), ..near.run.clone() }, ..near.clone() });
         unlike.push(Record { run: Run { device: "metal".to_owned(), ..near.run.clone() }, ..near.clone() });
         unlike.push(Record { run: Run { family: "sway".to_owned(), ..near.run.clone() }, ..near.clone() });
         unlike.push(Record { machine: Machine { cores: 99, ..machine.clone() }, ..near });
