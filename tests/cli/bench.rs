@@ -52,7 +52,7 @@ fn the_model_that_ships_with_stir() {
     assert_eq!((&run["model"], &run["family"]), (&Value::from("sway"), &Value::from("sway")));
     assert_eq!((&run["steps"], &run["repeats"], &run["threads"]), (&2.into(), &2.into(), &1.into()));
     assert_eq!((&run["clip"]["width"], &run["clip"]["frames"]), (&64.into(), &5.into()));
-    assert_eq!((&run["tokens"], &run["offload"]), (&Value::Null, &"none".into()));
+    assert_eq!((&run["tokens"], &run["text_tokens"], &run["offload"]), (&925.into(), &Value::Null, &"none".into()));
     assert_eq!(scratch.names(), ["result.json"]);
 }
 

@@ -295,8 +295,8 @@ impl Family for Ltx {
         Ok(Some(TextTokens { prompt: count(&prompt.words)?, negative }))
     }
 
-    fn work(&self, text: TextTokens, clip: &Clip) -> Option<Work> {
-        Some(work::of(&self.checkpoint, text, clip))
+    fn work(&self, text: Option<TextTokens>, clip: &Clip) -> Option<Work> {
+        Some(work::of(&self.checkpoint, text?, clip))
     }
 
     fn memory(&self, text: Option<TextTokens>, recipe: &Recipe) -> Result<Memory> {

@@ -21,6 +21,7 @@ pub mod parts;
 mod plane;
 pub mod text;
 pub mod weights;
+mod work;
 
 use candle_core::{DType, Device};
 
@@ -29,7 +30,7 @@ use crate::error::{Error, Result};
 use crate::latents::{Constraint, Shapes};
 use crate::models::{
     self, Conditioning, Defaults, Family, Location, Memory, ModelRequest, MotionPrompt, Offload, PictureHints, Recipe,
-    SamplingOptions, TextTokens, VaeTiling,
+    SamplingOptions, TextTokens, VaeTiling, Work,
 };
 use crate::units::{Clip, Grid};
 use class_map::class;
@@ -192,6 +193,10 @@ impl Family for Sway {
             }
         }
         Ok(notes)
+    }
+
+    fn work(&self, _text: Option<TextTokens>, clip: &Clip) -> Option<Work> {
+        Some(work::of(clip))
     }
 
     fn memory(&self, _text: Option<TextTokens>, recipe: &Recipe) -> Result<Memory> {

@@ -100,7 +100,7 @@ pub fn run(request: &Request, command: &[String], say: &mut dyn FnMut(&str)) -> 
         steps: pass.steps(),
         repeats: request.repeats,
         tokens: work.as_ref().map(|work| work.tokens),
-        text_tokens: work.as_ref().map(|work| work.text_tokens),
+        text_tokens: work.as_ref().and_then(|work| work.text_tokens),
     };
     let stages = measured.stages.iter().filter_map(|(name, measurements)| Stage::of(name, measurements, peak));
     Ok(Record {

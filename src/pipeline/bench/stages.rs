@@ -93,7 +93,7 @@ impl Bench<'_> {
             conditioning.image = timed.result;
         }
         let text_tokens = self.family.text_tokens(&self.prompt, self.pass().needs_unconditional())?;
-        let work = text_tokens.and_then(|tokens| self.family.work(tokens, &self.pass().clip));
+        let work = self.family.work(text_tokens, &self.pass().clip);
         let (mut steps, mut latents) = (Vec::new(), Latents::default());
         for (repeat, load) in load.iter_mut().enumerate() {
             say(&format!("step: {}", said(repeat)));
@@ -126,10 +126,10 @@ impl Bench<'_> {
         Ok(Measured {
             stages: vec![
                 ("load", counted(load, None)),
-                ("text", counted(text, work.as_ref().map(|work| work.text))),
+                ("text", counted(text, work.as_ref().and_then(|work| work.text))),
                 ("encode", counted(encode, work.as_ref().map(|work| work.encode))),
                 ("step", steps),
-                ("decode", counted(decode, work.as_ref().map(|work| work.decode))),
+                ("decode", counted(decode, work.as_ref().and_then(|work| work.decode))),
                 ("mux", counted(mux, None)),
             ],
             work,

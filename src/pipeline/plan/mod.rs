@@ -125,7 +125,7 @@ fn plan_of(request: &Request, family: &dyn Family, (device, resolved): (&Device,
     let Resolved { clip, generated, recipe, .. } = resolved;
     let unconditional = recipe.passes.iter().any(Pass::needs_unconditional);
     let text = family.text_tokens(&spoken(&request.prompt, family), unconditional)?;
-    let works: Option<Vec<Work>> = recipe.passes.iter().map(|pass| family.work(text?, &pass.clip)).collect();
+    let works: Option<Vec<Work>> = recipe.passes.iter().map(|pass| family.work(text, &pass.clip)).collect();
     let amounts = Amounts::of(&recipe.passes, works.as_deref(), clip);
     let memory = family.memory(text, recipe)?;
     let budget = Budget::of(device);

@@ -1,6 +1,6 @@
 //! How long stages will take, from what `stir bench` has measured on this machine.
 //!
-//! A stage whose operations are counted takes as long an operation as it did. Where they are not, a decode takes as long a pixel, as writing frames
+//! A stage whose operations are counted takes as long an operation as it did. Where they are not, now or then, a decode takes as long a pixel, as writing frames
 //! always does, and the rest as long as it did. Loading and reading the prompt take as long as they did: they depend on the model alone. What
 //! enlarges latents between two passes, and the borders that tiles decode twice, are not counted.
 
@@ -114,9 +114,9 @@ impl Amounts {
         };
         Self {
             passes: passes.iter().enumerate().map(amount).collect(),
-            text: works.and_then(|works| Some(works.first()?.text)),
+            text: works.and_then(|works| works.first()?.text),
             encode: works.map(|works| works.iter().map(|work| work.encode).sum()),
-            decode: works.and_then(|works| Some(works.last()?.decode)),
+            decode: works.and_then(|works| works.last()?.decode),
             generated_pixels: passes.last().map_or(0.0, |pass| super::pixels(&pass.clip)),
             written_pixels: super::pixels(written),
         }
@@ -136,12 +136,15 @@ impl Amounts {
     /// Expected seconds of a stage for one clip; `None` where the result lacks it.
     pub fn seconds(&self, stage: &str, pass: Option<&PassAmount>, record: &Record) -> Option<f64> {
         let measured = record.stage(if stage == "denoise" { "step" } else { stage })?;
-        let (seconds, operations) = (measured.seconds.median, self.operations(stage, pass));
-        let per_operation = || Some(seconds / (1e12 * measured.teraflop.filter(|teraflop| *teraflop > 0.0)?));
+        let seconds = measured.seconds.median;
+        let counted = measured.teraflop.filter(|teraflop| *teraflop > 0.0);
+        let per_operation = counted.zip(self.operations(stage, pass));
         let per_pixel = |shape: Shape| seconds / (shape.width * shape.height * shape.frames).max(1) as f64;
-        match (stage, operations) {
+        match (stage, per_operation) {
             ("load" | "text", _) => Some(seconds),
-            ("encode" | "denoise" | "decode", Some(operations)) => Some(per_operation()? * operations),
+            ("encode" | "denoise" | "decode", Some((teraflop, operations))) => {
+                Some(seconds / (1e12 * teraflop) * operations)
+            }
             ("encode", None) => Some(seconds * self.passes.len() as f64),
             ("denoise", None) => Some(seconds * pass?.steps as f64),
             ("decode", None) => Some(per_pixel(record.run.generated) * self.generated_pixels),
@@ -223,13 +226,13 @@ mod tests {
         let (text, encode, prompt, decode) = (1e12, 4e12, 6e12, 8e12);
         Work {
             tokens: 1,
-            text_tokens: 1,
-            text,
+            text_tokens: Some(1),
+            text: Some(text),
             encode,
             prompt,
             unconditional: prompt,
             saved_by_perturbed_block: 0.0,
-            decode,
+            decode: Some(decode),
         }
     }
 
@@ -249,6 +252,15 @@ mod tests {
     fn counted_stages_take_as_long_an_operation() {
         // Two pictures, and a pass of two steps of two predictions.
         assert_eq!(seconds(true), [1.0, 1.0, 2.0 * 2.0, 4.0 * 3.0, 4.0, 2.0].map(Some));
+    }
+
+    /// Of a version that counted nothing of this model.
+    #[test]
+    fn a_result_without_counts_serves_as_if_nothing_were_counted() {
+        let amounts =
+            Amounts::of(&Recipe::plain(&clip(64, 9), vec![1.0, 0.0], 1.0).passes, Some(&[work()]), &clip(64, 9));
+        let record = record("a", 64, false);
+        assert_eq!(amounts.seconds("denoise", Some(&amounts.passes[0]), &record), Some(1.0));
     }
 
     #[test]
