@@ -4,7 +4,7 @@
 //! here. A tensor `scaled_fp8` says that there are such layers.
 //!
 //! # Source
-//! ComfyUI, `comfy/ops.py` and `comfy/model_detection.py` (0.3), which write and read these names.
+//! ComfyUI, `comfy/ops.py`, `scaled_fp8_ops`: files whose names end in `fp8_scaled` or `fp8_e4m3fn_scaled`.
 
 use std::collections::BTreeMap;
 
