@@ -10,6 +10,7 @@ use serde::Deserialize;
 use sha2::Sha256;
 
 use super::fingerprint;
+use super::scaled::{self, BadScale};
 use super::store::MappedFile;
 use super::stored::Stored;
 use super::synthetic::Synthetic;
@@ -146,6 +147,10 @@ impl WeightFiles {
         if let Some(index) = &self.index {
             self.check(index, &places)?;
         }
+        scaled::join(&mut tensors).map_err(|BadScale { tensor, found }| {
+            let thing = format!("tensor `{tensor}` of weights `{}`", self.name);
+            Error::input(thing, "one finite number, the scale of a layer", found, "fetch the file again")
+        })?;
         Ok(tensors)
     }
 

@@ -9,6 +9,7 @@ pub mod fingerprint;
 pub mod hub;
 pub mod keymap;
 pub mod remote;
+mod scaled;
 pub mod store;
 mod stored;
 pub mod synthetic;
