@@ -62,7 +62,7 @@ fn killed(scratch: &Scratch, arguments: &[String], awaited: impl Fn(&Value) -> b
     assert!((0..5).any(|_| is_killed(scratch, arguments, &awaited)), "runs are complete before they can be killed");
 }
 
-fn is_killed(scratch: &Scratch, arguments: &[String], awaited: &dyn Fn(&Value) -> bool) -> bool {
+fn is_killed(scratch: &Scratch, arguments: &[String], awaited: Awaited) -> bool {
     let mut run = command();
     run.current_dir(scratch.folder()).args(arguments).arg("--json");
     let mut child = run.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
@@ -73,7 +73,10 @@ fn is_killed(scratch: &Scratch, arguments: &[String], awaited: &dyn Fn(&Value) -
     !child.wait().unwrap().success()
 }
 
-/// The first kills of `scripts/kill`, which does a hundred: in each stage, in both passes, and in the second clip.
+/// The event that a kill waits for.
+type Awaited<'a> = &'a dyn Fn(&Value) -> bool;
+
+/// The short form of `scripts/kill`, which does a hundred: in each stage, in both passes, and in the second clip.
 #[test]
 fn a_killed_run_goes_on_and_ends_with_the_same_bytes() {
     let scratch = Scratch::new("resume-killed");
@@ -82,7 +85,7 @@ fn a_killed_run_goes_on_and_ends_with_the_same_bytes() {
     let run = two_passes(&shape);
     run_whole(&scratch, &run, &["-o", "whole.y4m"]);
     let second = |event: &Value| event["event"] == "clip" && event["index"] == 1;
-    let kills: [(&str, &dyn Fn(&Value) -> bool); 6] = [
+    let kills: [(&str, Awaited); 6] = [
         ("text", &|event| event["event"] == "stage" && event["stage"] == "text"),
         ("encode", &|event| event["event"] == "stage" && event["stage"] == "encode"),
         ("first", &|event| is_step(event, "denoise", 3)),
