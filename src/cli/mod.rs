@@ -12,6 +12,7 @@ mod output;
 mod plan;
 pub mod report;
 mod resolve;
+mod resume;
 mod schema;
 mod shared_options;
 mod signals;
@@ -55,6 +56,7 @@ enum Command {
         after_help = "Example:\n  stir plan -i portrait.png -p \"hair gently flowing\" --model ltx-2b-distilled --resolution 480p"
     )]
     Plan(Box<Options>),
+    Resume(Box<resume::ResumeOptions>),
     Decode(Box<decode::DecodeOptions>),
     Models(models::Models),
     Devices(devices::Devices),
@@ -101,6 +103,11 @@ fn run_command(arguments: Vec<OsString>) -> u8 {
             let result = bench.run(&console, &arguments);
             (console, result)
         }
+        Command::Resume(options) => {
+            let console = Arc::new(options.console());
+            let result = options.run(console.clone());
+            (console, result)
+        }
         Command::Decode(options) => {
             let console = Arc::new(options.console());
             let result = options.run(console.clone());
@@ -134,9 +141,12 @@ fn run_command(arguments: Vec<OsString>) -> u8 {
     }
 }
 
-/// What `stir plan` does is what `--dry-run` asks `stir generate` for.
+/// What `stir plan` does is what `--dry-run` asks `stir generate` for; and a run goes on where it was.
 fn parser() -> clap::Command {
-    Cli::command().mut_subcommand("plan", |plan| plan.mut_arg("dry_run", |option| option.hide(true)))
+    let device = "Where to run, as with `stir generate`; the clip has the same bytes only where it ran before [default: the run's]";
+    Cli::command()
+        .mut_subcommand("plan", |plan| plan.mut_arg("dry_run", |option| option.hide(true)))
+        .mut_subcommand("resume", |resume| resume.mut_arg("device", |option| option.help(device)))
 }
 
 /// The options together with those of `--config`, if it is among them.

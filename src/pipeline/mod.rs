@@ -15,6 +15,7 @@ pub mod request;
 pub mod residency;
 mod run;
 pub mod settings;
+pub mod state;
 #[cfg(test)]
 mod tests;
 mod writing;
@@ -29,6 +30,7 @@ use observer::{Level, Observer, Stage};
 use request::Request;
 use residency::Networks;
 use run::Run;
+use state::{SaveState, SavedRun, Saver};
 
 /// A clip that a run made.
 #[derive(Debug, Clone)]
@@ -49,7 +51,18 @@ pub fn generate(request: &Request, observer: &mut dyn Observer) -> Result<()> {
     observer.begin(Stage::Prepare, 1);
     let picture = check(request, observer)?;
     let family = models::open(&request.model, &request.device.open()?)?;
-    run(request, picture, family, observer)
+    run(request, picture, (family, Saver::of(request)?), observer)
+}
+
+/// Goes on with a run of this request, which ends with the same bytes as one that was never interrupted.
+///
+/// # Errors
+/// As [`generate`], and a state that does not belong to the request or to what it reads.
+pub fn resume(request: &Request, saved: SavedRun, observer: &mut dyn Observer) -> Result<()> {
+    observer.begin(Stage::Prepare, 1);
+    let picture = check_from(request, Some(&saved), observer)?;
+    let family = models::open(&request.model, &request.device.open()?)?;
+    run(request, picture, (family, Saver::going_on(request, saved)?), observer)
 }
 
 /// Checks all that can be checked before anything is loaded, says what there is to say before a run, and gives the picture.
@@ -57,10 +70,17 @@ pub fn generate(request: &Request, observer: &mut dyn Observer) -> Result<()> {
 /// # Errors
 /// Bad input, or a place that cannot be written to.
 pub fn check(request: &Request, observer: &mut dyn Observer) -> Result<Picture> {
+    request.save_state.as_ref().map_or(Ok(()), SaveState::check)?;
+    check_from(request, None, observer)
+}
+
+/// The same of a run that goes on.
+fn check_from(request: &Request, saved: Option<&SavedRun>, observer: &mut dyn Observer) -> Result<Picture> {
     request.remarks.iter().for_each(|(level, line)| observer.say(*level, line));
     models::check(&request.model)?;
-    request.check_targets()?;
-    let opened = media::image::open(&request.image, &request.read)?;
+    request.check_targets_from(saved.map(|saved| saved.record().clip))?;
+    let image = saved.and_then(|saved| saved.image.as_ref()).unwrap_or(&request.image);
+    let opened = media::image::open(image, &request.read)?;
     opened.notes.iter().for_each(|note| observer.say(Level::Note, note));
     request.degradation.map_or(Ok(()), Degradation::check)?;
     let clip = request.clip(&opened.picture)?;
@@ -82,18 +102,34 @@ pub fn check_warnings(request: &Request, observer: &dyn Observer) -> Result<()> 
     }
 }
 
-/// The run itself; [`residency`] says what is in memory when.
-fn run(request: &Request, picture: Picture, family: Box<dyn Family>, observer: &mut dyn Observer) -> Result<()> {
-    let run = Run::prepare(request, picture, family, observer)?;
+/// The run itself, from where it goes on; whatever ends it is said together with how it goes on later.
+fn run(
+    request: &Request,
+    picture: Picture,
+    (family, mut saver): (Box<dyn Family>, Saver),
+    observer: &mut dyn Observer,
+) -> Result<()> {
+    run_saved(request, picture, (family, &mut saver), observer).map_err(|error| saver.explained(error))
+}
+
+/// [`residency`] says what is in memory when.
+fn run_saved(
+    request: &Request,
+    picture: Picture,
+    (family, saver): (Box<dyn Family>, &mut Saver),
+    observer: &mut dyn Observer,
+) -> Result<()> {
+    let run = Run::prepare(request, picture, (family, saver), observer)?;
     let mut networks = Networks::of(&run);
-    for index in 0..request.count {
+    for index in saver.first_clip()..request.count {
         let seed = request.seed(index);
         observer.clip(index, request.count, seed);
-        let latents = run.denoise(&mut networks, index, observer)?;
+        let latents = run.denoise(&mut networks, (index, saver), observer)?;
         if index + 1 == request.count {
             networks.free_denoiser();
         }
         let written = run.finish(&mut networks, index, &latents, observer)?;
+        saver.finished(index, observer);
         observer.finished(&Outcome { written, clip: run.clip, seed });
     }
     Ok(())

@@ -4,6 +4,7 @@ use super::latent_record::{self, PictureRecord};
 use super::observer::{Level, Observer, Stage};
 use super::request::{self, Request};
 use super::run::{Run, Scene};
+use super::state::Saver;
 use super::{check_warnings, latent_file};
 use crate::error::Result;
 use crate::latents::Latents;
@@ -51,10 +52,11 @@ impl<'a> Run<'a> {
     pub(super) fn prepare(
         request: &'a Request,
         original: Picture,
-        family: Box<dyn Family>,
+        (family, saver): (Box<dyn Family>, &mut Saver),
         observer: &mut dyn Observer,
     ) -> Result<Self> {
         let resolved = Resolved::of(request, &original, family.as_ref(), observer)?;
+        saver.begin(request, &original, (family.as_ref(), &resolved), observer)?;
         let Resolved { clip, framing, generated, recipe, hints, noise, watermark } = resolved;
         let level = if generated == clip { Level::Detail } else { Level::Note };
         observer.say(level, &request::describe(&clip, &generated));

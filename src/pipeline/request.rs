@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::observer::Level;
 use super::preview;
+use super::state::SaveState;
 use crate::camera::{self, CameraCommand};
 use crate::device::DeviceChoice;
 use crate::error::{Error, Result};
@@ -99,6 +100,8 @@ pub struct Request {
     pub preview: Option<Target>,
     /// What is drawn into the corner of every frame.
     pub watermark: Option<Watermark>,
+    /// Where the run saves how far it is.
+    pub save_state: Option<SaveState>,
 }
 
 impl Request {
@@ -154,9 +157,18 @@ impl Request {
     /// # Errors
     /// A place that cannot be written to, that must not be replaced, that two outputs share, or that lies in a folder of frames.
     pub fn check_targets(&self) -> Result<()> {
+        self.check_targets_from(None)
+    }
+
+    /// The same of a run that goes on with this clip: those before it are complete, and its own latents may have been written.
+    ///
+    /// # Errors
+    /// As [`check_targets`](Self::check_targets).
+    pub fn check_targets_from(&self, resumed: Option<usize>) -> Result<()> {
         let inputs = self.inputs();
         let mut paths: Vec<PathBuf> = Vec::new();
-        for index in 0..self.count {
+        paths.extend(self.save_state.iter().flat_map(SaveState::files));
+        for index in resumed.unwrap_or(0)..self.count {
             let targets = [Some(self.target(index)), self.frames_target(index), self.preview_target(index)];
             for target in targets.into_iter().flatten() {
                 media::check_target(&target, &inputs)?;
@@ -164,13 +176,26 @@ impl Request {
             }
             if let Some(file) = &self.save_latents {
                 let file = self.path(file, index);
-                media::check_file(&file, self.output.replace, &inputs)?;
+                media::check_file(&file, self.output.replace || resumed == Some(index), &inputs)?;
                 paths.push(file);
             }
         }
         media::check_apart(&paths)?;
         media::warn_of_leftovers(&paths);
         Ok(())
+    }
+
+    /// Every file and folder that the request names, other than by the model's name.
+    pub fn paths(&self) -> Vec<&Path> {
+        let ModelRequest { vae, text_encoder, tokenizer, upsampler, .. } = &self.model;
+        let Self { save_latents, save_frames, .. } = self;
+        let optional = [vae, text_encoder, tokenizer, upsampler, save_latents, save_frames];
+        let mut paths = self.inputs();
+        paths.push(&self.output.path);
+        paths.extend(optional.into_iter().flatten().map(PathBuf::as_path));
+        paths.extend(self.preview.as_ref().map(|preview| preview.path.as_path()));
+        paths.extend(self.save_state.as_ref().map(|state| state.folder.as_path()));
+        paths
     }
 
     /// The files that the run reads, so that no output replaces them.
