@@ -102,6 +102,8 @@ impl Run<'_> {
             before += pass.steps();
             latents = Some(result);
         }
+        // Of other weights the latents would be others.
+        self.family.check_unchanged()?;
         let mut latents = latents.expect("a recipe has a pass");
         if self.recipe.tone_map_compression > 0.0 {
             for part in latents.parts.values_mut() {

@@ -4,9 +4,11 @@ mod carriage;
 pub mod checkpoint;
 pub mod digest;
 pub mod files;
+mod guard;
 #[cfg(feature = "hub")]
 pub mod hub;
 pub mod keymap;
+pub mod mapped_file;
 pub mod remote;
 pub mod store;
 mod stored;

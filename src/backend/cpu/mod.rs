@@ -3,6 +3,7 @@
 pub mod attention;
 pub mod conv;
 mod element;
+pub mod exhaustion;
 pub mod fold;
 pub mod gelu;
 pub mod gemm;

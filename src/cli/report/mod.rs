@@ -67,10 +67,20 @@ impl Console {
 
     /// Prints that a signal ends the program, with which exit code, and what to do then; nothing is printed after it.
     pub fn interrupted(&self, signal: &str, exit_code: u8, hint: &str) {
+        self.ended(Error::run("the run", "it to finish", signal, hint), exit_code);
+    }
+
+    /// Prints an error that ends the program at once, and the command that goes on from what is kept; nothing is printed after it.
+    pub fn ended(&self, error: Error, exit_code: u8) {
         floor::take();
         let command = self.finishing_command.lock().ok().and_then(|command| command.clone());
-        let hint = command.map_or(hint.to_owned(), |command| format!("{hint}; {}", latents_finished_by(&command)));
-        let error = Error::run("the run", "it to finish", signal, hint);
+        let error = match command {
+            Some(command) => {
+                let hint = format!("{}; {}", error.hint(), latents_finished_by(&command));
+                error.with_hint(hint)
+            }
+            None => error,
+        };
         self.talk.error(&error);
         if let Some(events) = &self.events {
             events.error(&error, exit_code);

@@ -8,6 +8,7 @@ use super::vae::config::Config;
 use super::vae::decoder::{Decoder, LatentSize};
 use super::vae::statistics::Statistics;
 use super::vae::stream::Stream;
+use crate::backend::cpu::memory;
 use crate::device::available_memory;
 use crate::diffusion::noise::{self, Purpose};
 use crate::error::{Error, Result};
@@ -54,6 +55,10 @@ impl models::Decoder for FrameDecoder {
             Some(side) => frames.piece_of(side),
             None => frames.largest(available_memory(&self.placement.device)),
         };
+        if self.placement.device.is_cpu() {
+            // What does not fit cannot be freed half way: Rust ends a program whose allocation fails.
+            memory::expect(frames.needed(piece))?;
+        }
         if let (Some(tiles), Piece::Tiles(tiling)) = (frames.tiles(piece), piece) {
             let given = (inputs.settings.timestep, map_noise.as_slice());
             let clip = self.decoder.decode_tiled(&latents, given, tiling)?;

@@ -56,7 +56,8 @@ impl Frames<'_> {
         pieces.iter().find(fits).or(pieces.last()).copied()
     }
 
-    fn needed(&self, piece: Piece) -> u64 {
+    /// Bytes that the decode of such pieces takes, apart from the weights and the frames that come out of it.
+    pub fn needed(&self, piece: Piece) -> u64 {
         let LatentSize { height, width } = self.size;
         let size = match piece {
             Piece::Whole => self.size,
