@@ -55,8 +55,8 @@ mod tests {
             )
         };
         assert_eq!(own(&limits("unlimited", "unlimited"), STATUS), None);
-        assert_eq!(own(&limits("1024000", "unlimited"), STATUS), Some(524 * 1000));
-        assert_eq!(own(&limits("1024000", "202400"), STATUS), Some(100 * 1000));
+        assert_eq!(own(&limits("1024000", "unlimited"), STATUS), Some(512_000));
+        assert_eq!(own(&limits("1024000", "202400"), STATUS), Some(100_000));
         assert_eq!(own(&limits("1024", "unlimited"), STATUS), Some(0));
         assert_eq!(own("", ""), None);
     }

@@ -158,7 +158,8 @@ mod unix {
             },
             handler if watch.before.sa_flags & libc::SA_SIGINFO != 0 => {
                 // SAFETY: whoever installed it with this flag has given a function of this type.
-                let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) = unsafe { std::mem::transmute(handler) };
+                let handler: extern "C" fn(c_int, *mut siginfo_t, *mut c_void) =
+                    unsafe { std::mem::transmute(handler) };
                 handler(signal, info, context);
             }
             handler => {

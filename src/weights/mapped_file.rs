@@ -15,7 +15,8 @@ use super::guard::{self, Guarded};
 use crate::error::{Error, Result};
 
 /// What to do about a file that has changed.
-const HINT: &str = "leave files of weights as they are while a run uses them, fetch this one again if need be, and run it again";
+const HINT: &str =
+    "leave files of weights as they are while a run uses them, fetch this one again if need be, and run it again";
 
 /// A checkpoint on disk, mapped into memory: pages are read when they are used and cost no memory of their own.
 #[derive(Debug)]
@@ -185,9 +186,9 @@ mod tests {
         let map = MappedFile::open(&file.0).unwrap();
         assert_eq!(complaint(&map), None);
         File::options().write(true).open(&file.0).unwrap().set_len(60).unwrap();
-        let complaint = complaint(&map).unwrap();
-        assert!(complaint.contains(&file.0.display().to_string()), "{complaint}");
-        assert!(complaint.ends_with("found it cut to 60 bytes of 100"), "{complaint}");
+        let said = complaint(&map).unwrap();
+        assert!(said.contains(&file.0.display().to_string()), "{said}");
+        assert!(said.ends_with("found it cut to 60 bytes of 100"), "{said}");
 
         let map = MappedFile::open(&file.0).unwrap();
         std::thread::sleep(std::time::Duration::from_millis(20));
