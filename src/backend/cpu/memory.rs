@@ -203,17 +203,21 @@ unsafe impl GlobalAlloc for Reusing {
     }
 }
 
-/// A small block from the system; where it has none left, once more after all that waits was given back.
+/// A small block from the system; where it has none left, once more after all that waits was given back, and then of what is kept for such cases.
 ///
 /// # Safety
 /// The size is not 0.
 unsafe fn small(layout: Layout, allocate: impl Fn(Layout) -> *mut u8) -> *mut u8 {
-    let values = allocate(layout);
-    if !values.is_null() {
-        return values;
+    let mut values = allocate(layout);
+    if values.is_null() {
+        release();
+        values = allocate(layout);
     }
-    release();
-    allocate(layout)
+    if values.is_null() {
+        exhausted(layout.size());
+        values = allocate(layout);
+    }
+    values
 }
 
 /// A block from the system; where it has none left, once more after all that waits was given back.

@@ -10,6 +10,8 @@ use crate::models::{Tiles, VaeTiling};
 use crate::weights::store::Placement;
 
 const FLOAT32: usize = 4;
+/// Bytes of the CPU's memory that are not counted otherwise: threads, the encoder, and what the system's allocator sets aside.
+const BESIDE: usize = 128 << 20;
 /// Frames of whole bytes between the decoder and the end of the encoder.
 const WAITING: usize = 4;
 
@@ -72,15 +74,15 @@ impl Frames<'_> {
             Piece::Tiles(Tiling { side, .. }) => LatentSize { height: height.min(side), width: width.min(side) },
         };
         let stream = DecodeMemory::on(self.placement, self.config, size).peak();
-        (stream + if self.placement.device.is_cpu() { self.pixels(piece) } else { 0 }) as u64
+        (stream + if self.placement.device.is_cpu() { self.beside(piece) } else { 0 }) as u64
     }
 
-    /// Bytes of pixels in the CPU's memory: a frame before and after it is rounded, and those that wait for the encoder. In tiles, every frame is kept until
+    /// Bytes in the CPU's memory beside what the network computes: a frame before and after it is rounded, and those that wait for the encoder. In tiles, every frame is kept until
     /// the last tile is decoded.
-    fn pixels(&self, piece: Piece) -> usize {
+    fn beside(&self, piece: Piece) -> usize {
         let frame = self.size.area() * self.config.spatial_ratio().pow(2) * COLOURS;
         let whole = if matches!(piece, Piece::Tiles(_)) { self.count } else { 0 };
-        frame * (FLOAT32 * (whole + 2) + WAITING)
+        frame * (FLOAT32 * (whole + 2) + WAITING) + BESIDE
     }
 
     /// The piece with this longest side in pixels, or the next smaller one.

@@ -6,6 +6,8 @@ mod inputs;
 #[cfg(target_os = "linux")]
 mod memory;
 mod outputs;
+#[cfg(target_os = "linux")]
+mod soak;
 mod space;
 mod weights;
 

@@ -36,7 +36,7 @@ fn a_full_disk_is_an_error_that_names_the_file_and_leaves_nothing() {
         (0, ["-o", clip, "--save-latents", "latents.safetensors"], "writing latents.safetensors: "),
         (0, ["-o", clip, "--save-frames", "frames"], "writing "),
         (64, ["-o", "clip.webp", "--save-frames", "frames"], "writing frames/"),
-        (8, ["-o", clip, "--save-latents", "latents.safetensors"], "writing clip."),
+        (64, ["-o", "clip.y4m", "--save-latents", "latents.safetensors"], "writing clip.y4m: "),
     ] {
         if options.contains(&"clip.webp") && !cfg!(feature = "ffmpeg") {
             continue;
