@@ -6,6 +6,8 @@ use crate::support::Scratch;
 const CLIPS: usize = 12;
 /// Of resident memory, between the second third of the clips and the last: it takes some clips until each kind of block has been needed once.
 const MOST_GROWTH: f64 = 0.02;
+/// Kibibytes that the system's allocator may take at once; of many clips, as in `scripts/soak`, they do not count.
+const STEP: f64 = 1024.0;
 
 /// Resident kibibytes and open files.
 fn sample(process: u32) -> (u64, usize) {
@@ -33,7 +35,7 @@ fn check(mut run: Running) {
     let third = CLIPS / 3;
     let (early, late) = (median(&samples[third..2 * third]), median(&samples[2 * third..]));
     println!("resident memory grows by {:+.2} %: {samples:?}", 100.0 * (late / early - 1.0));
-    assert!(late < (1.0 + MOST_GROWTH) * early, "resident memory grows: {samples:?}");
+    assert!(late < (1.0 + MOST_GROWTH) * early + STEP, "resident memory grows: {samples:?}");
     let files = |part: &[(u64, usize)]| part.iter().map(|(_, files)| *files).max().unwrap();
     assert!(files(&samples[2 * third..]) <= files(&samples[third..2 * third]), "open files grow: {samples:?}");
 }
