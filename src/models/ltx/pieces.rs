@@ -77,8 +77,8 @@ impl Frames<'_> {
         (stream + if self.placement.device.is_cpu() { self.beside(piece) } else { 0 }) as u64
     }
 
-    /// Bytes in the CPU's memory beside what the network computes: a frame before and after it is rounded, and those that wait for the encoder. In tiles, every frame is kept until
-    /// the last tile is decoded.
+    /// Bytes in the CPU's memory beside what the network computes: a frame before and after it is rounded, and those that wait for the encoder. In
+    /// tiles, every frame is kept until the last tile is decoded.
     fn beside(&self, piece: Piece) -> usize {
         let frame = self.size.area() * self.config.spatial_ratio().pow(2) * COLOURS;
         let whole = if matches!(piece, Piece::Tiles(_)) { self.count } else { 0 };
