@@ -10,6 +10,7 @@ pub mod hub;
 pub mod keymap;
 pub mod mapped_file;
 pub mod remote;
+mod scaled;
 pub mod store;
 mod stored;
 pub mod synthetic;

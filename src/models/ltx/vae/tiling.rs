@@ -7,6 +7,8 @@ use candle_core::{Device, Tensor};
 
 use super::config::COLOURS;
 use super::decoder::{Decoder, LatentSize};
+use super::stream::Stream;
+use crate::backend::reader::Reader;
 use crate::error::{Error, Result};
 
 /// How frames are cut, in latent rows and columns.
@@ -101,14 +103,15 @@ impl Decoder {
         let size = LatentSize::of(latents)?;
         let (rows, columns) = (spans(size.height, tiling), spans(size.width, tiling));
         let mut frames: Vec<Canvas> = Vec::new();
+        let mut reader = Reader::new(latents.device())?;
         for (row, down) in rows.iter().enumerate() {
             for (column, across) in columns.iter().enumerate() {
                 let tile = Tile { down: *down, across: *across };
                 let noise = noise.iter().map(|map| tile.crop_map(map, size)).collect::<Result<Vec<_>>>()?;
                 let mut stream = self.prepare(timestep, &noise)?.stream(&tile.crop(latents)?)?;
                 let mut index = 0;
-                while let Some(pixels) = stream.next()? {
-                    let pixels = pixels.to_device(&Device::Cpu)?.to_dtype(candle_core::DType::F32)?;
+                while let Some(pixels) = next_on_cpu(&mut stream, &mut reader)? {
+                    let pixels = pixels.to_dtype(candle_core::DType::F32)?;
                     let (_, height, _) = pixels.dims3()?;
                     let ratio = height / down.length;
                     if index == frames.len() {
@@ -154,6 +157,16 @@ impl Canvas {
         let LatentSize { height, width } = self.size;
         Ok(Tensor::from_vec(self.values, (COLOURS, height, width), &Device::Cpu)?)
     }
+}
+
+/// The next frame of a tile in the CPU's memory; a device that computes beside its copies goes on with those behind it.
+fn next_on_cpu(stream: &mut Stream, reader: &mut Reader) -> Result<Option<Tensor>> {
+    while reader.takes_more()
+        && let Some(pixels) = stream.next()?
+    {
+        reader.begin(pixels)?;
+    }
+    reader.finish()
 }
 
 /// A part of a frame, in latents.
