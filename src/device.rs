@@ -6,6 +6,7 @@ mod driver;
 pub mod energy;
 pub mod found;
 pub mod gpu;
+mod limits;
 pub mod machine;
 pub mod nvidia;
 pub mod version;
@@ -81,7 +82,7 @@ pub fn found() -> Vec<Found> {
     found::list(nvidia(), metal_found())
 }
 
-/// Bytes of memory that networks could still take on the device, where it tells: CUDA devices do, and the CPU on Linux.
+/// Bytes of memory that networks could still take on the device, where it tells: CUDA devices do, and the CPU on Linux, where limits on the process count too.
 pub fn available_memory(device: &Device) -> Option<u64> {
     #[cfg(feature = "cuda")]
     if device.is_cuda() {
@@ -90,7 +91,8 @@ pub fn available_memory(device: &Device) -> Option<u64> {
     if !device.is_cpu() {
         return None;
     }
-    kibibytes(&std::fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:")
+    let free = kibibytes(&std::fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:")?;
+    Some(limits::left().map_or(free, |left| left.min(free)))
 }
 
 /// The most memory that this process has held so far, in bytes, where the system tells.

@@ -107,8 +107,13 @@ impl Error {
 
     /// Whether the device, or the CPU's allocator, had too little memory: what failed may succeed with less. Drivers say so in words only.
     pub fn is_out_of_memory(&self) -> bool {
-        const WORDS: [&str; 4] =
-            ["CUDA_ERROR_OUT_OF_MEMORY", "CUBLAS_STATUS_ALLOC_FAILED", "out of memory", "Insufficient Memory"];
+        const WORDS: [&str; 5] = [
+            "CUDA_ERROR_OUT_OF_MEMORY",
+            "CUBLAS_STATUS_ALLOC_FAILED",
+            "out of memory",
+            "Insufficient Memory",
+            "Cannot allocate memory",
+        ];
         match self {
             Self::Tensor(_) | Self::Run(_) => {
                 let text = self.to_string();

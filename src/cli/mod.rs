@@ -5,6 +5,7 @@ mod completions;
 pub mod config;
 mod decode;
 mod devices;
+mod emergencies;
 mod generate;
 mod models;
 pub mod options;
@@ -95,7 +96,7 @@ fn run_command(arguments: Vec<OsString>) -> u8 {
         Command::Devices(devices) => (plain(), devices.run()),
         Command::Models(models) => {
             let console = plain();
-            let result = models.run(&console);
+            let result = emergencies::watch(&console).and_then(|()| models.run(&console));
             (console, result)
         }
         Command::Bench(bench) => {

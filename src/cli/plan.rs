@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::bench::figures;
+use super::emergencies;
 use super::options::Options;
 use super::report::{Console, Report, printable, stdout};
 use crate::error::Result;
@@ -17,6 +18,7 @@ impl Options {
     /// # Errors
     /// What a run would refuse.
     pub(super) fn plan(&self, console: Arc<Console>) -> Result<()> {
+        emergencies::watch(&console)?;
         let request = self.request()?;
         self.device.use_threads()?;
         let mut report = Report::new(console.clone(), &Settings::from(&request));

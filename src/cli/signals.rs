@@ -8,6 +8,7 @@ use signal_hook::flag;
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::signal_name;
 
+use super::emergencies;
 use super::report::Console;
 use crate::error::{Error, Result};
 use crate::media;
@@ -29,6 +30,7 @@ pub(super) fn while_heeding_signals(
     hint: &'static str,
     action: impl FnOnce() -> Result<()>,
 ) -> Result<()> {
+    emergencies::watch(&console)?;
     let arrived = watch(console, hint)?;
     let outcome = action();
     while arrived.load(Ordering::SeqCst) {

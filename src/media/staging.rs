@@ -13,6 +13,8 @@ use super::unfinished;
 
 /// Tells apart several unfinished outputs of one process for the same target.
 static COUNTER: AtomicUsize = AtomicUsize::new(0);
+/// Folders that one folder replaces, at most: more than one only where other processes write to the same target.
+const MOST_REPLACED: usize = 100;
 /// File systems take names of at most this many bytes.
 const LONGEST_NAME: usize = 255;
 
@@ -54,13 +56,20 @@ impl Staged {
     }
 
     fn create(target: &Path, replace: bool, kind: Kind) -> Result<Self> {
-        let temporary = sibling(target, "part")?;
         let mut unfinished = unfinished::lock();
-        match kind {
-            Kind::File => File::create_new(&temporary).map(drop),
-            Kind::Folder => fs::create_dir(&temporary),
-        }
-        .map_err(|source| refused(target, source))?;
+        let temporary = loop {
+            let temporary = sibling(target, "part")?;
+            let created = match kind {
+                Kind::File => File::create_new(&temporary).map(drop),
+                Kind::Folder => fs::create_dir(&temporary),
+            };
+            match created {
+                Ok(()) => break temporary,
+                // Of a process of the same number, which was killed or runs in another container.
+                Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+                Err(error) => return Err(refused(target, error)),
+            }
+        };
         unfinished.insert(temporary.clone());
         Ok(Self { temporary, target: target.to_owned(), kind, replace, moved: false })
     }
@@ -88,6 +97,9 @@ impl Staged {
     /// # Errors
     /// A failed file operation, or something under the final name that is to be kept; it is then still there.
     pub fn finish(mut self) -> Result<()> {
+        if !self.temporary.exists() {
+            return Err(self.lost());
+        }
         synchronise(&self.temporary)?;
         let mut unfinished = unfinished::lock();
         match (self.kind, self.replace) {
@@ -132,25 +144,54 @@ impl Staged {
             .map_err(|source| self.misplaced(source))
     }
 
-    /// A folder with contents cannot be renamed over: the old one steps aside first, and back if the rename fails.
+    /// A folder with contents cannot be renamed over: the old one steps aside first, and back if the rename fails. Another process may put its own folder there
+    /// in between; then that one steps aside too.
     fn replace_folder(&self) -> Result<()> {
-        if !self.target.is_dir() {
-            return self.rename();
+        let mut aside: Vec<PathBuf> = Vec::new();
+        while let Err(error) = fs::rename(&self.temporary, &self.target) {
+            if !self.target.is_dir() && error.kind() != ErrorKind::DirectoryNotEmpty || aside.len() == MOST_REPLACED {
+                return Err(self.restored(aside, error));
+            }
+            let old = sibling(&self.target, "old")?;
+            match fs::rename(&self.target, &old) {
+                Ok(()) => aside.push(old),
+                // Another process has just moved it.
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(source) => {
+                    let hint = "check the permissions of the folder above it";
+                    return Err(Error::io("replacing", &self.target, source, hint));
+                }
+            }
         }
-        let old = sibling(&self.target, "old")?;
-        fs::rename(&self.target, &old).map_err(|source| {
-            Error::io("replacing", &self.target, source, "check the permissions of the folder above it")
-        })?;
-        if let Err(error) = self.rename() {
-            fs::rename(&old, &self.target).map_err(|source| {
-                let hint = format!("the earlier frames are in {}", old.display());
-                Error::io("restoring", &self.target, source, hint)
-            })?;
-            return Err(error);
-        }
-        fs::remove_dir_all(&old).map_err(|source| {
-            Error::io("removing the replaced frames in", &old, source, "the new frames are complete; remove it by hand")
+        aside.iter().try_for_each(|old| {
+            let hint = "the new frames are complete; remove it by hand";
+            let removed = fs::remove_dir_all(old);
+            removed.map_err(|source| Error::io("removing the replaced frames in", old, source, hint))
         })
+    }
+
+    /// The folder could not get its name: gives it back to the last that had it.
+    fn restored(&self, mut aside: Vec<PathBuf>, source: io::Error) -> Error {
+        let Some(last) = aside.pop() else { return self.misplaced(source) };
+        aside.iter().for_each(|old| _ = fs::remove_dir_all(old));
+        match fs::rename(&last, &self.target) {
+            Ok(()) => self.misplaced(source),
+            Err(source) => {
+                let hint = format!("the earlier frames are in {}", last.display());
+                Error::io("restoring", &self.target, source, hint)
+            }
+        }
+    }
+
+    /// Somebody has removed what was written, or the folder that it was in.
+    fn lost(&self) -> Error {
+        let folder = folder_of(&self.target).display();
+        Error::run(
+            format!("output {}", self.target.display()),
+            "what was written so far",
+            format!("it removed from {folder}, or {folder} with it"),
+            "leave the folder as it is until the run has ended, and run it again",
+        )
     }
 
     /// The final name could not be given.
@@ -178,7 +219,9 @@ impl Drop for Staged {
             Kind::Folder => fs::remove_dir_all(&self.temporary),
         };
         unfinished.remove(&self.temporary);
-        if let Err(error) = removed {
+        if let Err(error) = removed
+            && error.kind() != ErrorKind::NotFound
+        {
             tracing::warn!("could not remove the unfinished {}: {error}", self.temporary.display());
         }
     }
@@ -316,6 +359,58 @@ mod tests {
         left.iter().chain(&others).for_each(|name| fs::write(folder.join(name), "").unwrap());
         let targets = ["clip.mp4", "frames/", "missing/clip.mp4"].map(|name| folder.join(name));
         assert_eq!(leftovers(&targets), left.map(|name| folder.join(name)));
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    #[test]
+    fn folders_that_replace_each_other_are_whole() {
+        let folder = std::env::temp_dir().join(format!("stir-replacing-{}", std::process::id()));
+        let target = folder.join("frames");
+        fs::create_dir_all(&target).unwrap();
+        let write = |writer: usize| {
+            for _ in 0..50 {
+                let staged = Staged::folder(&target, true).unwrap();
+                (0..5).for_each(|file| fs::write(staged.temporary().join(format!("{writer}-{file}")), "").unwrap());
+                staged.finish().unwrap();
+            }
+        };
+        // Without the lock, as another process.
+        std::thread::scope(|scope| {
+            scope.spawn(|| write(1));
+            for _ in 0..200 {
+                let other = folder.join("other");
+                fs::create_dir(&other).unwrap();
+                fs::write(other.join("2-0"), "").unwrap();
+                if fs::rename(&other, &target).is_err() {
+                    fs::remove_dir_all(&other).unwrap();
+                }
+                let gone = folder.join("gone");
+                if fs::rename(&target, &gone).is_ok() {
+                    fs::remove_dir_all(&gone).unwrap();
+                }
+            }
+        });
+        write(1);
+        assert_eq!(fs::read_dir(&target).unwrap().count(), 5);
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 1);
+        fs::remove_dir_all(&folder).unwrap();
+    }
+
+    /// A killed process leaves its files, and another may get its number.
+    #[test]
+    fn a_temporary_that_exists_is_not_taken() {
+        let folder = std::env::temp_dir().join(format!("stir-taken-{}", std::process::id()));
+        fs::create_dir_all(&folder).unwrap();
+        let target = folder.join("clip.y4m");
+        let next = COUNTER.load(Ordering::Relaxed);
+        let taken: Vec<PathBuf> = (next..next + 40)
+            .map(|number| folder.join(format!(".clip.y4m.part-{}-{number}", std::process::id())))
+            .collect();
+        taken.iter().for_each(|path| fs::write(path, "theirs").unwrap());
+        let staged = Staged::file(&target, true).unwrap();
+        assert!(!taken.contains(&staged.temporary));
+        staged.finish().unwrap();
+        assert!(taken.iter().all(|path| fs::read(path).unwrap() == b"theirs"));
         fs::remove_dir_all(&folder).unwrap();
     }
 

@@ -250,10 +250,13 @@ pub(super) fn check_opens(target: &Target, encoding: Encoding, clip: &Clip) -> R
     })
 }
 
-/// Keeps FFmpeg from printing: its warnings are about details that are set on purpose, and errors come back as values.
+/// Keeps FFmpeg from printing: its warnings are about details that are set on purpose, and errors come back as values, which have words from here on.
 pub(super) fn quiet() {
     static QUIET: Once = Once::new();
-    QUIET.call_once(|| log::set_level(log::Level::Fatal));
+    QUIET.call_once(|| {
+        log::set_level(log::Level::Fatal);
+        ffmpeg_next::error::register_all();
+    });
 }
 
 /// Name and version of the library of codecs.
@@ -345,7 +348,7 @@ fn encoding_failed(format: OutputFormat, action: &str, error: ffmpeg_next::Error
         format!("the {format} encoder, {action}"),
         "success",
         error.to_string(),
-        "a .y4m output shows whether FFmpeg is at fault; update FFmpeg, or choose another format",
+        "free some memory; a .y4m output shows whether FFmpeg is at fault; update FFmpeg, or choose another format",
     )
 }
 
@@ -366,6 +369,28 @@ mod tests {
             "the VP9 encoder for .webm output: wanted FFmpeg libraries with libnothing, found libavcodec"
         ));
         assert!(error.hint().contains("libavcodec-extra"));
+    }
+
+    /// An encoder that has been told that all frames were there takes no more.
+    #[test]
+    fn an_encoder_that_fails_half_way_is_an_error_and_leaves_nothing() {
+        let folder = std::env::temp_dir().join(format!("stir-encoder-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let clip = Clip { width: 96, height: 64, frames: PixelFrames(3), fps: Fps(25.0) };
+        for format in [OutputFormat::Mp4, OutputFormat::Webm, OutputFormat::Webp] {
+            let target = Target { path: folder.join("clip"), ..target(format, VideoEncoder::Auto) };
+            let mut writer = VideoWriter::create(&target, Encoding::of(&target).unwrap(), &clip).unwrap();
+            let frame = Picture::new(96, 64, vec![90; 96 * 64 * 3]);
+            writer.write(&frame).unwrap();
+            writer.encoder.send_eof().unwrap();
+            let error = writer.write(&frame).unwrap_err();
+            assert_eq!(error.exit_code(), 1);
+            let said = format!("the {format} encoder, encoding: wanted success, found End of file");
+            assert_eq!(error.to_string(), said);
+            drop(writer);
+            assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 0, "{format} left something behind");
+        }
+        std::fs::remove_dir_all(&folder).unwrap();
     }
 
     /// x264 stands for NVENC on machines that have one: it opens, and refuses what it does not know.

@@ -312,6 +312,13 @@ pub trait Family {
     fn name(&self) -> &'static str;
     /// Where its networks run.
     fn device(&self) -> &Device;
+    /// Checks that the files of its weights are what they were when it was opened. As it stands there are none.
+    ///
+    /// # Errors
+    /// A run error that names the file.
+    fn check_unchanged(&self) -> Result<()> {
+        Ok(())
+    }
     /// How a clip is made: what was asked for, and for the rest what the model's makers recommend. `clip` lies on the model's grid.
     ///
     /// # Errors

@@ -26,6 +26,8 @@ use crate::units::{Clip, Fps, PixelFrames};
 
 /// Frames on their way from the decoder into files.
 pub(super) struct ClipDecode<'a> {
+    /// Whose decoder makes them.
+    pub family: &'a dyn Family,
     /// What the frames are made from.
     pub inputs: DecodeInputs<'a>,
     /// How the written frames are cut out of them.
@@ -70,7 +72,8 @@ impl ClipDecode<'_> {
                 }
                 observer.advance(done);
             }
-            Ok(())
+            // Of other weights the frames would be others.
+            self.family.check_unchanged()
         })
     }
 }
@@ -145,6 +148,7 @@ pub fn decode(request: &DecodeRequest, observer: &mut dyn Observer) -> Result<()
     };
     let nothing = Conditioning::default();
     let decode = ClipDecode {
+        family: family.as_ref(),
         inputs: DecodeInputs {
             latents: &latents,
             conditioning: shown.as_ref().map_or(&nothing, |shown| &shown.conditioning),

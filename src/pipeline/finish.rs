@@ -1,5 +1,6 @@
 //! Final latents to a clip on disk.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::decode::ClipDecode;
@@ -37,12 +38,14 @@ impl Run<'_> {
         let made = self.decode(networks, index, latents, observer);
         observer.latents_kept(None);
         match (made, kept) {
-            (Ok(written), Some(Kept { path, until_done: true })) => {
-                let hint = "the clip is complete; remove the file by hand";
-                std::fs::remove_file(&path).map_err(|error| Error::io("removing", &path, error, hint))?;
-                Ok(written)
-            }
-            (Err(error), Some(kept)) => Err(self.explained(error, index, &kept.path)),
+            (Ok(written), Some(Kept { path, until_done: true })) => match std::fs::remove_file(&path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => {
+                    let hint = "the clip is complete; remove the file by hand";
+                    Err(Error::io("removing", &path, error, hint))
+                }
+                _ => Ok(written),
+            },
+            (Err(error), Some(kept)) if kept.path.exists() => Err(self.explained(error, index, &kept.path)),
             (made, _) => made,
         }
     }
@@ -124,6 +127,7 @@ impl Run<'_> {
             preview.write(latents, &scene.conditioning, observer)?;
         }
         let decode = ClipDecode {
+            family: self.family.as_ref(),
             inputs: DecodeInputs {
                 latents,
                 conditioning: &scene.conditioning,

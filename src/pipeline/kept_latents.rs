@@ -13,9 +13,15 @@ use crate::media::{self, DEFAULT_QUALITY, OutputFormat, VideoEncoder};
 /// # Errors
 /// The file cannot be written.
 pub(super) fn keep(bytes: &[u8], clip: &Path) -> Result<PathBuf> {
-    let path = free_name(clip);
-    media::write_atomically(&path, bytes, false)?;
-    Ok(path)
+    loop {
+        let path = free_name(clip);
+        match media::write_atomically(&path, bytes, false) {
+            Ok(()) => return Ok(path),
+            // Another run of the same clip has just taken it.
+            Err(_) if path.symlink_metadata().is_ok() => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Writes the latents to this file, which is the run's own.

@@ -165,7 +165,7 @@ pub(super) fn decode_what_fits(
 
 fn too_large(error: &Error, piece: Option<usize>) -> Error {
     let pieces = piece.map(|side| format!(", in pieces of up to {side} pixels a side")).unwrap_or_default();
-    let hint = "end other programs, or decode with --vae-tiling auto or on --device cpu";
+    let hint = "end other programs, lift the limit on memory if there is one (ulimit -v), or decode with --vae-tiling auto or on --device cpu";
     Error::run(format!("the decode{pieces}"), "enough free memory", format!("too little ({error})"), hint)
 }
 

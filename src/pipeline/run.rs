@@ -121,6 +121,8 @@ impl Run<'_> {
             before += pass.steps();
             latents = Some(result);
         }
+        // Of other weights the latents would be others.
+        self.family.check_unchanged()?;
         self.tone_mapped(latents.expect("a recipe has a pass"))
     }
 

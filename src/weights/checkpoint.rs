@@ -52,6 +52,17 @@ impl Checkpoint {
         }
     }
 
+    /// Checks that the file, where there is one, is what it was when it was opened.
+    ///
+    /// # Errors
+    /// As [`MappedFile::check_unchanged`].
+    pub fn check_unchanged(&self) -> Result<()> {
+        match &self.content {
+            Content::Embedded(_) => Ok(()),
+            Content::Mapped(file) => file.check_unchanged(),
+        }
+    }
+
     fn verified(self, sha256: &str) -> Result<Self> {
         let found = hexadecimal(&Sha256::digest(self.bytes()));
         if found.eq_ignore_ascii_case(sha256) {

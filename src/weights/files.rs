@@ -94,6 +94,14 @@ impl WeightFiles {
         self.synthetic.as_ref()
     }
 
+    /// Checks that its files are what they were when they were opened.
+    ///
+    /// # Errors
+    /// As [`MappedFile::check_unchanged`].
+    pub fn check_unchanged(&self) -> Result<()> {
+        self.files.iter().try_for_each(|file| file.content.check_unchanged())
+    }
+
     /// What messages call the checkpoint: its path.
     pub fn name(&self) -> &str {
         &self.name

@@ -5,9 +5,11 @@ pub mod checkpoint;
 pub mod digest;
 pub mod files;
 pub mod fingerprint;
+mod guard;
 #[cfg(feature = "hub")]
 pub mod hub;
 pub mod keymap;
+pub mod mapped_file;
 pub mod remote;
 mod scaled;
 pub mod store;

@@ -5,12 +5,9 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::File;
-use std::path::Path;
 use std::rc::Rc;
 
 use candle_core::{DType, Device, Tensor};
-use memmap2::Mmap;
 use safetensors::SafeTensors;
 
 use crate::device::carrier::{Carrier, HostWeight};
@@ -18,43 +15,10 @@ use crate::error::{Error, Result};
 use crate::weights::carriage::Carriage;
 use crate::weights::files::WeightFiles;
 use crate::weights::keymap::Naming;
+pub use crate::weights::mapped_file::MappedFile;
 use crate::weights::stored::Stored;
 pub use crate::weights::stored::{MappedValues, Weight};
 use crate::weights::synthetic::Synthetic;
-
-/// A checkpoint on disk, mapped into memory: pages are read when they are used and cost no memory of their own.
-#[derive(Debug)]
-pub struct MappedFile {
-    map: Mmap,
-}
-
-impl MappedFile {
-    /// Maps the file at `path`.
-    ///
-    /// # Errors
-    /// No regular file, or one that cannot be opened or mapped.
-    pub fn open(path: &Path) -> Result<Self> {
-        let refused = |found: String| {
-            let thing = format!("weights {}", path.display());
-            Error::input(thing, "a file that can be read", found, "check the path and that you may read the file")
-        };
-        // Before opening: to open a pipe waits for whoever writes to it.
-        if !path.metadata().map_err(|error| refused(error.to_string()))?.is_file() {
-            return Err(refused("no regular file".to_owned()));
-        }
-        let file = File::open(path).map_err(|error| refused(error.to_string()))?;
-        // SAFETY: the map is read-only and lives as long as `self`. The one obligation that the type system cannot check is that no other
-        // process truncates the file meanwhile; every program that maps checkpoints relies on it, and copying gigabytes is the alternative.
-        #[allow(unsafe_code)]
-        let map = unsafe { Mmap::map(&file) }.map_err(|error| refused(error.to_string()))?;
-        Ok(Self { map })
-    }
-
-    /// The file's content.
-    pub fn bytes(&self) -> &[u8] {
-        &self.map
-    }
-}
 
 /// A parsed checkpoint that hands out its tensors and remembers which were taken.
 pub struct Store<'data> {
@@ -553,17 +517,5 @@ mod tests {
         let placement = Placement { dtype: DType::F32, device: Device::Cpu };
         let error = Store::new("toy", b"not a checkpoint", KeyMap::IDENTITY, &placement).err().unwrap();
         assert_eq!(error.exit_code(), 2);
-    }
-
-    #[test]
-    fn a_file_on_disk_reads_as_the_same_bytes() {
-        let path = std::env::temp_dir().join(format!("stir-store-{}.safetensors", std::process::id()));
-        let bytes = file(&[("known", two_halves())]);
-        std::fs::write(&path, &bytes).unwrap();
-        assert_eq!(MappedFile::open(&path).unwrap().bytes(), bytes);
-        std::fs::remove_file(&path).unwrap();
-        assert_eq!(MappedFile::open(&path).unwrap_err().exit_code(), 2);
-        let folder = MappedFile::open(&std::env::temp_dir()).unwrap_err();
-        assert!(folder.to_string().ends_with("found no regular file"), "{folder}");
     }
 }

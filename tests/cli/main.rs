@@ -5,6 +5,8 @@ mod config;
 mod decode;
 mod devices;
 mod events;
+#[cfg(unix)]
+mod faults;
 #[path = "../support/fixture.rs"]
 mod fixture;
 #[cfg(feature = "hub")]

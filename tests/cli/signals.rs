@@ -16,12 +16,16 @@ pub struct Ended {
 }
 
 /// Starts a run, with `--json`, that takes seconds, and sends the signal when the stage begins.
-pub fn interrupt(mut run: Command, stage: &str, signal: &str) -> Ended {
+pub fn interrupt(run: Command, stage: &str, signal: &str) -> Ended {
+    interrupt_at(run, |event| event["event"] == "stage" && event["stage"] == stage, signal)
+}
+
+/// The same when this event comes.
+fn interrupt_at(mut run: Command, when: impl Fn(&Value) -> bool, signal: &str) -> Ended {
     let mut child = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     let event = |line: String| serde_json::from_str::<Value>(&line).unwrap();
-    let begins = |event: &Value| event["event"] == "stage" && event["stage"] == stage;
-    lines.by_ref().map(event).find(begins).unwrap_or_else(|| panic!("{stage} never began"));
+    lines.by_ref().map(event).find(when).expect("the moment never came");
     // The shell's own kill: the program of that name is not everywhere.
     let kill = format!("kill -{signal} {}", child.id());
     assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
@@ -64,6 +68,40 @@ fn an_interrupted_run_ends_with_130_and_leaves_nothing() {
 fn a_terminated_run_ends_with_143_and_leaves_nothing() {
     for stage in ["prepare", "text", "encode", "denoise", "decode"] {
         signal_in(stage, "TERM", 143);
+    }
+}
+
+/// All frames are there, and the file is being completed: a GIF's colours are chosen then.
+#[test]
+fn a_signal_while_the_file_is_completed_leaves_nothing() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let scratch = Scratch::new(&format!("signal-mux-{signal}"));
+        scratch.picture("picture.png", 640, 480);
+        let mut run = command();
+        run.current_dir(scratch.folder()).args(["generate", "-i", "picture.png", "-o", "clip.gif", "--json"]);
+        run.args(["-p", "hair flowing, light shifting [pan left]", "--resolution", "720p", "--steps", "2"]);
+        let last_step =
+            |event: &Value| event["event"] == "step" && event["stage"] == "decode" && event["step"] == event["total"];
+        let ended = interrupt_at(run, last_step, signal);
+        assert_eq!(ended.code, Some(code), "{}", ended.talk);
+        assert_eq!(ended.last_event["exit_code"], code, "{}", ended.last_event);
+        assert_eq!(scratch.names(), ["picture.png"], "SIG{signal}");
+    }
+}
+
+/// Weights of the sizes of the released ones take their time; these are made up.
+#[test]
+fn a_signal_while_weights_are_loaded_leaves_nothing() {
+    for (signal, code) in [("INT", 130), ("TERM", 143)] {
+        let scratch = Scratch::new(&format!("signal-load-{signal}"));
+        scratch.picture("picture.png", 640, 480);
+        let mut run = command();
+        run.current_dir(scratch.folder()).args(["generate", "-i", "picture.png", "-o", "clip.y4m", "--json"]);
+        run.args(["-p", "hair flowing", "--model", "synthetic:ltx-2b", "--device", "cpu", "-W", "64", "-H", "64"]);
+        run.args(["--allow-any-image", "--num-frames", "9"]);
+        let ended = interrupt(run, "text", signal);
+        assert_eq!(ended.code, Some(code), "{}", ended.talk);
+        assert_eq!(scratch.names(), ["picture.png"], "SIG{signal}");
     }
 }
 

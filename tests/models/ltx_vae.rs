@@ -263,7 +263,10 @@ fn tiles_leave_no_seams() {
             let golden = golden(generation);
             let noise = golden.decoder.draw_noise(7, size).unwrap();
             let whole = golden.prepared(&noise).decode(&latents).unwrap();
-            let tiled = |tiling| golden.decoder.decode_tiled(&latents, (DECODE_TIMESTEP, &noise), tiling).unwrap();
+            let tiled = |tiling| {
+                let frames = golden.decoder.decode_tiled(&latents, (DECODE_TIMESTEP, &noise), tiling).unwrap();
+                Tensor::stack(&frames, 1).unwrap().unsqueeze(0).unwrap()
+            };
             let one = Tiling { side: 22, overlap: 4 };
             assert!(bits(&tiled(one)) == bits(&whole), "{generation}: one tile is the whole");
             let (tiles, whole) = (values(&tiled(tiling)), values(&whole));

@@ -5,7 +5,12 @@
 #![allow(unsafe_code)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
+use std::hint::black_box;
 use std::sync::{Mutex, PoisonError};
+
+use super::exhaustion::exhausted;
+use crate::error::{Error, Result};
+use crate::units::Bytes;
 
 /// What huge pages are aligned to, a multiple of every page's size.
 const HUGE_PAGE: usize = 2 << 20;
@@ -88,6 +93,31 @@ pub fn release() {
     }
 }
 
+/// Checks that the system would give so many bytes at once, and takes none of them. What waits for its next use is given back before.
+///
+/// # Errors
+/// A run error that is a lack of memory.
+pub fn expect(bytes: u64) -> Result<()> {
+    release();
+    let layout = usize::try_from(bytes).ok().and_then(|bytes| Layout::from_size_align(bytes.max(1), HUGE_PAGE).ok());
+    let given = layout.is_some_and(|layout| {
+        // SAFETY: the size is not 0, and what was given goes back by the same layout.
+        unsafe {
+            // Asked of the compiler, a block that nobody uses would be there always.
+            let block = black_box(System.alloc(layout));
+            if !block.is_null() {
+                System.dealloc(block, layout);
+            }
+            !block.is_null()
+        }
+    });
+    if given {
+        return Ok(());
+    }
+    let hint = "end other programs, or lift the limit on memory if there is one (ulimit -v)";
+    Err(Error::run("memory", Bytes(bytes).to_string(), "less: out of memory", hint))
+}
+
 fn lock() -> std::sync::MutexGuard<'static, Waiting> {
     WAITING.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -107,7 +137,7 @@ unsafe impl GlobalAlloc for Reusing {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let Some(block) = block_of(layout) else {
             // SAFETY: the caller's promise.
-            return unsafe { System.alloc(layout) };
+            return unsafe { small(layout, |layout| System.alloc(layout)) };
         };
         if let Some(waiting) = lock().take(block) {
             return std::ptr::with_exposed_provenance_mut(waiting.address);
@@ -119,7 +149,7 @@ unsafe impl GlobalAlloc for Reusing {
     unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
         let Some(block) = block_of(layout) else {
             // SAFETY: the caller's promise.
-            return unsafe { System.alloc_zeroed(layout) };
+            return unsafe { small(layout, |layout| System.alloc_zeroed(layout)) };
         };
         if let Some(waiting) = lock().take(block) {
             let values = std::ptr::with_exposed_provenance_mut::<u8>(waiting.address);
@@ -173,6 +203,23 @@ unsafe impl GlobalAlloc for Reusing {
     }
 }
 
+/// A small block from the system; where it has none left, once more after all that waits was given back, and then of what is kept for such cases.
+///
+/// # Safety
+/// The size is not 0.
+unsafe fn small(layout: Layout, allocate: impl Fn(Layout) -> *mut u8) -> *mut u8 {
+    let mut values = allocate(layout);
+    if values.is_null() {
+        release();
+        values = allocate(layout);
+    }
+    if values.is_null() {
+        exhausted(layout.size());
+        values = allocate(layout);
+    }
+    values
+}
+
 /// A block from the system; where it has none left, once more after all that waits was given back.
 ///
 /// # Safety
@@ -182,6 +229,9 @@ unsafe fn fresh(block: Layout, allocate: impl Fn(Layout) -> *mut u8) -> *mut u8 
     if values.is_null() {
         release();
         values = allocate(block);
+    }
+    if values.is_null() {
+        exhausted(block.size());
     }
     #[cfg(target_os = "linux")]
     if !values.is_null() {
@@ -219,6 +269,15 @@ mod tests {
             let block = block_of(layout(size)).unwrap();
             assert!(block.size() >= size && block.size() <= size + (size / 8).max(LARGE), "{size} {block:?}");
             assert_eq!(block_of(layout(block.size())), Some(block));
+        }
+    }
+
+    #[test]
+    fn more_than_there_is_is_a_lack_of_memory() {
+        expect(1 << 20).unwrap();
+        for bytes in [1 << 60, u64::MAX] {
+            let error = expect(bytes).unwrap_err();
+            assert!(error.is_out_of_memory() && error.exit_code() == 1, "{error}");
         }
     }
 

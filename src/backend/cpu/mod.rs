@@ -4,6 +4,7 @@ pub mod attention;
 pub mod bilinear;
 pub mod conv;
 mod element;
+pub mod exhaustion;
 pub mod fold;
 pub mod gelu;
 pub mod gemm;

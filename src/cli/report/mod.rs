@@ -71,16 +71,21 @@ impl Console {
 
     /// Prints that a signal ends the program, with which exit code, and what to do then; nothing is printed after it.
     pub fn interrupted(&self, signal: &str, exit_code: u8, hint: &str) {
+        self.ended(Error::run("the run", "it to finish", signal, hint), exit_code);
+    }
+
+    /// Prints an error that ends the program at once, and the command that goes on from what is kept; nothing is printed after it.
+    pub fn ended(&self, error: Error, exit_code: u8) {
         floor::take();
         let known = |command: &Mutex<Option<String>>| command.lock().ok().and_then(|command| command.clone());
         let hint = match (known(&self.resuming_command), known(&self.finishing_command)) {
             (Some(command), _) => {
                 format!("unfinished files are removed, finished ones are kept; {}", resumed_by(&command))
             }
-            (None, Some(command)) => format!("{hint}; {}", latents_finished_by(&command)),
-            (None, None) => hint.to_owned(),
+            (None, Some(command)) => format!("{}; {}", error.hint(), latents_finished_by(&command)),
+            (None, None) => error.hint().to_owned(),
         };
-        let error = Error::run("the run", "it to finish", signal, hint);
+        let error = error.with_hint(hint);
         self.talk.error(&error);
         if let Some(events) = &self.events {
             events.error(&error, exit_code);

@@ -1,6 +1,6 @@
 //! Latents to frames, one by one.
 
-use candle_core::{Device, IndexOp, Tensor};
+use candle_core::{Device, Tensor};
 
 use super::denoiser::part;
 use super::pieces::{Frames, Piece};
@@ -8,6 +8,7 @@ use super::vae::config::Config;
 use super::vae::decoder::{Decoder, LatentSize};
 use super::vae::statistics::Statistics;
 use super::vae::stream::Stream;
+use crate::backend::cpu::memory;
 use crate::device::available_memory;
 use crate::diffusion::noise::{self, Purpose};
 use crate::error::{Error, Result};
@@ -45,19 +46,24 @@ impl models::Decoder for FrameDecoder {
             latents.clone()
         };
         let latents = self.statistics.denormalise(&noisy)?;
+        let (_, _, latent_frames, ..) = latents.dims5()?;
         let size = LatentSize::of(&latents)?;
         let map_noise = self.decoder.draw_noise(inputs.seed, size)?;
         let latents = self.placed(&latents)?;
         let map_noise = map_noise.iter().map(|map| self.placed(map)).collect::<Result<Vec<_>>>()?;
-        let frames = self.frames(size);
+        let frames = self.frames(size, self.config.temporal_ratio() * (latent_frames - 1) + 1);
         let piece = match inputs.piece {
             Some(side) => frames.piece_of(side),
             None => frames.largest(available_memory(&self.placement.device)),
         };
+        if self.placement.device.is_cpu() {
+            // What does not fit cannot be freed half way: Rust ends a program whose allocation fails.
+            memory::expect(frames.needed(piece))?;
+        }
         if let (Some(tiles), Piece::Tiles(tiling)) = (frames.tiles(piece), piece) {
             let given = (inputs.settings.timestep, map_noise.as_slice());
-            let clip = self.decoder.decode_tiled(&latents, given, tiling)?;
-            return Ok(Box::new(Decoded { clip, next: 0, note: format!("frames are decoded in {tiles}") }));
+            let frames = self.decoder.decode_tiled(&latents, given, tiling)?.into_iter();
+            return Ok(Box::new(Decoded { frames, read: 0, note: format!("frames are decoded in {tiles}") }));
         }
         let stream = self.decoder.prepare(inputs.settings.timestep, &map_noise)?.stream(&latents)?;
         Ok(Box::new(Streamed::new(stream, &self.placement.device)?))
@@ -65,7 +71,8 @@ impl models::Decoder for FrameDecoder {
 
     fn largest_piece(&self, inputs: &DecodeInputs, below: Option<usize>) -> Option<usize> {
         let side = |length: usize| length / self.config.spatial_ratio();
-        let frames = self.frames(LatentSize { height: side(inputs.clip.height), width: side(inputs.clip.width) });
+        let size = LatentSize { height: side(inputs.clip.height), width: side(inputs.clip.width) };
+        let frames = self.frames(size, inputs.clip.frames.0);
         let available = available_memory(&self.placement.device);
         let piece = match below {
             Some(below) => frames.largest_below(below, available)?,
@@ -116,8 +123,8 @@ impl FrameDecoder {
         Ok(tensor.to_device(&self.placement.device)?.to_dtype(self.placement.dtype)?)
     }
 
-    fn frames(&self, size: LatentSize) -> Frames<'_> {
-        Frames { config: &self.config, size, placement: &self.placement, tiling: self.tiling }
+    fn frames(&self, size: LatentSize, count: usize) -> Frames<'_> {
+        Frames { config: &self.config, size, count, placement: &self.placement, tiling: self.tiling }
     }
 }
 
@@ -152,21 +159,18 @@ impl DecodeState for Streamed {
 
 /// A decode in tiles: all frames at once, because every tile has a part of each.
 struct Decoded {
-    /// `[1, 3, T, H, W]`.
-    clip: Tensor,
-    next: usize,
+    /// `[3, H, W]` each.
+    frames: std::vec::IntoIter<Tensor>,
+    read: usize,
     note: String,
 }
 
 impl DecodeState for Decoded {
     fn next(&mut self) -> Result<Option<Picture>> {
-        if self.next == self.clip.dim(2)? {
-            return Ok(None);
-        }
-        self.next += 1;
-        let pixels = self.clip.i((0, .., self.next - 1))?;
+        let Some(pixels) = self.frames.next() else { return Ok(None) };
+        self.read += 1;
         let (_, height, width) = pixels.dims3()?;
-        picture(FrameBytes { height, width, bytes: to_bytes(&pixels)? }, self.next).map(Some)
+        picture(FrameBytes { height, width, bytes: to_bytes(&pixels)? }, self.read).map(Some)
     }
 
     fn note(&self) -> Option<&str> {

@@ -68,7 +68,8 @@ impl Given<'_> {
         if let Some(clip) = passes.last() {
             let grid = recipe::grid(clip);
             let size = LatentSize { height: grid.height, width: grid.width };
-            let frames = Frames { config: vae, size, placement: self.placement, tiling: self.tiling };
+            let count = clip.frames.0;
+            let frames = Frames { config: vae, size, count, placement: self.placement, tiling: self.tiling };
             let piece = frames.largest(available_memory(&self.placement.device));
             memory.tiles = frames.tiles(piece);
             memory.decode = stage(weights.decoder, decoding(vae, clip, (piece, self.placement)));
@@ -119,6 +120,6 @@ fn decoding(config: &VaeConfig, clip: &Clip, (piece, placement): (Piece, &Placem
     let largest_weight = TAPS * placement.dtype.size_in_bytes() * stages.map(largest).max().unwrap_or_default();
     let stream = largest_weight.max(DecodeMemory::on(placement, config, size).peak());
     let latents = 2 * grid.tokens() * config.latent_channels * FLOAT32;
-    let frames = if matches!(piece, Piece::Tiles(_)) { 2 * clip.frames.0 * pixels * COLOURS * FLOAT32 } else { 0 };
+    let frames = if matches!(piece, Piece::Tiles(_)) { clip.frames.0 * pixels * COLOURS * FLOAT32 } else { 0 };
     stream + latents + frames + 2 * pixels * COLOURS * FLOAT32
 }

@@ -205,6 +205,10 @@ impl Family for Ltx {
         &self.placement.device
     }
 
+    fn check_unchanged(&self) -> Result<()> {
+        self.checkpoint.check_unchanged()
+    }
+
     fn recipe(&self, options: &SamplingOptions, clip: &Clip) -> Result<Recipe> {
         if options.two_pass {
             self.check_upsampler()?;

@@ -2,12 +2,18 @@
 
 use std::iter::successors;
 
-use super::vae::config::Config;
+use super::vae::config::{COLOURS, Config};
 use super::vae::decoder::LatentSize;
 use super::vae::memory::DecodeMemory;
 use super::vae::tiling::Tiling;
 use crate::models::{Tiles, VaeTiling};
 use crate::weights::store::Placement;
+
+const FLOAT32: usize = 4;
+/// Bytes of the CPU's memory that are not counted otherwise: threads, the encoder, and what the system's allocator sets aside.
+const BESIDE: usize = 128 << 20;
+/// Frames of whole bytes between the decoder and the end of the encoder.
+const WAITING: usize = 4;
 
 /// What is decoded at once.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,6 +31,8 @@ pub struct Frames<'a> {
     pub config: &'a Config,
     /// Their size.
     pub size: LatentSize,
+    /// How many there are.
+    pub count: usize,
     /// Where they are decoded.
     pub placement: &'a Placement,
     /// Whether they may be, or have to be, cut.
@@ -40,7 +48,7 @@ impl Frames<'_> {
         whole.then_some(Piece::Whole).into_iter().chain(tiles.map(Piece::Tiles)).collect()
     }
 
-    /// The largest piece whose decode takes no more than `available` bytes, where that is known; the smallest, where none does.
+    /// The largest piece whose decode takes no more than `available` bytes, where that is known; the one that takes least, where none does.
     pub fn largest(&self, available: Option<u64>) -> Piece {
         self.fitting(&self.pieces(), available).expect("there is always a piece")
     }
@@ -53,16 +61,28 @@ impl Frames<'_> {
 
     fn fitting(&self, pieces: &[Piece], available: Option<u64>) -> Option<Piece> {
         let fits = |piece: &&Piece| available.is_none_or(|available| self.needed(**piece) <= available);
-        pieces.iter().find(fits).or(pieces.last()).copied()
+        // Of those that take as little, the last.
+        let least = || pieces.iter().rev().min_by_key(|piece| self.needed(**piece));
+        pieces.iter().find(fits).or_else(least).copied()
     }
 
-    fn needed(&self, piece: Piece) -> u64 {
+    /// Bytes that the decode of such pieces takes where it runs, apart from the weights.
+    pub fn needed(&self, piece: Piece) -> u64 {
         let LatentSize { height, width } = self.size;
         let size = match piece {
             Piece::Whole => self.size,
             Piece::Tiles(Tiling { side, .. }) => LatentSize { height: height.min(side), width: width.min(side) },
         };
-        DecodeMemory::on(self.placement, self.config, size).peak() as u64
+        let stream = DecodeMemory::on(self.placement, self.config, size).peak();
+        (stream + if self.placement.device.is_cpu() { self.beside(piece) } else { 0 }) as u64
+    }
+
+    /// Bytes in the CPU's memory beside what the network computes: a frame before and after it is rounded, and those that wait for the encoder. In
+    /// tiles, every frame is kept until the last tile is decoded.
+    fn beside(&self, piece: Piece) -> usize {
+        let frame = self.size.area() * self.config.spatial_ratio().pow(2) * COLOURS;
+        let whole = if matches!(piece, Piece::Tiles(_)) { self.count } else { 0 };
+        frame * (FLOAT32 * (whole + 2) + WAITING) + BESIDE
     }
 
     /// The piece with this longest side in pixels, or the next smaller one.
@@ -104,7 +124,8 @@ mod tests {
 
     fn largest(tiling: VaeTiling, width: usize, available: Option<u64>) -> usize {
         let config = Sizes::of("ltx-2b").unwrap().vae;
-        let frames = Frames { config: &config, size: LatentSize { height: 22, width }, placement: &PLACEMENT, tiling };
+        let frames =
+            Frames { config: &config, size: LatentSize { height: 22, width }, count: 1, placement: &PLACEMENT, tiling };
         frames.side(frames.largest(available))
     }
 
@@ -113,10 +134,24 @@ mod tests {
         let of = |available| largest(VaeTiling::Auto, 38, available);
         assert_eq!([None, Some(u64::MAX)].map(of), [1216; 2]);
         let config = Sizes::of("ltx-2b").unwrap().vae;
-        let needed = |height, width| DecodeMemory::on(&PLACEMENT, &config, LatentSize { height, width }).peak() as u64;
-        let exact = [needed(22, 38), needed(20, 20), needed(10, 10), needed(5, 5)];
+        let size = LatentSize { height: 22, width: 38 };
+        let frames = Frames { config: &config, size, count: 1, placement: &PLACEMENT, tiling: VaeTiling::Auto };
+        let exact: [u64; 4] =
+            frames.pieces().iter().map(|piece| frames.needed(*piece)).collect::<Vec<_>>().try_into().unwrap();
         assert_eq!(exact.map(|bytes| of(Some(bytes))), [1216, 640, 320, 160]);
         assert_eq!(exact.map(|bytes| of(Some(bytes - 1))), [640, 320, 160, 160]);
+    }
+
+    /// All frames of a clip in tiles are kept until the last tile is decoded: of a long clip that is more than whole frames take, one after the other.
+    #[test]
+    fn where_nothing_fits_the_least_is_taken() {
+        let config = Sizes::of("ltx-2b").unwrap().vae;
+        let side = |count| {
+            let size = LatentSize { height: 22, width: 38 };
+            let frames = Frames { config: &config, size, count, placement: &PLACEMENT, tiling: VaeTiling::Auto };
+            frames.side(frames.largest(Some(0)))
+        };
+        assert_eq!((side(1), side(10_000)), (160, 1216));
     }
 
     #[test]
@@ -125,7 +160,7 @@ mod tests {
         assert_eq!([VaeTiling::On, VaeTiling::Off].map(|tiling| largest(tiling, 38, Some(0))), [160, 1216]);
         let config = Sizes::of("ltx-2b").unwrap().vae;
         let size = LatentSize { height: 20, width: 16 };
-        let frames = |tiling| Frames { config: &config, size, placement: &PLACEMENT, tiling };
+        let frames = |tiling| Frames { config: &config, size, count: 1, placement: &PLACEMENT, tiling };
         assert_eq!(frames(VaeTiling::On).largest(None), Piece::Whole);
         let smaller =
             |below| frames(VaeTiling::Auto).largest_below(below, None).map(|piece| frames(VaeTiling::Auto).side(piece));

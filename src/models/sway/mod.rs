@@ -124,6 +124,10 @@ impl Family for Sway {
         &self.device
     }
 
+    fn check_unchanged(&self) -> Result<()> {
+        self.weights.check_unchanged()
+    }
+
     fn recipe(&self, options: &SamplingOptions, clip: &Clip) -> Result<Recipe> {
         options.expect_only("sway", &["--steps", "--guidance-scale"])?;
         let Defaults { steps, guidance_scale } = self.weights.defaults();

@@ -98,6 +98,14 @@ impl Weights {
         self.defaults
     }
 
+    /// Checks that the files, where there are some, are what they were when they were opened.
+    ///
+    /// # Errors
+    /// A run error that names the file.
+    pub fn check_unchanged(&self) -> Result<()> {
+        self.encoder.check_unchanged().and_then(|()| self.denoiser.check_unchanged())
+    }
+
     /// Bytes of the image encoder's weights in float32: their file has 16 bits a value.
     pub fn encoder_bytes(&self) -> u64 {
         2 * self.encoder.bytes().len() as u64

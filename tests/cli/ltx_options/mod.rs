@@ -4,6 +4,7 @@ mod damage;
 mod decoding;
 mod picture;
 mod refusals;
+mod reproducibility;
 mod residency;
 mod sampling;
 mod settings;

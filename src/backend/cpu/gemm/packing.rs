@@ -6,6 +6,8 @@ use std::ops::{Deref, DerefMut, Range};
 use memmap2::MmapMut;
 use rayon::prelude::*;
 
+use super::super::exhaustion::exhausted;
+use super::super::memory;
 use super::Values;
 use super::finish::{round, widen};
 use super::interleave::{pair, spread, stack};
@@ -30,7 +32,11 @@ impl Lanes {
             return Self::default();
         }
         let size = count.checked_mul(size_of::<u32>()).expect("a size in bytes");
-        let map = MmapMut::map_anon(size).expect("memory for packed values");
+        let map = MmapMut::map_anon(size).or_else(|_| {
+            memory::release();
+            MmapMut::map_anon(size)
+        });
+        let map = map.inspect_err(|_| exhausted(size)).expect("memory for packed values");
         // Only advice: without huge pages it is slower.
         #[cfg(target_os = "linux")]
         let _ = map.advise(memmap2::Advice::HugePage);

@@ -163,6 +163,15 @@ impl Checkpoint {
         Ok(hexadecimal(&digest.finalize()))
     }
 
+    /// Checks that the files of its networks are what they were when they were opened.
+    ///
+    /// # Errors
+    /// A run error that names the file.
+    pub fn check_unchanged(&self) -> Result<()> {
+        let Self { transformer, vae, text_encoder, .. } = self;
+        [&transformer.files, &vae.files, &text_encoder.files].into_iter().try_for_each(|files| files.check_unchanged())
+    }
+
     /// Whether its weights are made up.
     pub fn is_synthetic(&self) -> bool {
         self.tokenizer.is_none()

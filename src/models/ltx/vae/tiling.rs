@@ -5,6 +5,7 @@
 
 use candle_core::{Device, Tensor};
 
+use super::config::COLOURS;
 use super::decoder::{Decoder, LatentSize};
 use super::stream::Stream;
 use crate::backend::reader::Reader;
@@ -79,8 +80,8 @@ pub fn shares(spans: &[Span], index: usize, ratio: usize) -> Vec<f32> {
 }
 
 impl Decoder {
-    /// As [`PreparedDecoder::decode`](super::decoder::PreparedDecoder::decode), tile by tile: denormalised `latents: [1, C, F, H, W]` in the weights'
-    /// type to pixels `[1, 3, 8 (F - 1) + 1, 32 H, 32 W]`, float32 on the CPU. `timestep` and `noise` are those of [`Decoder::prepare`], for
+    /// The frames of [`PreparedDecoder::decode`](super::decoder::PreparedDecoder::decode), tile by tile: denormalised `latents: [1, C, F, H, W]` in the
+    /// weights' type to `8 (F - 1) + 1` frames of pixels `[3, 32 H, 32 W]`, float32 on the CPU. `timestep` and `noise` are those of [`Decoder::prepare`], for
     /// whole frames.
     ///
     /// # Errors
@@ -90,7 +91,7 @@ impl Decoder {
         latents: &Tensor,
         (timestep, noise): (f64, &[Tensor]),
         tiling: Tiling,
-    ) -> Result<Tensor> {
+    ) -> Result<Vec<Tensor>> {
         if tiling.overlap == 0 || 2 * tiling.overlap > tiling.side {
             return Err(Error::input(
                 "tiles of a decode",
@@ -101,7 +102,7 @@ impl Decoder {
         }
         let size = LatentSize::of(latents)?;
         let (rows, columns) = (spans(size.height, tiling), spans(size.width, tiling));
-        let mut frames: Vec<Tensor> = Vec::new();
+        let mut frames: Vec<Canvas> = Vec::new();
         let mut reader = Reader::new(latents.device())?;
         for (row, down) in rows.iter().enumerate() {
             for (column, across) in columns.iter().enumerate() {
@@ -111,24 +112,50 @@ impl Decoder {
                 let mut index = 0;
                 while let Some(pixels) = next_on_cpu(&mut stream, &mut reader)? {
                     let pixels = pixels.to_dtype(candle_core::DType::F32)?;
-                    let (_, height, width) = pixels.dims3()?;
+                    let (_, height, _) = pixels.dims3()?;
                     let ratio = height / down.length;
-                    let weight = |shares: Vec<f32>, shape| Tensor::from_vec(shares, shape, &Device::Cpu);
-                    let part = pixels
-                        .broadcast_mul(&weight(shares(&rows, row, ratio), (1, height, 1))?)?
-                        .broadcast_mul(&weight(shares(&columns, column, ratio), (1, 1, width))?)?;
-                    let part = part
-                        .pad_with_zeros(1, down.start * ratio, (size.height - down.end()) * ratio)?
-                        .pad_with_zeros(2, across.start * ratio, (size.width - across.end()) * ratio)?;
-                    match frames.get_mut(index) {
-                        Some(frame) => *frame = (&*frame + part)?,
-                        None => frames.push(part),
+                    if index == frames.len() {
+                        frames.push(Canvas::empty(size.times(ratio)));
                     }
+                    let shares = [shares(&rows, row, ratio), shares(&columns, column, ratio)];
+                    frames[index].add(&pixels, (down.start * ratio, across.start * ratio), &shares)?;
                     index += 1;
                 }
             }
         }
-        Ok(Tensor::stack(&frames, 1)?.unsqueeze(0)?)
+        frames.into_iter().map(Canvas::into_tensor).collect()
+    }
+}
+
+/// A frame that tiles are added to: colours, rows, columns.
+struct Canvas {
+    values: Vec<f32>,
+    size: LatentSize,
+}
+
+impl Canvas {
+    /// Of so many rows and columns of pixels.
+    fn empty(size: LatentSize) -> Self {
+        Self { values: vec![0.0; COLOURS * size.area()], size }
+    }
+
+    /// Adds pixels `[3, H, W]` at a row and a column, each in the share of its row and column.
+    fn add(&mut self, pixels: &Tensor, (top, left): (usize, usize), [down, across]: &[Vec<f32>; 2]) -> Result<()> {
+        let tile = pixels.flatten_all()?.to_vec1::<f32>()?;
+        for (index, row) in tile.chunks_exact(across.len()).enumerate() {
+            let (colour, y) = (index / down.len(), index % down.len());
+            let start = (colour * self.size.height + top + y) * self.size.width + left;
+            let sums = &mut self.values[start..start + across.len()];
+            for ((sum, pixel), share) in sums.iter_mut().zip(row).zip(across) {
+                *sum += pixel * down[y] * share;
+            }
+        }
+        Ok(())
+    }
+
+    fn into_tensor(self) -> Result<Tensor> {
+        let LatentSize { height, width } = self.size;
+        Ok(Tensor::from_vec(self.values, (COLOURS, height, width), &Device::Cpu)?)
     }
 }
 
