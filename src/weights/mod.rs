@@ -4,10 +4,13 @@ mod carriage;
 pub mod checkpoint;
 pub mod digest;
 pub mod files;
+pub mod gguf;
 #[cfg(feature = "hub")]
 pub mod hub;
 pub mod keymap;
+pub mod pickle;
 pub mod remote;
+pub mod small_file;
 pub mod store;
 mod stored;
 pub mod synthetic;
