@@ -109,7 +109,8 @@ fn an_index_must_fit_its_shards() {
 #[test]
 fn an_index_leads_to_files_beside_it_only() {
     let scratch = two_shards("index-outside");
-    let elsewhere = ["../model.safetensors", "/etc/hostname", "..", "", "sub/model.safetensors", "sub\\a.safetensors", "C:a"];
+    let elsewhere =
+        ["../model.safetensors", "/etc/hostname", "..", "", "sub/model.safetensors", "sub\\a.safetensors", "C:a"];
     for file in elsewhere {
         write_index(&scratch, &[("a", file)]);
         assert!(refusal(&scratch).to_string().contains("beside it"), "{file}");

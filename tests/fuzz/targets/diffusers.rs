@@ -29,7 +29,8 @@ pub fn run(bytes: &[u8]) {
         }
     }
     let _ = UpsamplerConfig::parse(THING, text);
-    let transformers = [TransformerConfig::from_diffusers(THING, text, true), TransformerConfig::from_single_file(THING, text)];
+    let transformers =
+        [TransformerConfig::from_diffusers(THING, text, true), TransformerConfig::from_single_file(THING, text)];
     for transformer in transformers.into_iter().flatten() {
         lay_out(|sizes| sizes.transformer = transformer);
     }

@@ -326,10 +326,9 @@ impl Fields {
                 return refuse(field, format!("1 to {MOST_STAGES} numbers of channels from 1 to {MOST}"), channels);
             }
         }
-        for (field, layers) in [
-            ("layers_per_block", &self.layers_per_block),
-            ("decoder_layers_per_block", &self.decoder_layers_per_block),
-        ] {
+        for (field, layers) in
+            [("layers_per_block", &self.layers_per_block), ("decoder_layers_per_block", &self.decoder_layers_per_block)]
+        {
             if layers.iter().any(|layers| *layers > MOST_LAYERS) {
                 return refuse(field, format!("at most {MOST_LAYERS} in a block"), layers);
             }
