@@ -129,7 +129,7 @@ def gguf_seeds() -> dict[str, bytes]:
         tensor("enc.blk.0.attn_rel_b.weight", [1, 4], 0, 64),
         tensor("enc.blk.0.ffn_gate.weight", [2, 2], 0, 96),
     ]
-    transformer = [tensor("patchify_proj.weight", [0, 2048], 0, 0), tensor("caption_projection.linear_1.weight", [3, 0], 0, 0)]
+    transformer = [tensor("patchify_proj.weight", [1, 2], 0, 0), tensor("caption_projection.linear_1.weight", [3, 1], 0, 32)]
     one = [tensor("a", [1], 0, 0)]
     nested = b"".join(struct.pack("<IQ", 9, 1) for _ in range(80))
     return {
@@ -137,13 +137,14 @@ def gguf_seeds() -> dict[str, bytes]:
         "cut": whole[:-40],
         "cut-header": whole[:60],
         "t5": gguf([], t5, bytes(128)),
-        "transformer": gguf([], transformer, b""),
+        "transformer": gguf([], transformer, bytes(64)),
         "no-alignment": gguf([value("general.alignment", 4, bytes(4))], one, bytes(32)),
         "huge-counts": gguf([], one, bytes(32), (HUGE, HUGE)),
         "huge-text": gguf([value("a", 8, struct.pack("<Q", HUGE))], one, bytes(32)),
         "huge-array": gguf([value("a", 9, struct.pack("<IQ", 0, 1 << 63))], one, bytes(32)),
         "nested-arrays": gguf([value("a", 9, nested)], one, bytes(32)),
         "huge-shape": gguf([], [tensor("a", [1 << 33, 1 << 33], 0, 0)], bytes(32)),
+        "no-values": gguf([], [tensor("a", [0, 2], 0, 0)], b""),
         "huge-place": gguf([], [tensor("a", [1], 0, (1 << 64) - 4)], bytes(32)),
         "many-axes": gguf([], [tensor("a", [1] * 9, 0, 0)], bytes(32)),
         "twice": gguf([], one * 2, bytes(64)),

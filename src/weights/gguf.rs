@@ -159,6 +159,10 @@ impl<'a> Rest<'a> {
             return Err(format!("tensor `{name}` with {axes} axes"));
         }
         let mut shape = (0..axes).map(|_| self.length()).collect::<Result<Vec<_>, _>>()?;
+        // candle makes a slice of them that begins nowhere.
+        if shape.contains(&0) {
+            return Err(format!("tensor `{name}` without values"));
+        }
         // Files begin with the axis along which values lie side by side.
         shape.reverse();
         let kind = self.u32()?;
@@ -297,6 +301,7 @@ mod tests {
             (one(tensor("a", &[1], 0, u64::MAX)), "shape [1]"),
             (one(tensor("a", &[1], 0, 61)), "an end at byte 65 of 64"),
             (one(tensor("a", &[1], 5, 0)), "type 5"),
+            (one(tensor("a", &[0, 2], 0, 0)), "without values"),
             (file(&[], &[tensor("a", &[1], 0, 0), tensor("a", &[1], 0, 32)], 64), "two tensors `a`"),
             (file(&[], &[tensor("a", &[9], 0, 0), tensor("b", &[1], 0, 32)], 64), "`a` and `b` at the same place"),
         ] {

@@ -1,6 +1,6 @@
 //! A folder for inputs that are read as files.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Removed when it is dropped.
@@ -16,11 +16,6 @@ impl Scratch {
         let folder = std::env::temp_dir().join(format!("stir-fuzz-{}-{number}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder for temporary files");
         Self { folder }
-    }
-
-    /// Its path.
-    pub fn folder(&self) -> &Path {
-        &self.folder
     }
 
     /// Writes a file into it, and gives its path.

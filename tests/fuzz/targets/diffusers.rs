@@ -42,8 +42,8 @@ pub fn run(bytes: &[u8]) {
         lay_out(|sizes| sizes.text = config);
     }
     let scratch = scratch::Scratch::new();
-    scratch.write("model_index.json", bytes);
-    let _ = inspect(scratch.folder());
+    let index = scratch.write("model_index.json", bytes);
+    let _ = inspect(index.parent().expect("a folder"));
 }
 
 /// Lays out a model with a network of these sizes: every shape, and how much memory it takes.
