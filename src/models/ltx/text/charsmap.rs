@@ -38,7 +38,7 @@ impl Charsmap {
 
     /// The beginning of `text`, which is not empty, as it is normalised, and how many bytes of `text` that stands for.
     fn first<'a>(&'a self, text: &'a str) -> (&'a str, usize) {
-        if let Some((length, at)) = self.longest(text.as_bytes())
+        if let Some((length, at)) = self.longest(text)
             && let Some(rest) = self.texts.get(at..)
         {
             let end = rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len());
@@ -50,18 +50,18 @@ impl Charsmap {
         (&text[..length], length)
     }
 
-    /// Length of the longest text in the trie that `key` begins with, and where its replacement is.
-    fn longest(&self, key: &[u8]) -> Option<(usize, usize)> {
+    /// Length of the longest text in the trie that `key` begins with, and where its replacement is. What ends inside a character is no text.
+    fn longest(&self, key: &str) -> Option<(usize, usize)> {
         let mut best = None;
         let mut node = offset(*self.units.first()?);
-        for (index, byte) in key.iter().enumerate() {
-            node ^= u32::from(*byte);
+        for (index, byte) in key.bytes().enumerate() {
+            node ^= u32::from(byte);
             let Some(unit) = self.units.get(node as usize).copied() else { break };
-            if unit & (1 << 31 | 0xff) != u32::from(*byte) {
+            if unit & (1 << 31 | 0xff) != u32::from(byte) {
                 break;
             }
             node ^= offset(unit);
-            if unit & (1 << 8) != 0 {
+            if unit & (1 << 8) != 0 && key.is_char_boundary(index + 1) {
                 let leaf = self.units.get(node as usize).copied()?;
                 best = Some((index + 1, (leaf & !(1 << 31)) as usize));
             }
@@ -151,6 +151,16 @@ mod tests {
         let map = Charsmap { units: vec![u32::MAX; 3], texts: vec![0] };
         assert_eq!(map.normalize("ab", &[]), "▁ab");
         assert!(!map.is_sound());
+    }
+
+    /// A damaged trie that replaces the first byte of `ä` by nothing.
+    #[test]
+    fn half_a_character_is_not_replaced() {
+        let first = "ä".as_bytes()[0];
+        let mut map = Charsmap { units: vec![0; 256], texts: vec![0] };
+        map.units[usize::from(first)] = u32::from(first) | 1 << 8 | 1 << 10;
+        map.units[usize::from(first) ^ 1] = 1 << 31;
+        assert_eq!(map.normalize("ä", &[]), "▁ä");
     }
 
     #[test]

@@ -90,9 +90,10 @@ impl Tokenizer {
         match &self.vocabulary {
             Vocabulary::SentencePiece(model) => model.encode(text),
             Vocabulary::Json(json) => {
-                let encoding = json.encode(text, true).map_err(|problem| problem.to_string())?;
+                let encoding = json.encode(text, false).map_err(|problem| problem.to_string())?;
                 let pairs = encoding.get_ids().iter().zip(encoding.get_tokens());
-                Ok(pairs.map(|(id, text)| Piece { id: *id, text: text.clone() }).collect())
+                let pieces = pairs.map(|(id, text)| Piece { id: *id, text: text.clone() });
+                Ok(pieces.chain([Piece { id: self.end, text: END.to_owned() }]).collect())
             }
         }
     }

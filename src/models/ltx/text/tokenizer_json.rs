@@ -11,7 +11,7 @@ use super::charsmap::Charsmap;
 /// The only regular expression of T5's files.
 const SPACES: &str = " {2,}";
 
-/// Reads the content of such a file; what cannot be used is said in words.
+/// Reads the content of such a file, into a tokenizer that does not add the end; what cannot be used is said in words.
 ///
 /// # Errors
 /// What was found instead of T5's tokenizer.
@@ -22,8 +22,9 @@ pub fn read(bytes: &[u8]) -> Result<Tokenizer, String> {
     each(parts.get("normalizer"), "normalizers", &check_normalizer)?;
     each(parts.get("pre_tokenizer"), "pretokenizers", &|part| known(part, &["Metaspace", "WhitespaceSplit"]))?;
     each(parts.get("post_processor"), "processors", &|part| known(part, &["TemplateProcessing"]))?;
-    // Some files cut and pad by themselves, which would hide what is cut. Nothing is ever decoded.
-    for name in ["truncation", "padding", "decoder"] {
+    // Some files cut and pad by themselves, which would hide what is cut. All that T5's template adds is the end, which the caller does. Nothing
+    // is ever decoded.
+    for name in ["truncation", "padding", "post_processor", "decoder"] {
         parts.insert(name.to_owned(), Value::Null);
     }
     Tokenizer::from_bytes(json.to_string()).map_err(|problem| problem.to_string())
