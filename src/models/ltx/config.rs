@@ -213,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_width_that_rotary_positions_do_not_fit_is_refused() {
-        for (heads, head_dim) in [(1, 15), (1, 10), (1 << 20, 1 << 20)] {
+        for (heads, head_dim) in [(1usize, 15usize), (1, 10), (1 << 20, 1 << 20)] {
             let json = DIFFUSERS
                 .replace("heads\": 32", &format!("heads\": {heads}"))
                 .replace("head_dim\": 64", &format!("head_dim\": {head_dim}"))
