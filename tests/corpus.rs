@@ -1,5 +1,8 @@
 //! Replays the corpora of `tests/fuzz`: seeds that reach far into each reader, and every input that fuzzing once failed on.
 
+// Each target is a program of its own too, and brings what it needs.
+#![allow(clippy::duplicate_mod)]
+
 use std::path::Path;
 
 #[path = "fuzz/targets/config.rs"]
