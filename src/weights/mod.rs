@@ -10,6 +10,7 @@ pub mod hub;
 pub mod keymap;
 pub mod pickle;
 pub mod remote;
+mod scaled;
 pub mod small_file;
 pub mod store;
 mod stored;
