@@ -13,7 +13,9 @@ impl Scratch {
     pub fn new() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
-        let folder = std::env::temp_dir().join(format!("stir-fuzz-{}-{number}", std::process::id()));
+        // Each target that is tested in a process counts for itself.
+        let target = module_path!().replace("::", "-");
+        let folder = std::env::temp_dir().join(format!("stir-fuzz-{}-{target}-{number}", std::process::id()));
         std::fs::create_dir_all(&folder).expect("a folder for temporary files");
         Self { folder }
     }
