@@ -57,6 +57,11 @@ pub fn part(levels: &[f64], skip_first: usize, skip_last: usize) -> Vec<f64> {
     kept
 }
 
+/// Whether levels are those of a schedule: from at most 1 to at least 0, none above the one before. What a configuration asks for need not be.
+pub fn falls(levels: &[f64]) -> bool {
+    levels.iter().all(|level| (0.0..=1.0).contains(level)) && levels.is_sorted_by(|one, next| one >= next)
+}
+
 /// `1, 1 - 1/steps, ..., 1/steps`.
 fn uniform(steps: usize) -> Vec<f64> {
     (0..steps).map(|step| 1.0 - step as f64 / steps as f64).collect()
@@ -88,6 +93,7 @@ fn linear_quadratic(steps: usize) -> Vec<f64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::diffusion::shift::{Mu, MuPoint};
 
     #[test]
     fn four_steps_are_five_levels() {
@@ -106,6 +112,16 @@ mod tests {
         let distilled = [1.0, 0.9937, 0.9875, 0.9812, 0.975, 0.9094, 0.725, 0.4219, 0.0];
         assert!(levels.iter().zip(distilled).all(|(level, rounded)| (level - rounded).abs() <= 5.001e-5), "{levels:?}");
         assert_eq!(unshifted(Spacing::LinearQuadratic).levels(1, 100), [1.0, 0.0]);
+    }
+
+    #[test]
+    fn a_shift_without_measure_makes_no_schedule() {
+        let shifted = |mu| Schedule { spacing: Spacing::Uniform, shift: Shift { mu, terminal: None } }.levels(4, 100);
+        assert!(falls(&shifted(Mu::Constant(1.0))) && falls(&shifted(Mu::Constant(-5.0))));
+        assert!(!falls(&shifted(Mu::Constant(1e3))), "{:?}", shifted(Mu::Constant(1e3)));
+        let point = MuPoint { tokens: 256.0, mu: 0.5 };
+        assert!(!falls(&shifted(Mu::ByTokens { low: point, high: point })));
+        assert!(!falls(&[1.0, 0.5, 0.6, 0.0]) && !falls(&[1.5, 0.0]));
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::catalog::{self, Entry};
 use super::manifest::Manifest;
 use super::{DEFAULT_MODEL, FAMILIES, ModelRequest, OpenFamily, ltx};
 use crate::error::{Error, Result};
+use crate::weights::pickle;
 
 /// The file that makes a folder a model.
 pub(super) const MANIFEST: &str = "manifest.toml";
@@ -101,6 +102,9 @@ pub(super) fn locate_path(path: &Path) -> Result<Located> {
     };
     if !kind.is_dir() {
         let known = path.extension().is_some_and(|extension| CHECKPOINTS.iter().any(|known| extension == *known));
+        if pickle::is_named_so(path) {
+            return Err(pickle::refusal(format!("--model {}", path.display())));
+        }
         let hint = "checkpoint files end in .safetensors or .gguf";
         return if known { checkpoint() } else { Err(refused("a file of another kind".to_owned(), hint)) };
     }

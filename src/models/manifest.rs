@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::{Defaults, GUIDANCE_SCALES, STEPS};
 use crate::error::{Error, Result};
+use crate::weights::files::is_file_name;
 
 /// A manifest, with all of its values checked.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -47,7 +48,7 @@ impl Manifest {
             return Err(refused(&wanted, guidance_scale.to_string()));
         }
         for (file, digits) in &manifest.sha256 {
-            if file.contains(['/', '\\']) || file.starts_with('.') || file.is_empty() {
+            if !is_file_name(file) || file.starts_with('.') {
                 return Err(refused("names of files in the manifest's own folder", format!("{file:?}")));
             }
             if digits.len() != 64 || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
@@ -96,6 +97,8 @@ guidance_scale = 2.0
             ("= 2.0", "= inf", "found inf"),
             ("= 2.0", "= -1.0", "found -1"),
             ("a.safetensors", "../a.safetensors", "\"../a.safetensors\""),
+            ("a.safetensors", "/a.safetensors", "\"/a.safetensors\""),
+            ("a.safetensors", "C:a.safetensors", "\"C:a.safetensors\""),
             ("a.safetensors", "", "\"\""),
             ("0\"\n", "\"\n", "64 hexadecimal digits"),
             ("0\"\n", "g\"\n", "for a.safetensors"),

@@ -1,26 +1,25 @@
 //! Checkpoints on disk: a safetensors file, a folder of one, a sharded folder, or a GGUF file.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::io::Cursor;
 use std::path::{Path, PathBuf};
 
-use candle_core::quantized::gguf_file::{Content, Value};
 use safetensors::SafeTensors;
 use serde::Deserialize;
 use sha2::Sha256;
 
 use super::fingerprint;
+use super::gguf::{self, Header};
 use super::scaled::{self, BadScale};
 use super::store::MappedFile;
 use super::stored::Stored;
 use super::synthetic::Synthetic;
+use super::{pickle, small_file};
 use crate::error::{Error, Result};
 
 /// What a shard's index is called, after the name that its shards begin with.
 const INDEX_SUFFIX: &str = ".safetensors.index.json";
 /// The files of a folder without an index that are taken where there are others beside them, as the reference libraries do.
 const USUAL_NAMES: [&str; 2] = ["diffusion_pytorch_model.safetensors", "model.safetensors"];
-const GGUF_MAGIC: &[u8] = b"GGUF";
 
 /// The mapped files of one checkpoint; or none, where its weights are made up.
 #[derive(Debug)]
@@ -79,6 +78,9 @@ impl WeightFiles {
         if let Some(usual) = USUAL_NAMES.iter().find(|usual| candidates.iter().any(|name| name == *usual)) {
             candidates = vec![(*usual).to_owned()];
         }
+        if candidates.is_empty() && names.iter().any(|name| pickle::is_named_so(Path::new(name))) {
+            return Err(pickle::refusal(format!("weights {name}")));
+        }
         let file = path.join(only(&name, &candidates)?);
         Ok(Self { name, files: vec![NamedFile::open(&file)?], index: None, synthetic: None })
     }
@@ -109,7 +111,7 @@ impl WeightFiles {
 
     /// Whether it is a GGUF file.
     pub fn is_gguf(&self) -> bool {
-        self.files.iter().any(|file| file.content.bytes().starts_with(GGUF_MAGIC))
+        self.files.iter().any(|file| file.content.bytes().starts_with(gguf::MAGIC))
     }
 
     /// Takes what tells these files from others into `digest`: see [`fingerprint`].
@@ -129,8 +131,7 @@ impl WeightFiles {
             return Ok(BTreeMap::new());
         };
         if self.is_gguf() {
-            let text = |(key, value): (String, Value)| value.to_string().ok().map(|value| (key, value.clone()));
-            return Ok(file.gguf()?.metadata.into_iter().filter_map(text).collect());
+            return Ok(file.gguf()?.texts);
         }
         let (_, metadata) =
             SafeTensors::read_metadata(file.content.bytes()).map_err(|problem| file.damaged(&problem))?;
@@ -219,20 +220,22 @@ impl NamedFile {
 
     fn damaged(&self, problem: &dyn std::fmt::Display) -> Error {
         let thing = format!("weights `{}`", self.name);
+        if pickle::begins_so(self.content.bytes()) {
+            return pickle::refusal(thing);
+        }
         Error::input(thing, "a safetensors or GGUF file", problem.to_string(), "fetch the file again")
     }
 
-    fn gguf(&self) -> Result<Content> {
-        Content::read(&mut Cursor::new(self.content.bytes())).map_err(|problem| self.damaged(&problem))
+    fn gguf(&self) -> Result<Header> {
+        Header::read(self.content.bytes()).map_err(|problem| self.damaged(&problem))
     }
 
     fn tensors(&self) -> Result<Vec<(String, Stored<'_>)>> {
         let file = self.content.bytes();
-        if file.starts_with(GGUF_MAGIC) {
-            let content = self.gguf()?;
-            let data = content.tensor_data_offset;
+        if file.starts_with(gguf::MAGIC) {
+            let Header { tensors, data, .. } = self.gguf()?;
             let stored = |(name, info)| (name, Stored::Gguf { info, file, data });
-            return Ok(content.tensor_infos.into_iter().map(stored).collect());
+            return Ok(tensors.into_iter().map(stored).collect());
         }
         let tensors = SafeTensors::deserialize(file).map_err(|problem| self.damaged(&problem))?;
         Ok(tensors.tensors().into_iter().map(|(name, view)| (name, Stored::Plain(view))).collect())
@@ -246,18 +249,24 @@ impl Index {
             let hint = "fetch the index again, with the files that it names beside it";
             Error::input(thing, "JSON with a `weight_map` of tensors to names of files beside it", found, hint)
         };
-        let text = std::fs::read(path).map_err(|error| refused(error.to_string()))?;
+        let text = small_file::read(path).map_err(refused)?;
         let index: Self = serde_json::from_slice(&text).map_err(|error| refused(error.to_string()))?;
         if index.weight_map.is_empty() {
             return Err(refused("an empty one".to_owned()));
         }
-        // A name with a folder in it could lead anywhere on the machine.
-        let plain = |file: &str| Path::new(file).file_name().is_some_and(|name| name == file);
-        match index.weight_map.values().find(|file| !plain(file)) {
+        match index.weight_map.values().find(|file| !is_file_name(file)) {
             Some(file) => Err(refused(format!("`{file}`"))),
             None => Ok(index),
         }
     }
+}
+
+/// Whether `name` is that of a file and nothing else: with a folder in it, it could lead anywhere on the machine. Links on the disk are followed
+/// wherever they lead, because no checkpoint brings them: whoever made them may read what they lead to, and the hub's cache consists of them.
+pub fn is_file_name(name: &str) -> bool {
+    let plain = Path::new(name).file_name().is_some_and(|last| last == name);
+    // On every system what leads away on one of them.
+    plain && !name.contains(['/', '\\', ':'])
 }
 
 fn names_in(folder: &Path) -> Result<Vec<String>> {

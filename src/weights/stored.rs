@@ -99,21 +99,13 @@ impl<'data> Stored<'data> {
     /// Whether it is of a type that is read, and complete; without reading it.
     pub fn check(&self) -> Found<()> {
         match self {
-            Self::Plain(view) => candle_type(view.dtype()).map(|_| ()),
-            Self::Gguf { info, file, data } => {
-                let kind = info.ggml_dtype;
-                let values = info.shape.elem_count();
-                if !values.is_multiple_of(kind.block_size()) {
-                    return Err(format!("{values} values in blocks of {}", kind.block_size()));
-                }
-                let bytes = (values / kind.block_size()) as u128 * kind.type_size() as u128;
-                let end = u128::from(*data) + u128::from(info.offset) + bytes;
-                if end > file.len() as u128 {
-                    return Err(format!("an end at byte {end} of a file of {}", file.len()));
-                }
-                Ok(())
+            // Strides of such a shape may be too large to count.
+            Self::Plain(_) | Self::Scaled(_) if self.shape().contains(&0) => {
+                Err(format!("{:?}, without values", self.shape()))
             }
-            Self::Scaled(_) | Self::Synthetic(_) => Ok(()),
+            Self::Plain(view) => candle_type(view.dtype()).map(|_| ()),
+            // Places and sizes were checked with the header.
+            Self::Gguf { .. } | Self::Scaled(_) | Self::Synthetic(_) => Ok(()),
         }
     }
 

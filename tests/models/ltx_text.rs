@@ -80,7 +80,7 @@ fn what_is_no_tokenizer_is_refused() {
     let trainer = |option: &[u8]| [&model, &[0x12, option.len() as u8][..], option].concat();
     for (content, found) in [
         (b"".as_slice(), "no pieces"),
-        (b"{}", "missing"),
+        (b"{}", "a model of type none"),
         (b"a text", "no SentencePiece model"),
         (half, "no SentencePiece model"),
         (&trainer(&[0x18, 2]), "model type 2"),

@@ -9,6 +9,7 @@ mod hub_server;
 #[path = "../support/scratch.rs"]
 mod scratch;
 
+mod hostile;
 #[cfg(feature = "hub")]
 mod hub;
 mod ltx_checkpoint;

@@ -1,6 +1,6 @@
 //! The sizes of the transformer, as diffusers and as Lightricks' single files write them.
 
-use super::config_fields::Fields;
+use super::config_fields::{Fields, MOST, MOST_LAYERS};
 use crate::error::Result;
 
 /// Fields that describe the file, its making or its training, or that this architecture never reads.
@@ -97,8 +97,13 @@ impl TransformerConfig {
         fields.only("standardization_norm", "rms_norm")?;
         let causal_time = fields.take_optional("causal_temporal_positioning")?.unwrap_or(false);
         let max_positions = fields.take_optional("positional_embedding_max_pos")?.unwrap_or(MAX_POSITIONS);
-        let theta = fields.take_optional("positional_embedding_theta")?.unwrap_or(THETA);
-        let timestep_scale = fields.take_optional("timestep_scale_multiplier")?.unwrap_or(TIMESTEP_SCALE);
+        if max_positions.iter().any(|most| *most <= 0.0) {
+            let (wanted, found) = ("three numbers above 0", format!("{max_positions:?}"));
+            let hint = "fetch the configuration again";
+            return Err(fields.refusal("positional_embedding_max_pos", wanted, &found, hint));
+        }
+        let theta = fields.positive("positional_embedding_theta", Some(THETA))?;
+        let timestep_scale = fields.positive("timestep_scale_multiplier", Some(TIMESTEP_SCALE))?;
         Ok(Self { max_positions, theta, timestep_scale, ..Self::read(fields, causal_time)? })
     }
 
@@ -108,12 +113,12 @@ impl TransformerConfig {
         fields.only("attention_bias", true)?;
         fields.only("norm_elementwise_affine", false)?;
         let config = Self {
-            channels: fields.take("in_channels")?,
-            heads: fields.take("num_attention_heads")?,
-            head_dim: fields.take("attention_head_dim")?,
-            layers: fields.take("num_layers")?,
-            caption_channels: fields.take("caption_channels")?,
-            norm_epsilon: fields.take("norm_eps")?,
+            channels: fields.size("in_channels", MOST)?,
+            heads: fields.size("num_attention_heads", MOST)?,
+            head_dim: fields.size("attention_head_dim", MOST)?,
+            layers: fields.size("num_layers", MOST_LAYERS)?,
+            caption_channels: fields.size("caption_channels", MOST)?,
+            norm_epsilon: fields.positive("norm_eps", None)?,
             max_positions: MAX_POSITIONS,
             theta: THETA,
             timestep_scale: TIMESTEP_SCALE,
@@ -122,10 +127,10 @@ impl TransformerConfig {
         fields.only("out_channels", config.channels)?;
         // The text is projected to the width of the hidden state before attention reads it.
         fields.only("cross_attention_dim", config.width())?;
-        if config.width() < 12 || config.width() % 2 == 1 {
+        if !(12..=MOST).contains(&config.width()) || config.width() % 2 == 1 {
             let hint = "rotary positions need at least two frequencies an axis, and turn pairs of channels";
             let found = format!("{} heads", config.heads);
-            let wanted = format!("heads of {} that make an even width of 12 or more", config.head_dim);
+            let wanted = format!("heads of {} that make an even width from 12 to {MOST}", config.head_dim);
             return Err(fields.refusal("num_attention_heads", &wanted, &found, hint));
         }
         fields.finish(&KNOWN);
@@ -189,6 +194,16 @@ mod tests {
                 "true",
             ),
             (single_file(&SINGLE_FILE.replace("norm\": \"rms_norm\"", "norm\": null")), "`qk_norm`", "null"),
+            (single_file(&SINGLE_FILE.replace("[20, 2048", "[0, 2048")), "max_pos`", "found [0.0, 2048.0"),
+            (single_file(&SINGLE_FILE.replace("10000.0", "-1.0")), "theta`", "found -1"),
+            (diffusers(&DIFFUSERS.replace("1e-06", "0.0")), "`norm_eps`", "found 0"),
+            (diffusers(&DIFFUSERS.replace("layers\": 28", "layers\": 0")), "`num_layers`", "found 0"),
+            (diffusers(&DIFFUSERS.replace("layers\": 28", "layers\": 1000000000")), "`num_layers`", "1 to 1024"),
+            (
+                diffusers(&DIFFUSERS.replace("in_channels\": 128", "in_channels\": 1099511627776")),
+                "`in_channels`",
+                "1 to 1048576, found 1099511627776",
+            ),
         ];
         for (index, (result, field, value)) in refusals.into_iter().enumerate() {
             let message = result.expect_err(&index.to_string()).to_string();
@@ -198,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_width_that_rotary_positions_do_not_fit_is_refused() {
-        for (heads, head_dim) in [(1, 15), (1, 10)] {
+        for (heads, head_dim) in [(1usize, 15usize), (1, 10), (1 << 20, 1 << 20)] {
             let json = DIFFUSERS
                 .replace("heads\": 32", &format!("heads\": {heads}"))
                 .replace("head_dim\": 64", &format!("head_dim\": {head_dim}"))

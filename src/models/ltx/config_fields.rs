@@ -5,6 +5,11 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 
+/// The most channels, heads, rows and the like of a network that is looked at: the released ones have some thousands. Their products stay countable.
+pub const MOST: usize = 1 << 20;
+/// The most layers of a network: the released ones have some tens.
+pub const MOST_LAYERS: usize = 1 << 10;
+
 /// A JSON object whose fields are taken one by one, until [`Fields::finish`] looks at the rest.
 #[derive(Debug)]
 pub struct Fields {
@@ -36,6 +41,33 @@ impl Fields {
             Some(value) => Ok(value),
             None => Err(self.refusal(name, "a value", "none", "fetch the configuration again")),
         }
+    }
+
+    /// The field `name`, a number from 1 to `most`.
+    ///
+    /// # Errors
+    /// A field that is missing, has another type, or is another number.
+    pub fn size(&mut self, name: &str, most: usize) -> Result<usize> {
+        let size: usize = self.take(name)?;
+        if (1..=most).contains(&size) {
+            return Ok(size);
+        }
+        Err(self.refusal(name, &format!("1 to {most}"), &size.to_string(), "fetch the configuration again"))
+    }
+
+    /// The field `name`, which has to be there, or `otherwise` where there is one; a number above 0.
+    ///
+    /// # Errors
+    /// A field that is missing, has another type, or is another number.
+    pub fn positive(&mut self, name: &str, otherwise: Option<f64>) -> Result<f64> {
+        let value = match otherwise {
+            Some(otherwise) => self.take_optional(name)?.unwrap_or(otherwise),
+            None => self.take(name)?,
+        };
+        if value > 0.0 && f64::is_finite(value) {
+            return Ok(value);
+        }
+        Err(self.refusal(name, "a number above 0", &value.to_string(), "fetch the configuration again"))
     }
 
     /// The field `name`, or `None` where it is left out or null.
@@ -125,6 +157,17 @@ mod tests {
         assert_eq!(errors[1].to_string(), "`width` of the toy: wanted a value, found none");
         assert_eq!(errors[2].to_string(), "`norm` of the toy: wanted \"rms\", found \"layer\"");
         assert!(errors.iter().all(|error| error.exit_code() == 2));
+    }
+
+    #[test]
+    fn sizes_and_numbers_lie_in_their_ranges() {
+        let mut toy = fields(r#"{"none": 0, "few": 3, "many": 1000000000, "shift": -1.0, "theta": 2}"#);
+        assert_eq!(toy.size("few", 3).unwrap(), 3);
+        assert!(toy.size("none", 3).unwrap_err().to_string().ends_with("`none` of the toy: wanted 1 to 3, found 0"));
+        assert!(toy.size("many", MOST).unwrap_err().to_string().ends_with("wanted 1 to 1048576, found 1000000000"));
+        assert_eq!((toy.positive("theta", None).unwrap(), toy.positive("absent", Some(1.0)).unwrap()), (2.0, 1.0));
+        assert!(toy.positive("shift", Some(1.0)).unwrap_err().to_string().ends_with("a number above 0, found -1"));
+        assert!(toy.positive("missing", None).is_err());
     }
 
     #[test]

@@ -220,6 +220,11 @@ impl Rules {
                 // Of another number of steps the same share is left out.
                 let share = |skipped: usize| (skipped * asked / steps).min(asked.saturating_sub(1));
                 let levels = self.schedule(options.flow_shift).levels(asked, grid(clip).tokens());
+                if !schedule::falls(&levels) {
+                    let hint = "fetch the scheduler's configuration again, or name the levels by --sigmas";
+                    let (wanted, found) = ("noise levels that fall from at most 1 to 0", format!("{levels:?}"));
+                    return Err(Error::input("the model's scheduler", wanted, found, hint));
+                }
                 Ok(schedule::part(&levels, share(skip_first), share(skip_last)))
             }
         }

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::models::ltx::vae::config::{Config as VaeConfig, Generation};
 use crate::models::ltx::vae::keys::{self as vae_keys, SingleFileKeys};
 use crate::models::ltx::{keys, scheduler};
+use crate::weights::small_file;
 
 /// The file that makes a folder one of diffusers.
 pub const MODEL_INDEX: &str = "model_index.json";
@@ -182,8 +183,8 @@ pub fn pipeline(path: &Path) -> Result<String> {
 
 /// The text of a file.
 fn text(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|error| {
+    small_file::read_text(path).map_err(|found| {
         let hint = "fetch the file again, or the whole folder";
-        Error::input(path.display().to_string(), "a text file that can be read", error.to_string(), hint)
+        Error::input(path.display().to_string(), "a text file that can be read", found, hint)
     })
 }

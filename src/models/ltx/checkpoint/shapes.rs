@@ -26,6 +26,10 @@ pub fn transformer(store: &Store, name: &str, causal_time: bool) -> Result<Trans
     };
     let present = |layer: &usize| store.shape(&format!("transformer_blocks.{layer}.scale_shift_table")).is_some();
     let layers = (0..).take_while(present).count();
+    if layers == 0 {
+        let wanted = "the blocks of a transformer";
+        return Err(Error::input(format!("model {name}"), wanted, "none", "fetch the file again"));
+    }
     let heads = width / head_dim;
     Ok(TransformerConfig {
         channels,

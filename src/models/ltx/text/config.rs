@@ -6,6 +6,8 @@ use serde::Deserialize;
 
 use super::names::{GGUF, Names, TRANSFORMERS, TRANSFORMERS_UNSHARED};
 use crate::error::{Error, Result};
+use crate::models::ltx::config_fields::{MOST, MOST_LAYERS};
+use crate::weights::small_file;
 use crate::weights::store::Store;
 
 const HINT: &str = "use the encoder of T5 v1.1 XXL that belongs to LTX-Video";
@@ -67,12 +69,20 @@ impl Config {
     /// Reads transformers' `config.json`.
     ///
     /// # Errors
-    /// A file that cannot be read, a missing size, and a field whose value changes the mathematics in a way that is not implemented.
+    /// A file that cannot be read, and as [`Config::parse`].
     pub fn read(path: &Path) -> Result<Self> {
         let thing = format!("text encoder's config {}", path.display());
-        let refused = |wanted: &str, found: String| Error::input(&thing, wanted, found, HINT);
-        let text = std::fs::read(path).map_err(|error| refused("a file that can be read", error.to_string()))?;
-        let fields: serde_json::Value = serde_json::from_slice(&text)
+        let text = small_file::read_text(path);
+        Self::parse(&thing, &text.map_err(|found| Error::input(&thing, "a file that can be read", found, HINT))?)
+    }
+
+    /// Reads the text of such a file; `thing` is what messages call it.
+    ///
+    /// # Errors
+    /// A missing size, one that no encoder has, and a field whose value changes the mathematics in a way that is not implemented.
+    pub fn parse(thing: &str, json: &str) -> Result<Self> {
+        let refused = |wanted: &str, found: String| Error::input(thing, wanted, found, HINT);
+        let fields: serde_json::Value = serde_json::from_str(json)
             .map_err(|problem| refused("JSON as transformers writes it", problem.to_string()))?;
         for (field, wanted, absent_is_wanted) in [
             ("model_type", serde_json::json!("t5"), true),
@@ -136,6 +146,12 @@ impl Config {
         let sizes = [self.vocabulary, self.width, self.head_width, self.heads, self.feed_forward, self.layers];
         if sizes.contains(&0) {
             return Err(format!("a size of 0 in {self:?}"));
+        }
+        let distances = [self.buckets, self.max_distance];
+        let inner = self.heads.checked_mul(self.head_width);
+        let most = *sizes.iter().chain(&distances).max().expect("there are some");
+        if most > MOST || self.layers > MOST_LAYERS || inner.is_none_or(|inner| inner > MOST) {
+            return Err(format!("sizes above {MOST}, or layers above {MOST_LAYERS}, in {self:?}"));
         }
         // A quarter of the kinds are single distances to either side, and logarithms of distances need more than that at the end.
         if self.buckets < 4 || !self.buckets.is_multiple_of(4) || self.max_distance <= self.buckets / 4 {

@@ -6,3 +6,4 @@ mod names;
 pub mod sentencepiece;
 pub mod t5;
 pub mod tokenizer;
+mod tokenizer_json;

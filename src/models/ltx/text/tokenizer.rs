@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use super::sentencepiece::{Piece, SentencePiece};
+use super::tokenizer_json;
 use crate::error::{Error, Result};
+use crate::weights::small_file;
 
 /// The most tokens of a prompt, its end included.
 pub const LIMIT: usize = 256;
@@ -38,27 +40,27 @@ impl Tokenizer {
     pub fn open(path: &Path) -> Result<Self> {
         let file = Self::file(path);
         let name = file.display().to_string();
-        let refused = |found: String| {
-            let wanted = "T5's SentencePiece unigram model (`spiece.model`) or `tokenizer.json`";
-            Error::input(format!("tokenizer {name}"), wanted, found, "fetch the `tokenizer` folder of the model")
-        };
-        let bytes = std::fs::read(&file).map_err(|error| refused(error.to_string()))?;
+        Self::parse(&name, &small_file::read(&file).map_err(|found| refused(&name, found))?)
+    }
+
+    /// Reads the content of a `spiece.model` or a `tokenizer.json`; `name` is what messages call it.
+    ///
+    /// # Errors
+    /// Bytes that are no tokenizer of T5.
+    pub fn parse(name: &str, bytes: &[u8]) -> Result<Self> {
+        let refused = |found: String| refused(name, found);
         // JSON begins with a bracket, the model with a field's number.
         let vocabulary = if bytes.trim_ascii_start().starts_with(b"{") {
-            let mut json = tokenizers::Tokenizer::from_bytes(&bytes).map_err(|problem| refused(problem.to_string()))?;
-            // Some files cut and pad by themselves, which would hide what is cut.
-            json.with_truncation(None).map_err(|problem| refused(problem.to_string()))?;
-            json.with_padding(None);
-            Vocabulary::Json(Box::new(json))
+            Vocabulary::Json(Box::new(tokenizer_json::read(bytes).map_err(refused)?))
         } else {
-            Vocabulary::SentencePiece(Box::new(SentencePiece::read(&bytes).map_err(refused)?))
+            Vocabulary::SentencePiece(Box::new(SentencePiece::read(bytes).map_err(refused)?))
         };
         let end = match &vocabulary {
             Vocabulary::SentencePiece(model) => model.special(END),
             Vocabulary::Json(json) => json.token_to_id(END),
         };
         let end = end.ok_or_else(|| refused(format!("no token `{END}`")))?;
-        Ok(Self { name, vocabulary, end })
+        Ok(Self { name: name.to_owned(), vocabulary, end })
     }
 
     /// The file that [`open`](Self::open) reads.
@@ -92,12 +94,18 @@ impl Tokenizer {
         match &self.vocabulary {
             Vocabulary::SentencePiece(model) => model.encode(text),
             Vocabulary::Json(json) => {
-                let encoding = json.encode(text, true).map_err(|problem| problem.to_string())?;
+                let encoding = json.encode(text, false).map_err(|problem| problem.to_string())?;
                 let pairs = encoding.get_ids().iter().zip(encoding.get_tokens());
-                Ok(pairs.map(|(id, text)| Piece { id: *id, text: text.clone() }).collect())
+                let pieces = pairs.map(|(id, text)| Piece { id: *id, text: text.clone() });
+                Ok(pieces.chain([Piece { id: self.end, text: END.to_owned() }]).collect())
             }
         }
     }
+}
+
+fn refused(name: &str, found: String) -> Error {
+    let wanted = "T5's SentencePiece unigram model (`spiece.model`) or `tokenizer.json`";
+    Error::input(format!("tokenizer {name}"), wanted, found, "fetch the `tokenizer` folder of the model")
 }
 
 /// The words from the one that `room` pieces end in or before.

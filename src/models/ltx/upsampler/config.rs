@@ -4,8 +4,9 @@ use std::path::Path;
 
 use super::layers::GROUPS;
 use crate::error::{Error, Result};
-use crate::models::ltx::config_fields::Fields;
+use crate::models::ltx::config_fields::{Fields, MOST, MOST_LAYERS};
 use crate::weights::files::WeightFiles;
+use crate::weights::small_file;
 use crate::weights::store::Store;
 
 /// What diffusers and Lightricks call the network.
@@ -37,9 +38,8 @@ impl UpsamplerConfig {
         if path.is_dir() {
             let file = path.join("config.json");
             let thing = file.display().to_string();
-            let json = std::fs::read_to_string(&file).map_err(|error| {
-                Error::input(&thing, "the configuration of a latent upsampler", error.to_string(), HINT)
-            })?;
+            let json = small_file::read_text(&file)
+                .map_err(|found| Error::input(&thing, "the configuration of a latent upsampler", found, HINT))?;
             return Self::parse(&thing, &json);
         }
         match files.metadata()?.get("config") {
@@ -67,15 +67,12 @@ impl UpsamplerConfig {
         fields.only("spatial_upsample", true)?;
         fields.only("temporal_upsample", false)?;
         let config = Self {
-            channels: fields.take("in_channels")?,
+            channels: fields.size("in_channels", MOST)?,
             width: fields.take("mid_channels")?,
-            blocks: fields.take("num_blocks_per_stage")?,
+            blocks: fields.size("num_blocks_per_stage", MOST_LAYERS)?,
         };
-        if config.channels == 0 {
-            return Err(fields.refusal("in_channels", "1 or more", "0", HINT));
-        }
-        if config.width == 0 || !config.width.is_multiple_of(GROUPS) {
-            let wanted = format!("a multiple of {GROUPS}");
+        if !(1..=MOST).contains(&config.width) || !config.width.is_multiple_of(GROUPS) {
+            let wanted = format!("a multiple of {GROUPS}, at most {MOST}");
             return Err(fields.refusal("mid_channels", &wanted, &config.width.to_string(), HINT));
         }
         fields.finish(&KNOWN);
@@ -121,10 +118,11 @@ mod tests {
             (r#""dims": 3,"#, "", "`dims` of config: wanted a value, found none"),
             ("true", "false", "`spatial_upsample` of config: wanted true, found false"),
             (r#"upsample": false"#, r#"upsample": true"#, "`temporal_upsample` of config: wanted false, found true"),
-            (": 128", ": 0", "`in_channels` of config: wanted 1 or more, found 0"),
-            (": 512", ": 500", "`mid_channels` of config: wanted a multiple of 32, found 500"),
-            (": 512", ": 0", "`mid_channels` of config: wanted a multiple of 32, found 0"),
+            (": 128", ": 0", "`in_channels` of config: wanted 1 to 1048576, found 0"),
+            (": 512", ": 500", "`mid_channels` of config: wanted a multiple of 32, at most 1048576, found 500"),
+            (": 512", ": 0", "`mid_channels` of config: wanted a multiple of 32, at most 1048576, found 0"),
             (": 4", ": -4", "`num_blocks_per_stage` of config"),
+            (": 4", ": 4000000000", "`num_blocks_per_stage` of config: wanted 1 to 1024, found 4000000000"),
         ] {
             let json = RELEASED.replace(from, to);
             assert_ne!(json, RELEASED);

@@ -4,6 +4,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
+use crate::models::ltx::config_fields::{MOST, MOST_LAYERS};
+
+/// The largest side of the squares of pixels that are folded: the released ones have 4.
+const MOST_PATCH: usize = 64;
+/// The most stages of an encoder or decoder: the released ones have 4, and each may double what one latent position stands for.
+const MOST_STAGES: usize = 16;
 
 /// Colours of a pixel.
 pub const COLOURS: usize = 3;
@@ -304,17 +310,27 @@ impl Fields {
         if self.scaling_factor != 1.0 {
             return refuse("scaling_factor", "1", self.scaling_factor);
         }
-        for (field, value) in [("latent_channels", self.latent_channels), ("patch_size", self.patch_size)] {
-            if value == 0 {
-                return refuse(field, "1 or more", value);
+        for (field, value, most) in
+            [("latent_channels", self.latent_channels, MOST), ("patch_size", self.patch_size, MOST_PATCH)]
+        {
+            if !(1..=most).contains(&value) {
+                return refuse(field, format!("1 to {most}"), value);
             }
         }
         for (field, channels) in [
             ("block_out_channels", &self.block_out_channels),
             ("decoder_block_out_channels", &self.decoder_block_out_channels),
         ] {
-            if channels.is_empty() || channels.contains(&0) {
-                return refuse(field, "one or more numbers of channels", channels);
+            let sizes = channels.iter().all(|size| (1..=MOST).contains(size));
+            if !(1..=MOST_STAGES).contains(&channels.len()) || !sizes {
+                return refuse(field, format!("1 to {MOST_STAGES} numbers of channels from 1 to {MOST}"), channels);
+            }
+        }
+        for (field, layers) in
+            [("layers_per_block", &self.layers_per_block), ("decoder_layers_per_block", &self.decoder_layers_per_block)]
+        {
+            if layers.iter().any(|layers| *layers > MOST_LAYERS) {
+                return refuse(field, format!("at most {MOST_LAYERS} in a block"), layers);
             }
         }
         if !(self.resnet_norm_eps.is_finite() && self.resnet_norm_eps > 0.0) {
