@@ -6,6 +6,7 @@ pub mod config;
 mod decode;
 mod devices;
 mod generate;
+pub mod jobs;
 mod models;
 pub mod options;
 mod output;
@@ -112,8 +113,14 @@ fn run_command(arguments: Vec<OsString>) -> u8 {
                 Err(error) => (plain(), Err(error)),
                 Ok((options, config)) => {
                     let console = Arc::new(options.console());
-                    let result =
-                        if command == "plan" { options.plan(console.clone()) } else { options.run(console.clone()) };
+                    let result = match command {
+                        "plan" => options.plan(console.clone()),
+                        _ if options.has_jobs() => {
+                            let settings = Config::typed(given).over(config.as_ref());
+                            options.run_jobs(settings, console.clone())
+                        }
+                        _ => options.run(console.clone()),
+                    };
                     (
                         console,
                         result.map_err(|error| match config {

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod decode;
 pub mod denoise;
 mod finish;
+pub mod jobs;
 pub mod kept_latents;
 pub mod latent_file;
 pub mod latent_record;
@@ -84,16 +85,21 @@ pub fn check_warnings(request: &Request, observer: &dyn Observer) -> Result<()> 
 
 /// The run itself; [`residency`] says what is in memory when.
 fn run(request: &Request, picture: Picture, family: Box<dyn Family>, observer: &mut dyn Observer) -> Result<()> {
-    let run = Run::prepare(request, picture, family, observer)?;
-    let mut networks = Networks::of(&run);
-    for index in 0..request.count {
-        let seed = request.seed(index);
-        observer.clip(index, request.count, seed);
-        let latents = run.denoise(&mut networks, index, observer)?;
-        if index + 1 == request.count {
+    let run = Run::prepare(request, picture, family.as_ref(), observer)?;
+    make(&run, &mut Networks::of(std::slice::from_ref(&run)), true, observer)
+}
+
+/// Makes all clips of a run that is prepared. `last`: whether nobody needs the denoiser after it.
+fn make(run: &Run, networks: &mut Networks, last: bool, observer: &mut dyn Observer) -> Result<()> {
+    let count = run.request.count;
+    for index in 0..count {
+        let seed = run.request.seed(index);
+        observer.clip(index, count, seed);
+        let latents = run.denoise(networks, index, observer)?;
+        if last && index + 1 == count {
             networks.free_denoiser();
         }
-        let written = run.finish(&mut networks, index, &latents, observer)?;
+        let written = run.finish(networks, index, &latents, observer)?;
         observer.finished(&Outcome { written, clip: run.clip, seed });
     }
     Ok(())

@@ -155,26 +155,33 @@ impl Request {
     /// A place that cannot be written to, that must not be replaced, that two outputs share, or that lies in a folder of frames.
     pub fn check_targets(&self) -> Result<()> {
         let inputs = self.inputs();
-        let mut paths: Vec<PathBuf> = Vec::new();
         for index in 0..self.count {
-            let targets = [Some(self.target(index)), self.frames_target(index), self.preview_target(index)];
-            for target in targets.into_iter().flatten() {
-                media::check_target(&target, &inputs)?;
-                paths.push(target.path);
-            }
-            if let Some(file) = &self.save_latents {
-                let file = self.path(file, index);
-                media::check_file(&file, self.output.replace, &inputs)?;
-                paths.push(file);
-            }
+            self.targets(index).try_for_each(|target| media::check_target(&target, &inputs))?;
+            let latents = self.latents_path(index);
+            latents.map_or(Ok(()), |file| media::check_file(&file, self.output.replace, &inputs))?;
         }
+        let paths = self.outputs();
         media::check_apart(&paths)?;
         media::warn_of_leftovers(&paths);
         Ok(())
     }
 
+    fn targets(&self, index: usize) -> impl Iterator<Item = Target> {
+        [Some(self.target(index)), self.frames_target(index), self.preview_target(index)].into_iter().flatten()
+    }
+
+    fn latents_path(&self, index: usize) -> Option<PathBuf> {
+        self.save_latents.as_ref().map(|file| self.path(file, index))
+    }
+
+    /// Every file and folder that the run writes.
+    pub fn outputs(&self) -> Vec<PathBuf> {
+        let of_clip = |index: usize| self.targets(index).map(|target| target.path).chain(self.latents_path(index));
+        (0..self.count).flat_map(of_clip).collect()
+    }
+
     /// The files that the run reads, so that no output replaces them.
-    fn inputs(&self) -> Vec<&Path> {
+    pub fn inputs(&self) -> Vec<&Path> {
         let mark = self.watermark.as_ref().and_then(Watermark::path);
         [self.image.path(), self.noise.as_deref(), mark].into_iter().flatten().collect()
     }

@@ -20,7 +20,7 @@ use crate::units::Clip;
 /// What every stage reads.
 pub(super) struct Run<'a> {
     pub(super) request: &'a Request,
-    pub(super) family: Box<dyn Family>,
+    pub(super) family: &'a dyn Family,
     pub(super) framing: Framing,
     pub(super) recipe: Recipe,
     /// The tokens of all texts, where they are counted.
@@ -63,7 +63,7 @@ impl Run<'_> {
         index: usize,
         observer: &mut dyn Observer,
     ) -> Result<Latents> {
-        let (denoiser, decoder) = networks.for_denoising(observer)?;
+        let (denoiser, decoder) = networks.for_denoising(self.request.preview.is_some(), observer)?;
         let steps: usize = self.recipe.passes.iter().map(Pass::steps).sum();
         observer.begin(Stage::Denoise, steps);
         let mut before = 0;
