@@ -15,7 +15,7 @@ use super::{contradiction, plan, values};
 use crate::error::{Error, Result};
 use crate::pipeline::jobs::identity::Identity;
 use crate::pipeline::jobs::journal::{Journal, Outcomes};
-use crate::pipeline::jobs::{self, Ending, Job, JobObserver, Unreadable, check_apart};
+use crate::pipeline::jobs::{self, Ending, Job, JobList, JobObserver, Unreadable, check_apart};
 use crate::pipeline::observer::Level;
 use crate::pipeline::plan as pipeline_plan;
 use folder::Pictures;
@@ -23,9 +23,7 @@ use shared::Shared;
 
 /// The jobs as they were read.
 struct Jobs {
-    jobs: Vec<Job>,
-    /// Those that cannot be read.
-    unreadable: Vec<Unreadable>,
+    list: JobList,
     /// Where outcomes are kept.
     journal: PathBuf,
 }
@@ -52,18 +50,19 @@ impl Options {
 
     fn make_jobs(&self, settings: Config, console: Arc<Console>) -> Result<()> {
         self.talk.check()?;
-        let Jobs { jobs, unreadable, journal } = self.read_jobs(settings, &console)?;
+        let Jobs { list, journal } = self.read_jobs(settings, &console)?;
         self.device.use_threads()?;
         let mut report = Report::of_jobs(console);
-        let all = jobs.len() + unreadable.len();
+        let all = list.count();
         let failed = if self.dry_run {
             let outcomes = Outcomes::read(&journal)?;
+            let unreadable = &list.unreadable;
             unreadable.iter().for_each(|Unreadable { name, error }| report.ended(name, Ending::Failed(error)));
-            unreadable.len() + failing_plans(&jobs, &outcomes, &mut report)
+            unreadable.len() + failing_plans(&list.jobs, &outcomes, &mut report)
         } else {
             let mut opened = Journal::open(&journal)?;
             report.begin_jobs(all, &journal);
-            let tally = jobs::generate(&jobs, &unreadable, &mut opened, &mut report)?;
+            let tally = jobs::generate(&list, &mut opened, &mut report)?;
             report.tally(tally);
             tally.failed
         };
@@ -102,19 +101,19 @@ impl Options {
         };
         let beside = if self.jobs.is_some() { source.parent().map(Path::to_owned) } else { folder };
         let journal = journal.unwrap_or_else(|| beside.unwrap_or_default().join(journal_name(&source)));
-        let (mut readable, mut unreadable) = (Vec::new(), Vec::new());
+        let mut list = JobList::default();
         for (name, job) in jobs {
             match job {
-                Ok(job) => readable.push(job),
-                Err(error) => unreadable.push(Unreadable { name, error }),
+                Ok(job) => list.jobs.push(job),
+                Err(error) => list.unreadable.push(Unreadable { name, error }),
             }
         }
-        if readable.is_empty() {
+        if list.jobs.is_empty() {
             // What is wrong with all of them is mostly the same.
-            return Err(unreadable.swap_remove(0).error);
+            return Err(list.unreadable.swap_remove(0).error);
         }
-        check_apart(&readable, &[&source, &journal])?;
-        Ok(Jobs { jobs: readable, unreadable, journal })
+        check_apart(&list.jobs, &[&source, &journal])?;
+        Ok(Jobs { list, journal })
     }
 }
 

@@ -73,22 +73,43 @@ pub trait JobObserver: Observer {
     fn ended(&mut self, name: &str, ending: Ending);
 }
 
+/// Jobs as they were read.
+#[derive(Debug, Default)]
+pub struct JobList {
+    /// Those that can be tried.
+    pub jobs: Vec<Job>,
+    /// The others.
+    pub unreadable: Vec<Unreadable>,
+}
+
+impl JobList {
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.jobs.len() + self.unreadable.len()
+    }
+}
+
 /// Makes the clips of all jobs that are not done. What a job fails with is told to the observer and written to the journal.
 ///
 /// # Errors
 /// A journal that cannot be used any more.
-pub fn generate(
-    jobs: &[Job],
-    unreadable: &[Unreadable],
+pub fn generate(list: &JobList, journal: &mut Journal, observer: &mut dyn JobObserver) -> Result<Tally> {
+    generate_with(list, journal, observer, &|request| models::open(&request.model, &request.device.open()?))
+}
+
+/// The same, with models from where `open` has them.
+pub(super) fn generate_with(
+    list: &JobList,
     journal: &mut Journal,
     observer: &mut dyn JobObserver,
+    open: &OpenModel,
 ) -> Result<Tally> {
     let mut session = Session { journal, observer, tally: Tally::default() };
-    for Unreadable { name, error } in unreadable {
+    for Unreadable { name, error } in &list.unreadable {
         session.failed(name, (None, None), error)?;
     }
-    let mut models = Models::default();
-    let mut pending = session.checked(jobs, &mut models)?;
+    let mut models = Models { open, opened: Vec::new() };
+    let mut pending = session.checked(&list.jobs, &mut models)?;
     loop {
         let before = session.tally;
         let mut busy = Vec::new();
@@ -100,7 +121,7 @@ pub fn generate(
                 busy.extend(shared.group(&mut of_model, &mut session)?.make(&mut session)?);
             }
         }
-        // What another process is making may have become free, if that has failed to end well, while there was something to do here.
+        // While there was something to do here, the process that was making them may have come to an untimely end.
         if busy.is_empty() || session.tally == before {
             busy.iter().for_each(|pending| session.skipped(pending.job, "another process is making it"));
             break;
@@ -120,9 +141,12 @@ struct Pending<'a> {
     model: usize,
 }
 
+/// Opens the model of a request.
+pub(super) type OpenModel<'a> = dyn Fn(&Request) -> Result<Box<dyn Family>> + 'a;
+
 /// The models of all jobs.
-#[derive(Default)]
-struct Models {
+struct Models<'a> {
+    open: &'a OpenModel<'a>,
     opened: Vec<OpenedModel>,
 }
 
@@ -132,14 +156,14 @@ struct OpenedModel {
     family: Box<dyn Family>,
 }
 
-impl Models {
+impl Models<'_> {
     /// The index of the model that a request names; opened if it is the first that does.
     fn of(&mut self, request: &Request) -> Result<usize> {
         let same = |model: &OpenedModel| model.request == request.model && model.device == request.device;
         if let Some(index) = self.opened.iter().position(same) {
             return Ok(index);
         }
-        let family = models::open(&request.model, &request.device.open()?)?;
+        let family = (self.open)(request)?;
         self.opened.push(OpenedModel { request: request.model.clone(), device: request.device, family });
         Ok(self.opened.len() - 1)
     }
@@ -160,7 +184,11 @@ impl Session<'_> {
         for (index, job) in jobs.iter().enumerate() {
             self.observer.job(Some(job));
             match Identity::of(&job.request) {
-                Err(error) => self.failed(&job.name, (None, None), &error)?,
+                // Reading the picture says more clearly what is wrong with it.
+                Err(error) => {
+                    let error = self.check(job, models).err().unwrap_or(error);
+                    self.failed(&job.name, (None, None), &error)?;
+                }
                 Ok(identity) if self.journal.is_done(&identity, &job.request.outputs()) => {
                     self.skipped(job, "it is done");
                 }
