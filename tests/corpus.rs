@@ -6,6 +6,8 @@ use std::path::Path;
 mod config;
 #[path = "fuzz/targets/image.rs"]
 mod image;
+#[path = "fuzz/targets/jobs.rs"]
+mod jobs;
 #[path = "fuzz/targets/noise.rs"]
 mod noise;
 #[path = "fuzz/targets/prompt.rs"]
@@ -37,6 +39,11 @@ fn pictures() {
 }
 
 #[test]
+fn job_files_and_journals() {
+    replay("jobs", jobs::run);
+}
+
+#[test]
 fn noise_files() {
     replay("noise", noise::run);
 }
@@ -56,7 +63,7 @@ fn every_target_has_its_corpus() {
         names.sort();
         names
     };
-    assert_eq!(names("targets"), ["config", "image", "noise", "prompt"]);
+    assert_eq!(names("targets"), ["config", "image", "jobs", "noise", "prompt"]);
     assert_eq!(names("targets"), names("corpus"));
     assert_eq!(names("targets"), names("bins"));
 }

@@ -259,3 +259,111 @@ fn unusable(path: &Path, found: &dyn std::fmt::Display) -> Error {
     let hint = "name another by --journal";
     Error::input(thing(path), "a file that can be read and written", found.to_string(), hint)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A folder of a test's own, removed at its end.
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let folder = std::env::temp_dir().join(format!("stir-journal-{name}-{}", std::process::id()));
+            fs::create_dir_all(&folder).unwrap();
+            Self(folder)
+        }
+
+        fn journal(&self) -> PathBuf {
+            self.0.join("night.journal.jsonl")
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            fs::remove_dir_all(&self.0).ok();
+        }
+    }
+
+    fn identity(name: &str) -> Identity {
+        serde_json::from_value(serde_json::json!({"settings": name, "inputs": {}})).unwrap()
+    }
+
+    fn failed(name: &str) -> Record {
+        let outcome = record::Outcome::Failed { error: "x".to_owned(), hint: "y".to_owned() };
+        Record::new(name, Some(identity(name)), outcome)
+    }
+
+    fn claimed(journal: &mut Journal, name: &str) -> Option<Mine> {
+        match journal.claim(&identity(name), &[]).unwrap() {
+            Claim::Free(mine) => Some(mine),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn a_line_that_was_cut_is_taken_away_before_the_next() {
+        let folder = Folder::new("cut");
+        Journal::open(&folder.journal()).unwrap().add(&failed("a"), None).unwrap();
+        let mut other = Journal::open(&folder.journal()).unwrap();
+        for cut in ["{\"version\":1,\"job\":\"b", "{", "\0\0"] {
+            let whole = fs::read(folder.journal()).unwrap();
+            fs::write(folder.journal(), [&whole, cut.as_bytes()].concat()).unwrap();
+            // One that is open sees it, and one that opens.
+            assert!(other.look(&identity("c"), &[]).unwrap().is_none());
+            assert_eq!(fs::read(folder.journal()).unwrap(), whole);
+            fs::write(folder.journal(), [&whole, cut.as_bytes()].concat()).unwrap();
+            Journal::open(&folder.journal()).unwrap().add(&failed("b"), None).unwrap();
+            assert_eq!(fs::read(folder.journal()).unwrap(), [whole, failed("b").line()].concat());
+        }
+    }
+
+    #[test]
+    fn another_file_is_left_as_it_is() {
+        let folder = Folder::new("other");
+        for contents in ["hair flowing", "{\"image\": \"a.png\"}\n"] {
+            fs::write(folder.journal(), contents).unwrap();
+            let error = Journal::open(&folder.journal()).err().expect("it is refused");
+            assert!(error.hint().contains("--journal"), "{error}");
+            assert!(Outcomes::read(&folder.journal()).is_err());
+            assert_eq!(fs::read_to_string(folder.journal()).unwrap(), contents);
+        }
+        assert!(Journal::open(&folder.0).err().unwrap().to_string().contains("a folder or a device"));
+        let missing = folder.0.join("missing/night.jsonl");
+        assert_eq!(Journal::open(&missing).err().unwrap().exit_code(), 2);
+        assert!(Outcomes::read(&missing).unwrap().done.is_empty());
+    }
+
+    #[test]
+    fn a_job_is_one_processs_until_its_outcome_is_written() {
+        let folder = Folder::new("two");
+        let [mut one, mut other] = [0; 2].map(|_| Journal::open(&folder.journal()).unwrap());
+        let mine = claimed(&mut one, "a").unwrap();
+        assert!(matches!(other.claim(&identity("a"), &[]).unwrap(), Claim::Busy));
+        assert!(claimed(&mut other, "b").is_some());
+        one.add(&failed("a"), Some(mine)).unwrap();
+        assert!(matches!(other.claim(&identity("a"), &[]).unwrap(), Claim::FailedElsewhere));
+        // Who comes later may try again; and the lock that a crash has left is nobody's.
+        fs::write(one.lock_path(&identity("a")), "").unwrap();
+        assert!(claimed(&mut Journal::open(&folder.journal()).unwrap(), "a").is_some());
+        assert_eq!(fs::read_dir(&folder.0).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn what_the_disk_does_not_take_waits_and_its_job_with_it() {
+        let folder = Folder::new("waiting");
+        let [mut one, mut other] = [0; 2].map(|_| Journal::open(&folder.journal()).unwrap());
+        let mine = claimed(&mut one, "a").unwrap();
+        // A file that is open for reading alone stands for a disk that is full.
+        let writable = std::mem::replace(&mut one.file, File::open(folder.journal()).unwrap());
+        for attempt in [one.add(&failed("a"), Some(mine)), one.write_waiting()] {
+            let error = attempt.unwrap_err();
+            assert!(error.to_string().starts_with("writing the journal ") && error.exit_code() == 1, "{error}");
+        }
+        assert!(matches!(other.claim(&identity("a"), &[]).unwrap(), Claim::Busy));
+        one.file = writable;
+        one.add(&failed("b"), None).unwrap();
+        assert_eq!(fs::read(folder.journal()).unwrap(), [failed("a").line(), failed("b").line()].concat());
+        assert!(matches!(other.claim(&identity("a"), &[]).unwrap(), Claim::FailedElsewhere));
+    }
+}

@@ -131,3 +131,58 @@ pub fn parse(bytes: &[u8], name: &str, before: usize) -> Result<Parsed> {
     }
     Ok(Parsed { records, whole })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FAILED: &str = "{\"version\":1,\"job\":\"a\",\"outcome\":\"failed\",\"error\":\"x\",\"hint\":\"y\"}\n";
+
+    #[test]
+    fn a_record_is_read_as_it_was_written() {
+        let outputs = vec![Output { path: "a.mp4".to_owned(), bytes: 5 }];
+        let record = Record::new("jobs.jsonl, line 1", None, Outcome::Done { outputs });
+        let line = record.line();
+        assert!(line.starts_with(BEGINNING) && line.ends_with(b"}\n"));
+        let parsed = parse(&line, "j", 0).unwrap();
+        assert_eq!((parsed.records, parsed.whole), (vec![record], line.len()));
+        // Fields may be added.
+        let further = FAILED.replace("}", ",\"host\":3}");
+        assert_eq!(
+            parse(further.as_bytes(), "j", 0).unwrap().records,
+            parse(FAILED.as_bytes(), "j", 0).unwrap().records
+        );
+    }
+
+    #[test]
+    fn a_line_that_was_cut_is_left_out() {
+        for cut in ["{", "{\"version\":1,\"jo", &FAILED[..FAILED.len() - 1], "\0\0\0"] {
+            for whole in ["", FAILED] {
+                let parsed = parse(format!("{whole}{cut}").as_bytes(), "j", 0).unwrap();
+                assert_eq!((parsed.whole, parsed.records.len()), (whole.len(), whole.lines().count()), "{cut}");
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_journal_is_refused() {
+        for (text, expected) in [
+            (
+                "hair flowing".to_owned(),
+                "journal j, line 1: wanted what stir writes into a journal, found something else",
+            ),
+            (
+                format!("{FAILED}{{}}\n"),
+                "journal j, line 2: wanted what stir writes into a journal, found missing field",
+            ),
+            (FAILED.replace(":1", ":2"), "line 1: wanted what stir writes into a journal, found version 2"),
+            ("\n".to_owned(), "line 1: "),
+            ("{\"image\": \"a.png\"}\n".to_owned(), "line 1: "),
+        ] {
+            let error = parse(text.as_bytes(), "j", 0).err().expect("it is refused");
+            assert!(error.to_string().contains(expected), "{error}");
+            assert_eq!(error.exit_code(), 2);
+        }
+        assert!(parse(b"x\n", "j", 7).err().unwrap().to_string().contains("line 8"));
+    }
+}
