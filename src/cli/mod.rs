@@ -141,9 +141,10 @@ fn run_command(arguments: Vec<OsString>) -> u8 {
     }
 }
 
-/// What `stir plan` does is what `--dry-run` asks `stir generate` for.
+/// What `stir plan` does is what `--dry-run` asks `stir generate` for, of a single run.
 fn parser() -> clap::Command {
-    Cli::command().mut_subcommand("plan", |plan| plan.mut_arg("dry_run", |option| option.hide(true)))
+    let hidden = |plan: clap::Command, option: &'static str| plan.mut_arg(option, |option| option.hide(true));
+    Cli::command().mut_subcommand("plan", |plan| ["dry_run", "jobs", "journal"].into_iter().fold(plan, hidden))
 }
 
 /// The options together with those of `--config`, if it is among them.

@@ -15,7 +15,7 @@ use super::values::Names;
     after_help = "Example:\n  stir generate -i portrait.png -p \"hair gently flowing, eyes blinking slowly [push in]\" -o clip.mp4"
 )]
 pub struct Options {
-    /// Picture to animate: JPEG, PNG or WebP; `-` reads it from standard input; a folder makes a clip of each picture in it
+    /// Picture to animate: JPEG, PNG or WebP; `-` reads it from standard input; of a folder, each picture in it gets a clip
     #[arg(short, long, value_name = "IMAGE", value_hint = ValueHint::FilePath, help_heading = "Picture and clip")]
     pub(super) image: Option<OsString>,
 
@@ -182,7 +182,7 @@ pub struct Options {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Running")]
     pub(super) journal: Option<OsString>,
 
-    /// Check everything and print the settings as TOML that --config reads, with what `stir plan` says as comments, but make nothing
+    /// Check everything and print the settings as TOML that --config reads, with what `stir plan` says as comments, but make nothing; many jobs are printed as --jobs reads them
     #[arg(long, help_heading = "Running")]
     pub(super) dry_run: bool,
 

@@ -16,8 +16,8 @@ use crate::units::Bytes;
 const MOST_BYTES: u64 = 64 << 20;
 /// Most jobs of a file.
 pub const MOST_JOBS: usize = 10_000;
-/// What all jobs share, so that no single one can say it.
-const SHARED: [&str; 7] = ["jobs", "journal", "dry-run", "json", "quiet", "verbose", "threads"];
+/// Options of the whole run, which no single job can have.
+pub const OF_THE_RUN: [&str; 7] = ["jobs", "journal", "dry-run", "json", "quiet", "verbose", "threads"];
 
 /// A line of a job file that is not blank.
 #[derive(Debug)]
@@ -82,14 +82,13 @@ const EXAMPLE: &str = "lines look like: {\"image\": \"portrait.png\", \"prompt\"
 
 fn settings(line: &str, name: &str) -> Result<Config> {
     let unreadable = |error: serde_json::Error| {
-        // The line is known already; its column helps only where there is one.
-        let found = error.to_string().replace(" at line 1", "");
+        let found = error.to_string().replace(" at line 1 column ", " in column ");
         Error::input(name, "a JSON object of options", found, EXAMPLE)
     };
     let Entries(entries) = serde_json::from_str(line).map_err(unreadable)?;
     let mut object = Map::new();
     for (key, value) in entries {
-        if SHARED.contains(&key.replace('_', "-").as_str()) {
+        if OF_THE_RUN.contains(&key.replace('_', "-").as_str()) {
             let hint = "give it on the command line, for all jobs";
             return Err(Error::input(
                 format!("{name}: {key}"),
@@ -150,7 +149,7 @@ mod tests {
         let names: Vec<&str> = lines.iter().map(|line| line.name.as_str()).collect();
         assert_eq!(names, ["jobs.jsonl, line 2", "jobs.jsonl, line 4"]);
         let arguments: Vec<_> = lines[1].settings.as_ref().unwrap().arguments().collect();
-        assert_eq!(arguments, ["--image=a.png", "--guidance-scale=2"]);
+        assert_eq!(arguments, ["--guidance-scale=2", "--image=a.png"]);
     }
 
     #[test]

@@ -64,6 +64,7 @@ impl Options {
             report.begin_jobs(all, &journal);
             let tally = jobs::generate(&list, &mut opened, &mut report)?;
             report.tally(tally);
+            opened.write_waiting()?;
             tally.failed
         };
         stdout::check()?;

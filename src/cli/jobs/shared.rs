@@ -3,16 +3,13 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use super::job_file::Line;
+use super::job_file::{Line, OF_THE_RUN};
 use crate::cli::config::Config;
 use crate::cli::configured_options;
 use crate::cli::options::Options;
 use crate::error::{Error, Result};
 use crate::media::image::ImageSource;
 use crate::pipeline::jobs::Job;
-
-/// Options of the whole run: no job has them.
-const OF_THE_RUN: [&str; 9] = ["jobs", "journal", "config", "dry-run", "json", "quiet", "verbose", "threads", "output"];
 
 /// What all jobs share.
 pub struct Shared {
@@ -24,7 +21,11 @@ pub struct Shared {
 impl Shared {
     /// `settings`: all that stands on the command line and in `--config`. `of_folder`: whether the picture is a folder, of which each job has one.
     pub fn new(mut settings: Config, folder: Option<PathBuf>, of_folder: bool) -> Self {
-        let of_job = |option: &str| !OF_THE_RUN.contains(&option) && !(of_folder && option == "image");
+        let of_job = |option: &str| {
+            !OF_THE_RUN.contains(&option)
+                && !["config", "output"].contains(&option)
+                && !(of_folder && option == "image")
+        };
         settings.settings.retain(|setting| of_job(&setting.option));
         Self { settings, folder }
     }
@@ -84,5 +85,56 @@ impl Options {
     fn default_output(&self) -> Result<PathBuf> {
         let picture = self.image.as_ref().map(PathBuf::from);
         Ok(self.format.target(None, picture.as_deref())?.path)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Args, Command};
+
+    use super::*;
+    use crate::cli::jobs::job_file;
+    use crate::pipeline::request::{Length, Request, Size};
+    use crate::units::PixelFrames;
+
+    /// The request of a line of a job file, with these options on the command line.
+    fn request(typed: &str, line: &str, folder: Option<&str>) -> Result<Request> {
+        let command = Options::augment_args(Command::new("generate"));
+        let settings = Config::typed(&command.get_matches_from(std::iter::once("generate").chain(typed.split(' '))));
+        let line = job_file::parse(line, "jobs.jsonl")?.remove(0);
+        Ok(Shared::new(settings, folder.map(PathBuf::from), false).job_of_line(line)?.request)
+    }
+
+    #[test]
+    fn a_jobs_own_options_come_first() {
+        let typed = "-p hair --resolution 480p --duration 2 --steps 3 --eyes 1,2,3,4 -q --preview --jobs jobs.jsonl";
+        let line = "{\"image\": \"a.png\", \"width\": 64, \"num_frames\": 5, \"eyes\": [\"5,6,7,8\"]}";
+        let found = request(typed, line, None).unwrap();
+        assert_eq!((found.size, found.length), (Size::Width(64), Length::Frames(PixelFrames(5))));
+        assert_eq!((found.sampling.steps, found.eyes.len(), found.eyes[0].left), (Some(3), 1, 5.0));
+        assert_eq!(found.preview.unwrap().path, Path::new("a.preview.webp"));
+        let own = request("-p hair", "{\"image\": \"a.png\", \"prompt\": \"leaves\"}", None).unwrap();
+        assert_eq!(own.prompt.words, "leaves");
+    }
+
+    #[test]
+    fn clips_go_into_the_folder_unless_their_job_says_where() {
+        let output = |typed, line| request(typed, line, Some("clips")).unwrap().output.path;
+        assert_eq!(output("-p hair", "{\"image\": \"some/a.png\"}"), Path::new("clips/a.mp4"));
+        assert_eq!(output("-p hair --format webm", "{\"image\": \"a.b.png\"}"), Path::new("clips/a.b.webm"));
+        assert_eq!(output("-p hair", "{\"image\": \"a.png\", \"format\": \"png\"}"), Path::new("clips/a-frames/"));
+        assert_eq!(output("-p hair", "{\"image\": \"a.png\", \"output\": \"b.gif\"}"), Path::new("b.gif"));
+        assert_eq!(output("-p hair -i c.png", "{\"seed\": 3}"), Path::new("clips/c.mp4"));
+    }
+
+    #[test]
+    fn errors_say_whose_option_it_is() {
+        let refused = |typed, line| request(typed, line, None).unwrap_err().to_string();
+        let own = refused("-p hair", "{\"image\": \"a.png\", \"num_frames\": 0}");
+        assert!(own.starts_with("jobs.jsonl, line 1: num-frames"), "{own}");
+        let shared = refused("-p hair --num-frames 0", "{\"image\": \"a.png\"}");
+        assert!(shared.starts_with("--num-frames"), "{shared}");
+        assert!(refused("-p hair", "{\"image\": \"-\"}").contains("found standard input"));
+        assert!(refused("-p hair --seed random", "{\"image\": \"a.png\"}").contains("another number every time"));
     }
 }

@@ -116,6 +116,9 @@ impl Journal {
         }
         let file = OpenOptions::new().read(true).append(true).create(true).open(path);
         let file = file.map_err(|error| unusable(path, &error))?;
+        // That there is such a file is to outlast a crash too. Only Unix opens a folder for that.
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        File::open(folder).and_then(|folder| folder.sync_all()).ok();
         let (before, since) = Default::default();
         let mut journal = Self { path: path.to_owned(), file, read: 0, lines: 0, before, since, waiting: Vec::new() };
         journal.while_locked(Self::catch_up)?;

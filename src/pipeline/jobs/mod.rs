@@ -89,7 +89,8 @@ impl JobList {
     }
 }
 
-/// Makes the clips of all jobs that are not done. What a job fails with is told to the observer and written to the journal.
+/// Makes the clips of all jobs that are not done. What a job fails with is told to the observer and written to the journal; what the disk did not
+/// take of that, [`Journal::write_waiting`] tries once more.
 ///
 /// # Errors
 /// A journal that cannot be used any more.
@@ -129,7 +130,6 @@ pub(super) fn generate_with(
         pending = busy;
     }
     session.observer.job(None);
-    session.journal.write_waiting()?;
     Ok(session.tally)
 }
 
@@ -250,17 +250,19 @@ impl Session<'_> {
             Err(error) => return self.failed(&job.name, (Some(identity), Some(mine)), &error),
         };
         self.tally.done += 1;
+        self.write(Record::new(&job.name, Some(identity), Outcome::Done { outputs }), Some(mine))?;
         self.observer.ended(&job.name, Ending::Done);
-        self.write(Record::new(&job.name, Some(identity), Outcome::Done { outputs }), Some(mine))
+        Ok(())
     }
 
     /// `known`: what the job is known by, if it could be read, and the right to make it, if it was begun.
     fn failed(&mut self, name: &str, known: (Option<Identity>, Option<Mine>), error: &Error) -> Result<()> {
         self.tally.failed += 1;
-        self.observer.ended(name, Ending::Failed(error));
         let (identity, mine) = known;
         let outcome = Outcome::Failed { error: error.to_string(), hint: error.hint().to_owned() };
-        self.write(Record::new(name, identity, outcome), mine)
+        self.write(Record::new(name, identity, outcome), mine)?;
+        self.observer.ended(name, Ending::Failed(error));
+        Ok(())
     }
 
     /// What the disk does not take now it may take later.

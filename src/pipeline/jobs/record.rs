@@ -122,7 +122,8 @@ pub fn parse(bytes: &[u8], name: &str, before: usize) -> Result<Parsed> {
             }
             break;
         }
-        let record: Record = serde_json::from_slice(line).map_err(|error| refused(index + 1, error.to_string()))?;
+        let unreadable = |error: serde_json::Error| error.to_string().replace(" at line 1 column ", " in column ");
+        let record: Record = serde_json::from_slice(line).map_err(|error| refused(index + 1, unreadable(error)))?;
         if record.version != VERSION {
             return Err(refused(index + 1, format!("version {}", record.version)));
         }
