@@ -114,7 +114,8 @@ impl Journal {
         if path.metadata().is_ok_and(|metadata| !metadata.is_file()) {
             return Err(unusable(path, &"a folder or a device"));
         }
-        let file = OpenOptions::new().read(true).append(true).create(true).open(path);
+        // Not for appending, which would not let a line be taken away on Windows: where the end is, the lock says.
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path);
         let file = file.map_err(|error| unusable(path, &error))?;
         // That there is such a file is to outlast a crash too. Only Unix opens a folder for that.
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -186,7 +187,8 @@ impl Journal {
         self.while_locked(|journal| {
             journal.catch_up()?;
             let lines: Vec<u8> = journal.waiting.iter().flat_map(|(line, _)| line.iter().copied()).collect();
-            let written = journal.file.write_all(&lines).and_then(|()| journal.file.sync_data());
+            let end = journal.file.seek(SeekFrom::Start(journal.read));
+            let written = end.and_then(|_| journal.file.write_all(&lines)).and_then(|()| journal.file.sync_data());
             if let Err(source) = written {
                 // Half a line would not be understood; where it cannot be taken away, whoever comes next does.
                 journal.file.set_len(journal.read).ok();
