@@ -21,12 +21,11 @@ pub struct Shared {
 impl Shared {
     /// `settings`: all that stands on the command line and in `--config`. `of_folder`: whether the picture is a folder, of which each job has one.
     pub fn new(mut settings: Config, folder: Option<PathBuf>, of_folder: bool) -> Self {
-        let of_job = |option: &str| {
-            !OF_THE_RUN.contains(&option)
-                && !["config", "output"].contains(&option)
-                && !(of_folder && option == "image")
-        };
-        settings.settings.retain(|setting| of_job(&setting.option));
+        settings.settings.retain(|setting| match setting.option.as_str() {
+            "config" | "output" => false,
+            "image" => !of_folder,
+            option => !OF_THE_RUN.contains(&option),
+        });
         Self { settings, folder }
     }
 

@@ -99,6 +99,16 @@ fn a_model_is_loaded_once_for_all_jobs() {
     assert_eq!(names, ["a.y4m", "alone.y4m", "b.y4m", "c.y4m", "journal.jsonl", "picture.png"]);
 }
 
+/// Networks are built anew for every group, so that no two of them are there at once; words that were read are known.
+#[test]
+fn many_jobs_are_made_in_groups() {
+    let mut jobs = Jobs::new("jobs-groups");
+    let list = (0..17).map(|number| jobs.job(&number.to_string(), "hair")).collect();
+    assert_eq!(jobs.run(list), tally(17, 0, 0));
+    let networks = ["image encoder", "denoiser", "decoder"];
+    assert_eq!(jobs.built(), [&["words: hair"], &networks[..], &networks[..]].concat());
+}
+
 #[test]
 fn another_picture_or_setting_is_another_job() {
     let mut jobs = Jobs::new("jobs-changed");
