@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::picture::Picture;
 use crate::units::Clip;
 
+mod colour;
 #[cfg(feature = "ffmpeg")]
 mod container;
 pub mod degrade;
