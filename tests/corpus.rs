@@ -12,6 +12,8 @@ mod jobs;
 mod noise;
 #[path = "fuzz/targets/prompt.rs"]
 mod prompt;
+#[path = "fuzz/targets/state.rs"]
+mod state;
 
 /// Runs a target on every file of its corpus. A failure is preceded by the file's name.
 fn replay(target: &str, run: fn(&[u8])) {
@@ -53,6 +55,11 @@ fn prompts() {
     replay("prompt", prompt::run);
 }
 
+#[test]
+fn states_of_runs() {
+    replay("state", state::run);
+}
+
 /// A target without a corpus, or a corpus without a target, is forgotten.
 #[test]
 fn every_target_has_its_corpus() {
@@ -63,7 +70,7 @@ fn every_target_has_its_corpus() {
         names.sort();
         names
     };
-    assert_eq!(names("targets"), ["config", "image", "jobs", "noise", "prompt"]);
+    assert_eq!(names("targets"), ["config", "image", "jobs", "noise", "prompt", "state"]);
     assert_eq!(names("targets"), names("corpus"));
     assert_eq!(names("targets"), names("bins"));
 }

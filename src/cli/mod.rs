@@ -13,6 +13,7 @@ mod output;
 mod plan;
 pub mod report;
 mod resolve;
+mod resume;
 mod schema;
 mod shared_options;
 mod signals;
@@ -56,6 +57,7 @@ enum Command {
         after_help = "Example:\n  stir plan -i portrait.png -p \"hair gently flowing\" --model ltx-2b-distilled --resolution 480p"
     )]
     Plan(Box<Options>),
+    Resume(Box<resume::ResumeOptions>),
     Decode(Box<decode::DecodeOptions>),
     Models(models::Models),
     Devices(devices::Devices),
@@ -102,6 +104,11 @@ fn run_command(arguments: Vec<OsString>) -> u8 {
             let result = bench.run(&console, &arguments);
             (console, result)
         }
+        Command::Resume(options) => {
+            let console = Arc::new(options.console());
+            let result = options.run(console.clone());
+            (console, result)
+        }
         Command::Decode(options) => {
             let console = Arc::new(options.console());
             let result = options.run(console.clone());
@@ -141,10 +148,13 @@ fn run_command(arguments: Vec<OsString>) -> u8 {
     }
 }
 
-/// What `stir plan` does is what `--dry-run` asks `stir generate` for, of a single run.
+/// What `stir plan` does is what `--dry-run` asks `stir generate` for, of a single run; and a run goes on where it was.
 fn parser() -> clap::Command {
+    let device = "Where to run, as with `stir generate`; the clip has the same bytes only where it ran before [default: the run's]";
     let hidden = |plan: clap::Command, option: &'static str| plan.mut_arg(option, |option| option.hide(true));
-    Cli::command().mut_subcommand("plan", |plan| ["dry_run", "jobs", "journal"].into_iter().fold(plan, hidden))
+    Cli::command()
+        .mut_subcommand("plan", |plan| ["dry_run", "jobs", "journal"].into_iter().fold(plan, hidden))
+        .mut_subcommand("resume", |resume| resume.mut_arg("device", |option| option.help(device)))
 }
 
 /// The options together with those of `--config`, if it is among them.

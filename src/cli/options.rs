@@ -186,6 +186,14 @@ pub struct Options {
     #[arg(long, help_heading = "Running")]
     pub(super) dry_run: bool,
 
+    /// Save how far the run is into this folder, after every step, so that `stir resume FOLDER` goes on after whatever ends it; the clip is the same
+    #[arg(long, value_name = "FOLDER", value_hint = ValueHint::DirPath, help_heading = "Running")]
+    pub(super) save_state: Option<OsString>,
+
+    /// Save it after every so many steps only, 1 to 1000 [default: 1]
+    #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, help_heading = "Running")]
+    pub(super) save_state_every: Option<OsString>,
+
     /// Refuse what is only warned of otherwise, such as an unknown field in a model's configuration
     #[arg(long, help_heading = "Running")]
     pub(super) strict: bool,

@@ -9,10 +9,11 @@ use crate::error::{Error, Result};
 use crate::media::Target;
 use crate::media::framing::Fit;
 use crate::media::image::{ImageSource, ReadOptions};
-use crate::models::{self, ModelRequest, MotionPrompt, SamplingOptions, VaeTiling};
+use crate::models::{self, ModelRequest, MotionPrompt, STEPS, SamplingOptions, VaeTiling};
 use crate::picture::Color;
 use crate::pipeline::observer::Level;
 use crate::pipeline::request::{self, Length, Request, Size};
+use crate::pipeline::state::SaveState;
 use crate::units::{Fps, Seconds};
 use crate::words;
 
@@ -65,6 +66,7 @@ impl Options {
             save_latents: file("--save-latents", &self.save_latents)?,
             save_frames: file("--save-frames", &self.save_frames)?,
             strict: self.strict,
+            save_state: self.save_state()?,
             image,
         })
     }
@@ -159,6 +161,21 @@ impl Options {
                 Ok(Length::Duration(Seconds(6.0)))
             }
         }
+    }
+
+    fn save_state(&self) -> Result<Option<SaveState>> {
+        let every = self.save_state_every.as_deref();
+        let Some(folder) = self.save_state.as_deref() else {
+            let hint = "give both, or leave --save-state-every out";
+            return match every {
+                Some(_) => Err(Error::input("--save-state-every", "--save-state beside it", "none", hint)),
+                None => Ok(None),
+            };
+        };
+        let range = 1..=*STEPS.end() as u64;
+        let every = every
+            .map_or(Ok(1), |every| values::whole("--save-state-every", every, range, "1 is the default: every step"))?;
+        Ok(Some(SaveState { folder: values::path("--save-state", folder)?, every: every as usize }))
     }
 
     fn eyes(&self) -> Result<Vec<String>> {

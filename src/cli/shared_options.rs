@@ -61,6 +61,11 @@ pub(super) struct DeviceOptions {
 }
 
 impl DeviceOptions {
+    /// The device as it was given.
+    pub fn given_device(&self) -> &Option<OsString> {
+        &self.device
+    }
+
     pub fn device(&self) -> Result<DeviceChoice> {
         values::text("--device", self.device.as_deref().unwrap_or(OsStr::new("auto")))?.parse()
     }

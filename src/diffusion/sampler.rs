@@ -7,12 +7,15 @@ use crate::latents::{Constraint, Latents};
 
 /// What a run starts from and what it has to respect.
 pub struct Start<'a> {
-    /// All parts at the first level.
-    pub noise: Latents,
+    /// All parts at the first level; or as they were after so many steps as are taken.
+    pub latents: Latents,
     /// Falling noise levels, the last one 0.
     pub sigmas: &'a [f64],
     /// What is held, and where.
     pub constraints: &'a [Constraint],
+    /// Steps that are taken already: 0 at the beginning of a run. Neither sampler remembers anything but the latents, so a run that goes on from
+    /// them ends at the same values as one that never stopped.
+    pub taken: usize,
 }
 
 /// Follows the velocity `noise - clean` from `sigmas[0]` to the last level: `x += (sigma_next - sigma) * velocity`.
@@ -31,13 +34,22 @@ pub fn euler(
     constraints: &[Constraint],
     velocity: impl FnMut(&Latents, f64, usize) -> Result<Latents>,
 ) -> Result<Latents> {
+    euler_from(Start { latents: noise, sigmas, constraints, taken: 0 }, velocity)
+}
+
+/// As [`euler`], from anywhere.
+///
+/// # Errors
+/// As [`euler`].
+pub fn euler_from(start: Start, velocity: impl FnMut(&Latents, f64, usize) -> Result<Latents>) -> Result<Latents> {
+    let sigmas = start.sigmas;
     let follow = |x: &mut Latents, slope: &Latents, step: usize| {
         for (name, part) in &mut x.parts {
             *part = (&*part + (&slope.parts[name] * (sigmas[step + 1] - sigmas[step]))?)?;
         }
         Ok(())
     };
-    run(Start { noise, sigmas, constraints }, velocity, follow)
+    run(start, velocity, follow)
 }
 
 /// Goes to the expected clean clip at every step, and back to the next level with noise of its own: `(1 - sigma_next) * clean +
@@ -73,9 +85,10 @@ fn run(
     mut velocity: impl FnMut(&Latents, f64, usize) -> Result<Latents>,
     mut update: impl FnMut(&mut Latents, &Latents, usize) -> Result<()>,
 ) -> Result<Latents> {
-    let Start { noise: mut x, sigmas, constraints } = start;
-    hold(&mut x, constraints, 1.0)?;
-    for (step, pair) in sigmas.windows(2).enumerate() {
+    let Start { latents: mut x, sigmas, constraints, taken } = start;
+    // What the step before has let go is not held again.
+    hold(&mut x, constraints, taken.checked_sub(1).map_or(1.0, |before| sigmas[before]))?;
+    for (step, pair) in sigmas.windows(2).enumerate().skip(taken) {
         let slope = velocity(&x, pair[0], step)?;
         update(&mut x, &slope, step)?;
         for (name, part) in &x.parts {
@@ -232,7 +245,8 @@ mod tests {
             mask: Tensor::new(&[0f32, 1.0], &Device::Cpu).unwrap(),
             value: Tensor::new(&[0f32, 9.0], &Device::Cpu).unwrap(),
         };
-        let start = Start { noise: latents(&[5.0, 5.0]), sigmas: &[1.0, 0.5, 0.0], constraints: &[constraint] };
+        let start =
+            Start { latents: latents(&[5.0, 5.0]), sigmas: &[1.0, 0.5, 0.0], constraints: &[constraint], taken: 0 };
         let mut asked = Vec::new();
         let result = stochastic(
             start,
@@ -244,6 +258,35 @@ mod tests {
         );
         assert_eq!(values(&result.unwrap()), [5.5, 9.0]);
         assert_eq!(asked, [0]);
+    }
+
+    /// Goes on after each step of a run whose constraints let go one after the other, and ends where the whole run ends.
+    #[test]
+    fn a_run_goes_on_from_every_step() {
+        let constraint = Constraint {
+            part: "latents",
+            mask: Tensor::new(&[1f32, 0.5, 0.25, 0.0], &Device::Cpu).unwrap(),
+            value: Tensor::new(&[7f32; 4], &Device::Cpu).unwrap(),
+        };
+        let constraints = std::slice::from_ref(&constraint);
+        let sigmas = [1.0, 0.75, 0.5, 0.25, 0.0];
+        let velocity = |x: &Latents| Ok(Latents { parts: [("latents", (&x.parts["latents"] * 0.3)?)].into() });
+        let mut seen = Vec::new();
+        let whole = euler(latents(&[1.0, 2.0, 3.0, 4.0]), &sigmas, constraints, |x, _, _| {
+            seen.push(x.clone());
+            velocity(x)
+        });
+        let whole = whole.unwrap();
+        seen.push(whole.clone());
+        for (taken, latents) in seen.iter().enumerate().skip(1) {
+            let start = Start { latents: latents.clone(), sigmas: &sigmas, constraints, taken };
+            assert_eq!(
+                values(&euler_from(start, |x, _, _| velocity(x)).unwrap()),
+                values(&whole),
+                "after step {taken}"
+            );
+        }
+        assert_eq!(seen.len(), 5);
     }
 
     #[test]

@@ -321,6 +321,11 @@ pub trait Family {
     fn dtype(&self) -> DType {
         DType::F32
     }
+    /// What tells its weights from others, in hexadecimal digits, within milliseconds; of those that a run by `recipe` uses.
+    ///
+    /// # Errors
+    /// A file that cannot be read any more.
+    fn fingerprint(&self, recipe: &Recipe) -> Result<String>;
     /// Whether its decoder draws on the picture and what the encoder sees in it. One that does not needs nothing but latents, which are then
     /// dear: they hold the whole clip.
     fn decodes_onto_picture(&self) -> bool;

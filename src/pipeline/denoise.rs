@@ -34,18 +34,44 @@ impl Denoising<'_> {
     /// # Errors
     /// Whatever the network or `watch` returns, and a value that is not finite.
     pub fn run(&self, start: Latents, mut watch: impl FnMut(Expected, usize) -> Result<()>) -> Result<Latents> {
+        self.run_from(0, start, |moment, step| match moment {
+            Moment::Predicted(expected) => watch(expected, step),
+            Moment::Stepped(_) => Ok(()),
+        })
+    }
+
+    /// The same from the latents after `taken` steps, which are those of the start after none. `watch(moment, step)` is called twice in every
+    /// step.
+    ///
+    /// # Errors
+    /// As [`run`](Self::run).
+    pub fn run_from(
+        &self,
+        taken: usize,
+        latents: Latents,
+        mut watch: impl FnMut(Moment, usize) -> Result<()>,
+    ) -> Result<Latents> {
         let velocity = |x: &Latents, sigma: f64, step: usize| {
+            if step > taken {
+                watch(Moment::Stepped(x), step - 1)?;
+            }
             let number = self.first_step + step + 1;
             let velocity =
                 self.velocity(x, sigma, step).map_err(|error| error.during(&format!("denoising step {number}")))?;
-            watch(Expected { x, velocity: &velocity, sigma, constraints: self.constraints }, step)?;
+            let expected = Expected { x, velocity: &velocity, sigma, constraints: self.constraints };
+            watch(Moment::Predicted(expected), step)?;
             Ok(velocity)
         };
-        if self.pass.stochastic {
-            let start = Start { noise: start, sigmas: &self.pass.sigmas, constraints: self.constraints };
-            return sampler::stochastic(start, velocity, |step| self.fresh(Purpose::Step, step));
+        let start = Start { latents, sigmas: &self.pass.sigmas, constraints: self.constraints, taken };
+        let result = if self.pass.stochastic {
+            sampler::stochastic(start, velocity, |step| self.fresh(Purpose::Step, step))
+        } else {
+            sampler::euler_from(start, velocity)
+        }?;
+        if taken < self.pass.steps() {
+            watch(Moment::Stepped(&result), self.pass.steps() - 1)?;
         }
-        sampler::euler(start, &self.pass.sigmas, self.constraints, velocity)
+        Ok(result)
     }
 
     /// The guided velocity.
@@ -73,6 +99,14 @@ impl Denoising<'_> {
     fn fresh(&self, purpose: Purpose, step: usize) -> Result<Latents> {
         noise::of_step(self.seed, purpose, self.first_step + step, self.shapes)
     }
+}
+
+/// What can be watched of a step.
+pub enum Moment<'a> {
+    /// The network has predicted.
+    Predicted(Expected<'a>),
+    /// The step is taken; these are the latents from which the next one begins.
+    Stepped(&'a Latents),
 }
 
 /// What a step expects the clip to become, computed when somebody asks.

@@ -55,7 +55,10 @@ impl Run<'_> {
             return Ok(None);
         }
         let bytes = latent_file::to_bytes(latents, &self.record(index))?;
-        let beside_clip = || kept_latents::keep(&bytes, &request.target(index).path);
+        let beside_clip = || match &request.save_state {
+            Some(state) => kept_latents::replace(&bytes, state.latents()),
+            None => kept_latents::keep(&bytes, &request.target(index).path),
+        };
         let Some(path) = asked else {
             return Ok(match beside_clip() {
                 Ok(path) => Some(Kept { path, until_done: true }),
@@ -65,7 +68,10 @@ impl Run<'_> {
                 }
             });
         };
-        match media::write_atomically(&path, &bytes, request.output.replace) {
+        // A run that goes on may have saved them before.
+        let replace = request.output.replace
+            || request.save_state.is_some() && std::fs::read(&path).is_ok_and(|saved| saved == bytes);
+        match media::write_atomically(&path, &bytes, replace) {
             Ok(()) => Ok(Some(Kept { path, until_done: false })),
             Err(error) if cheap => Err(error),
             Err(error) => Err(match beside_clip() {
@@ -77,7 +83,8 @@ impl Run<'_> {
 
     /// The error, with the command that goes on from latents that are kept for their worth.
     fn explained(&self, error: Error, index: usize, latents: &Path) -> Error {
-        if self.family.decodes_onto_picture() {
+        // A run that saves its state goes on as a whole.
+        if self.family.decodes_onto_picture() || self.request.save_state.is_some() {
             return error;
         }
         kept_latents::explain(error, &kept_latents::command(self.request, index, latents))
@@ -101,7 +108,7 @@ impl Run<'_> {
         }
     }
 
-    fn last_pass(&self) -> &Pass {
+    pub(super) fn last_pass(&self) -> &Pass {
         self.recipe.passes.last().expect("a recipe has a pass")
     }
 

@@ -18,6 +18,15 @@ pub(super) fn keep(bytes: &[u8], clip: &Path) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// Writes the latents to this file, which is the run's own.
+///
+/// # Errors
+/// The file cannot be written.
+pub(super) fn replace(bytes: &[u8], path: PathBuf) -> Result<PathBuf> {
+    media::write_atomically(&path, bytes, true)?;
+    Ok(path)
+}
+
 /// Says in the error's hint by which command the clip is finished.
 pub(super) fn explain(error: Error, command: &str) -> Error {
     let hint = format!("{}; {}", error.hint(), latents_finished_by(command));

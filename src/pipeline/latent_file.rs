@@ -21,7 +21,8 @@ const LONGEST_HEADER: u64 = 1 << 20;
 /// The metadata entry of latents with their record.
 const RECORD: &str = "stir";
 
-fn tensor_name(prefix: &str, part: &str) -> String {
+/// What the tensor of a part is called in a file: the prefix alone, or with the part behind it.
+pub(super) fn tensor_name(prefix: &str, part: &str) -> String {
     if part == "latents" { prefix.to_owned() } else { format!("{prefix}.{part}") }
 }
 
@@ -69,14 +70,17 @@ pub fn noise_from_bytes(bytes: &[u8], shapes: &Shapes, thing: &str) -> Result<La
         shape: "noise has the shape of the model's latents",
         infinite: "draw the noise again",
     };
-    parts(&parsed(bytes, thing, &hints)?, "noise", shapes, (thing, &hints))
+    let file = parsed(bytes, thing, &hints)?;
+    let noise = parts(&file, "noise", shapes, (thing, &hints))?;
+    check_alone(&file, &["noise"], shapes, thing)?;
+    Ok(noise)
 }
 
 /// What to do about a file.
-struct Hints {
-    incomplete: &'static str,
-    shape: &'static str,
-    infinite: &'static str,
+pub(super) struct Hints {
+    pub incomplete: &'static str,
+    pub shape: &'static str,
+    pub infinite: &'static str,
 }
 
 /// What to do about a file of latents.
@@ -86,15 +90,21 @@ const LATENTS: Hints = Hints {
     infinite: "they show nothing: make the clip again",
 };
 
-fn parsed<'data>(bytes: &'data [u8], thing: &str, hints: &Hints) -> Result<SafeTensors<'data>> {
+/// The file in these bytes; its sizes have been checked against them.
+pub(super) fn parsed<'data>(bytes: &'data [u8], thing: &str, hints: &Hints) -> Result<SafeTensors<'data>> {
     SafeTensors::deserialize(bytes).map_err(|error| {
         let found = format!("{} bytes that are none ({error})", bytes.len());
         Error::input(thing, "a complete safetensors file", found, hints.incomplete)
     })
 }
 
-/// All tensors of a file, each of exactly its shape, float32 and finite. Values are copied only once all of that is known.
-fn parts(file: &SafeTensors, prefix: &str, shapes: &Shapes, (thing, hints): (&str, &Hints)) -> Result<Latents> {
+/// All parts with names of this prefix, each of exactly its shape, float32 and finite. Values are copied only once all of that is known.
+pub(super) fn parts(
+    file: &SafeTensors,
+    prefix: &str,
+    shapes: &Shapes,
+    (thing, hints): (&str, &Hints),
+) -> Result<Latents> {
     let names = shapes.keys().map(|part| format!("`{}`", tensor_name(prefix, part))).collect::<Vec<_>>().join(", ");
     let mut latents = Latents::default();
     for (&part, shape) in shapes {
@@ -120,11 +130,18 @@ fn parts(file: &SafeTensors, prefix: &str, shapes: &Shapes, (thing, hints): (&st
         }
         latents.parts.insert(part, Tensor::from_vec(values, shape.as_slice(), &Device::Cpu)?);
     }
-    let known: Vec<String> = shapes.keys().map(|part| tensor_name(prefix, part)).collect();
-    if let Some(name) = file.names().into_iter().filter(|name| !known.iter().any(|known| known == name)).min() {
-        return Err(Error::input(thing, format!("tensors {names} alone"), format!("also `{name}`"), "remove it"));
-    }
     Ok(latents)
+}
+
+/// Refuses a file that holds more than the parts of these prefixes.
+pub(super) fn check_alone(file: &SafeTensors, prefixes: &[&str], shapes: &Shapes, thing: &str) -> Result<()> {
+    let names = |prefix| shapes.keys().map(move |part| tensor_name(prefix, part));
+    let known: Vec<String> = prefixes.iter().copied().flat_map(names).collect();
+    let Some(name) = file.names().into_iter().filter(|name| !known.iter().any(|known| known == name)).min() else {
+        return Ok(());
+    };
+    let known = known.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ");
+    Err(Error::input(thing, format!("tensors {known} alone"), format!("also `{name}`"), "remove it"))
 }
 
 /// The index in every dimension of the value at `position` of a tensor that lies row by row.
@@ -212,7 +229,10 @@ impl LatentFile {
     /// # Errors
     /// A missing or further tensor, another shape, another type than float32, a value that is not finite.
     pub fn read(&self, shapes: &Shapes) -> Result<Latents> {
-        parts(&parsed(self.file.bytes(), &self.thing, &LATENTS)?, "latents", shapes, (&self.thing, &LATENTS))
+        let file = parsed(self.file.bytes(), &self.thing, &LATENTS)?;
+        let latents = parts(&file, "latents", shapes, (&self.thing, &LATENTS))?;
+        check_alone(&file, &["latents"], shapes, &self.thing)?;
+        Ok(latents)
     }
 }
 

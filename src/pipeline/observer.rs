@@ -73,6 +73,8 @@ pub trait Observer {
     fn preview(&mut self, path: &Path);
     /// From here on latents are on disk, and this command finishes their clip, whatever ends the run; with `None`, the clip needs it no more.
     fn latents_kept(&mut self, command: Option<&str>);
+    /// From here on the run's state is on disk, and this command goes on, whatever ends the run; with `None`, the run is complete.
+    fn resumable(&mut self, command: Option<&str>);
     /// A clip is complete.
     fn finished(&mut self, outcome: &Outcome);
 }

@@ -4,6 +4,7 @@ use super::latent_record::{self, PictureRecord};
 use super::observer::{Level, Observer, Stage};
 use super::request::{self, Request};
 use super::run::{Run, Scene};
+use super::state::Saver;
 use super::{check_warnings, latent_file};
 use crate::error::Result;
 use crate::latents::Latents;
@@ -154,10 +155,11 @@ impl<'a> Run<'a> {
     pub(super) fn prepare(
         request: &'a Request,
         original: Picture,
-        family: &'a dyn Family,
+        (family, saver): (&'a dyn Family, &mut Saver),
         observer: &mut dyn Observer,
     ) -> Result<Self> {
         let preparation = Preparation::of(request, original, family, observer)?;
+        saver.begin(request, &preparation.original, (family, &preparation.resolved), observer)?;
         observer.begin(Stage::Text, 1);
         let words = preparation.words().encode(family, family.text_encoder()?.as_ref(), observer)?;
         observer.begin(Stage::Encode, 1);

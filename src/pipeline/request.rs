@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::observer::Level;
 use super::preview;
+use super::state::SaveState;
 use crate::camera::{self, CameraCommand};
 use crate::device::DeviceChoice;
 use crate::error::{Error, Result};
@@ -99,6 +100,8 @@ pub struct Request {
     pub preview: Option<Target>,
     /// What is drawn into the corner of every frame.
     pub watermark: Option<Watermark>,
+    /// Where the run saves how far it is.
+    pub save_state: Option<SaveState>,
 }
 
 impl Request {
@@ -154,13 +157,22 @@ impl Request {
     /// # Errors
     /// A place that cannot be written to, that must not be replaced, that two outputs share, or that lies in a folder of frames.
     pub fn check_targets(&self) -> Result<()> {
+        self.check_targets_from(None)
+    }
+
+    /// The same of a run that goes on with this clip: those before it are complete, and its own latents may have been written.
+    ///
+    /// # Errors
+    /// As [`check_targets`](Self::check_targets).
+    pub fn check_targets_from(&self, resumed: Option<usize>) -> Result<()> {
         let inputs = self.inputs();
-        for index in 0..self.count {
+        for index in resumed.unwrap_or(0)..self.count {
             self.targets(index).try_for_each(|target| media::check_target(&target, &inputs))?;
-            let latents = self.latents_path(index);
-            latents.map_or(Ok(()), |file| media::check_file(&file, self.output.replace, &inputs))?;
+            let replace = self.output.replace || resumed == Some(index);
+            self.latents_path(index).map_or(Ok(()), |file| media::check_file(&file, replace, &inputs))?;
         }
-        let paths = self.outputs();
+        let state = self.save_state.iter().flat_map(SaveState::files);
+        let paths: Vec<PathBuf> = state.chain(self.outputs_from(resumed.unwrap_or(0))).collect();
         media::check_apart(&paths)?;
         media::warn_of_leftovers(&paths);
         Ok(())
@@ -176,8 +188,26 @@ impl Request {
 
     /// Every file and folder that the run writes.
     pub fn outputs(&self) -> Vec<PathBuf> {
+        self.outputs_from(0).collect()
+    }
+
+    /// The same from this clip on.
+    fn outputs_from(&self, first: usize) -> impl Iterator<Item = PathBuf> {
         let of_clip = |index: usize| self.targets(index).map(|target| target.path).chain(self.latents_path(index));
-        (0..self.count).flat_map(of_clip).collect()
+        (first..self.count).flat_map(of_clip)
+    }
+
+    /// Every file and folder that the request names, other than by the model's name.
+    pub fn paths(&self) -> Vec<&Path> {
+        let ModelRequest { vae, text_encoder, tokenizer, upsampler, .. } = &self.model;
+        let Self { save_latents, save_frames, .. } = self;
+        let optional = [vae, text_encoder, tokenizer, upsampler, save_latents, save_frames];
+        let mut paths = self.inputs();
+        paths.push(&self.output.path);
+        paths.extend(optional.into_iter().flatten().map(PathBuf::as_path));
+        paths.extend(self.preview.as_ref().map(|preview| preview.path.as_path()));
+        paths.extend(self.save_state.as_ref().map(|state| state.folder.as_path()));
+        paths
     }
 
     /// The files that the run reads, so that no output replaces them.

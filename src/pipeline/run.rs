@@ -1,11 +1,12 @@
 //! What every stage of a run reads, and the way from noise to final latents.
 
-use super::denoise::Denoising;
+use super::denoise::{Denoising, Moment};
 use super::latent_record::PictureRecord;
 use super::observer::{Observer, Stage};
 use super::preview::Preview;
 use super::request::Request;
 use super::residency::Networks;
+use super::state::{Place, Point, Saver, keeps_start};
 use crate::diffusion::noise::{self, Purpose};
 use crate::diffusion::renoise::renoise;
 use crate::diffusion::tone_map::tone_map;
@@ -60,20 +61,28 @@ impl Run<'_> {
     pub(super) fn denoise(
         &self,
         networks: &mut Networks,
-        index: usize,
+        (index, saver): (usize, &mut Saver),
         observer: &mut dyn Observer,
     ) -> Result<Latents> {
+        let passes = &self.recipe.passes;
+        let mut point = saver.take_point(index);
+        if let Some(Point { latents, .. }) = point.take_if(|point| self.is_final(point)) {
+            return self.tone_mapped(latents);
+        }
         let (denoiser, decoder) = networks.for_denoising(self.request.preview.is_some(), observer)?;
-        let steps: usize = self.recipe.passes.iter().map(Pass::steps).sum();
+        let steps: usize = passes.iter().map(Pass::steps).sum();
         observer.begin(Stage::Denoise, steps);
-        let mut before = 0;
+        let first = point.as_ref().map_or(0, |point| point.pass);
+        let mut before: usize = passes[..first].iter().map(Pass::steps).sum();
+        if let Some(point) = &point {
+            observer.advance(before + point.step);
+        }
         let mut latents: Option<Latents> = None;
-        for (pass, scene) in self.recipe.passes.iter().zip(&self.scenes) {
+        for (number, (pass, scene)) in passes.iter().zip(&self.scenes).enumerate().skip(first) {
             let shapes = self.family.latent_shapes(&pass.clip);
-            let noise = self.noise_of_pass(index, latents.is_none(), &shapes)?;
-            let start = match latents.take() {
-                None => noise,
-                Some(small) => renoised(&self.family.upsampler()?.upsample(&small)?, &noise, pass.sigmas[0])?,
+            let PassStart { start, latents: at, taken } = match point.take() {
+                Some(point) => self.resumed(index, point, &shapes)?,
+                None => PassStart::new(self.start_of_pass(index, latents.take(), (pass, &shapes))?),
             };
             let constraints = self.family.constraints(&scene.conditioning, &pass.clip)?;
             let constraints = constraints
@@ -81,6 +90,7 @@ impl Run<'_> {
                 .map(|constraint| constraint.weakened(self.recipe.strength, &start.parts[constraint.part]))
                 .collect::<Result<Vec<_>>>()?;
             let preview = self.preview(index, pass, scene, decoder);
+            let kept_start = keeps_start(&self.recipe, number).then_some(&start);
             let denoising = Denoising {
                 denoiser,
                 pass,
@@ -91,24 +101,63 @@ impl Run<'_> {
                 seed: self.request.seed(index),
                 first_step: before,
             };
-            let result = denoising.run(start, |expected, step| {
+            let result = denoising.run_from(taken, at, |moment, step| {
                 let done = before + step + 1;
-                observer.advance(done);
-                match preview.as_ref().filter(|_| done == steps / 2) {
-                    Some(preview) => preview.write(&expected.latents()?, &scene.conditioning, observer),
-                    None => Ok(()),
+                match moment {
+                    Moment::Predicted(expected) => {
+                        observer.advance(done);
+                        if let Some(preview) = preview.as_ref().filter(|_| done == steps / 2) {
+                            preview.write(&expected.latents()?, &scene.conditioning, observer)?;
+                        }
+                    }
+                    Moment::Stepped(latents) => {
+                        let is_last = step + 1 == pass.steps();
+                        let place = Place { clip: index, pass: number, step: step + 1, done, is_last };
+                        saver.stepped(place, latents, kept_start, observer);
+                    }
                 }
+                Ok(())
             })?;
             before += pass.steps();
             latents = Some(result);
         }
-        let mut latents = latents.expect("a recipe has a pass");
+        self.tone_mapped(latents.expect("a recipe has a pass"))
+    }
+
+    /// Whether nothing is left to be denoised.
+    fn is_final(&self, point: &Point) -> bool {
+        self.recipe.passes.get(point.pass + 1).is_none() && point.step == self.last_pass().steps()
+    }
+
+    fn tone_mapped(&self, mut latents: Latents) -> Result<Latents> {
         if self.recipe.tone_map_compression > 0.0 {
             for part in latents.parts.values_mut() {
                 *part = tone_map(part, self.recipe.tone_map_compression)?;
             }
         }
         Ok(latents)
+    }
+
+    /// What a pass begins with: noise, or the latents of the pass before with noise on them.
+    fn start_of_pass(&self, index: usize, before: Option<Latents>, of: (&Pass, &Shapes)) -> Result<Latents> {
+        let (pass, shapes) = of;
+        let noise = self.noise_of_pass(index, before.is_none(), shapes)?;
+        match before {
+            None => Ok(noise),
+            Some(small) => renoised(&self.family.upsampler()?.upsample(&small)?, &noise, pass.sigmas[0]),
+        }
+    }
+
+    /// The pass in which a run goes on.
+    fn resumed(&self, index: usize, point: Point, shapes: &Shapes) -> Result<PassStart> {
+        let Point { pass, step: taken, latents, start } = point;
+        let start = match start {
+            Some(start) => start,
+            None if pass == 0 => self.noise_of_pass(index, true, shapes)?,
+            // Nobody looks at it: see `keeps_start`.
+            None => latents.clone(),
+        };
+        Ok(PassStart { start, latents, taken })
     }
 
     /// The noise that a pass begins with.
@@ -119,6 +168,22 @@ impl Run<'_> {
             _ if first => noise::initial(seed, shapes),
             _ => noise::of_step(seed, Purpose::SecondPass, 0, shapes),
         }
+    }
+}
+
+/// Where a pass begins or goes on.
+struct PassStart {
+    /// The latents at its beginning.
+    start: Latents,
+    /// The latents from which it goes on.
+    latents: Latents,
+    /// Steps that are taken.
+    taken: usize,
+}
+
+impl PassStart {
+    fn new(start: Latents) -> Self {
+        Self { latents: start.clone(), start, taken: 0 }
     }
 }
 

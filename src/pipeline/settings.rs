@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::decode::DecodeRequest;
 use super::request::{Length, PROMPT_CHARACTERS, Request, Size};
+use super::state::SaveState;
 use crate::media::VideoEncoder;
 use crate::media::image::ImageSource;
 use crate::media::watermark::Watermark;
@@ -144,6 +145,10 @@ impl From<&Request> for Settings {
             if let Some(path) = path {
                 set(option, file(path));
             }
+        }
+        if let Some(SaveState { folder, every }) = &request.save_state {
+            set("save_state", file(folder));
+            set("save_state_every", json!(every));
         }
         if request.strict {
             set("strict", json!(true));

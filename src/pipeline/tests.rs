@@ -10,6 +10,7 @@ use std::rc::Rc;
 use candle_core::{DType, Device, Tensor};
 
 use super::request::{Length, Request, Size};
+use super::state::Saver;
 use super::{Level, Observer, Outcome, Stage};
 use crate::device::DeviceChoice;
 use crate::diffusion::schedule;
@@ -59,6 +60,10 @@ impl Family for Coarse {
 
     fn recipe(&self, _options: &SamplingOptions, clip: &Clip) -> Result<Recipe> {
         Ok(Recipe::plain(clip, schedule::linear(2), 1.0))
+    }
+
+    fn fingerprint(&self, _recipe: &Recipe) -> Result<String> {
+        Ok("coarse".to_owned())
     }
 
     fn decodes_onto_picture(&self) -> bool {
@@ -241,6 +246,8 @@ impl Observer for Heard {
 
     fn latents_kept(&mut self, _command: Option<&str>) {}
 
+    fn resumable(&mut self, _command: Option<&str>) {}
+
     fn finished(&mut self, outcome: &Outcome) {
         self.finished.push(outcome.clone());
     }
@@ -292,6 +299,7 @@ fn request(output: std::path::PathBuf) -> Request {
         save_frames: None,
         preview: None,
         watermark: None,
+        save_state: None,
     }
 }
 
@@ -304,7 +312,13 @@ fn picture() -> Picture {
 fn what_a_coarse_grid_makes_is_cut_to_what_was_asked() {
     let folder = Folder::new("grid");
     let mut heard = Heard::default();
-    super::run(&request(folder.0.join("frames")), picture(), Box::new(Coarse::default()), &mut heard).unwrap();
+    super::run(
+        &request(folder.0.join("frames")),
+        picture(),
+        (Box::new(Coarse::default()), Saver::default()),
+        &mut heard,
+    )
+    .unwrap();
 
     let line = "the clip is 80x60, 10 frames at 25 fps; it is cut out of what the model makes, 96x64, 17 frames";
     heard.lines.retain(|(level, _)| *level != Level::Detail);
@@ -329,7 +343,7 @@ fn several_clips_are_named_by_their_seeds() {
         ..request(folder.0.join("clip.y4m"))
     };
     several.check_targets().unwrap();
-    super::run(&several, picture(), Box::new(Coarse::default()), &mut heard).unwrap();
+    super::run(&several, picture(), (Box::new(Coarse::default()), Saver::default()), &mut heard).unwrap();
     assert_eq!(heard.seeds, [7, 8, 9]);
     assert_eq!(heard.finished.iter().map(|outcome| outcome.seed).collect::<Vec<_>>(), [7, 8, 9]);
     // One after half of the steps, one of the final latents.
@@ -350,7 +364,8 @@ fn latents_that_cannot_be_saved_are_kept_beside_the_clip() {
     let folder = Folder::new("unsaved");
     let save_latents = Some(folder.0.join("gone/latents.safetensors"));
     let unsaved = Request { save_latents, ..request(folder.0.join("clip.y4m")) };
-    let error = super::run(&unsaved, picture(), Box::new(Coarse::default()), &mut Heard::default()).unwrap_err();
+    let error = super::run(&unsaved, picture(), (Box::new(Coarse::default()), Saver::default()), &mut Heard::default())
+        .unwrap_err();
     let kept = folder.0.join("clip.latents.safetensors");
     assert!(error.to_string().contains("gone"), "{error}");
     assert!(error.hint().contains(&format!("stir decode {} -o ", kept.display())), "{}", error.hint());
@@ -443,7 +458,7 @@ fn nothing_that_exists_is_replaced_where_that_is_asked() {
         ..request(folder.0.join("clip.y4m"))
     };
     all(false).check_targets().unwrap();
-    super::run(&all(false), picture(), Box::new(Coarse::default()), &mut Heard::default()).unwrap();
+    super::run(&all(false), picture(), (Box::new(Coarse::default()), Saver::default()), &mut Heard::default()).unwrap();
     for name in ["clip.y4m", "latents.safetensors", "frames", "look.gif"] {
         let kept = folder.0.join("kept");
         std::fs::rename(folder.0.join(name), &kept).unwrap();
@@ -452,5 +467,5 @@ fn nothing_that_exists_is_replaced_where_that_is_asked() {
         std::fs::rename(&kept, folder.0.join(name)).unwrap();
     }
     all(true).check_targets().unwrap();
-    super::run(&all(true), picture(), Box::new(Coarse::default()), &mut Heard::default()).unwrap();
+    super::run(&all(true), picture(), (Box::new(Coarse::default()), Saver::default()), &mut Heard::default()).unwrap();
 }

@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 use candle_core::quantized::gguf_file::{Content, Value};
 use safetensors::SafeTensors;
 use serde::Deserialize;
+use sha2::Sha256;
 
+use super::fingerprint;
 use super::scaled::{self, BadScale};
 use super::store::MappedFile;
 use super::stored::Stored;
@@ -100,6 +102,14 @@ impl WeightFiles {
     /// Whether it is a GGUF file.
     pub fn is_gguf(&self) -> bool {
         self.files.iter().any(|file| file.content.bytes().starts_with(GGUF_MAGIC))
+    }
+
+    /// Takes what tells these files from others into `digest`: see [`fingerprint`].
+    pub fn fingerprint(&self, digest: &mut Sha256) {
+        if self.files.is_empty() {
+            fingerprint::update(digest, &self.name, &[]);
+        }
+        self.files.iter().for_each(|file| fingerprint::update(digest, &file.name, file.content.bytes()));
     }
 
     /// The text metadata of the only file: safetensors' own, or the texts of a GGUF file. Empty where there are several files.

@@ -4,6 +4,7 @@ mod carriage;
 pub mod checkpoint;
 pub mod digest;
 pub mod files;
+pub mod fingerprint;
 #[cfg(feature = "hub")]
 pub mod hub;
 pub mod keymap;

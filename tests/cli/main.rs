@@ -18,6 +18,7 @@ mod ltx_two_pass;
 mod models;
 mod plan;
 mod refusals;
+mod resume;
 mod runs;
 mod schema;
 #[cfg(unix)]

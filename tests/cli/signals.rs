@@ -9,14 +9,14 @@ use crate::fixture::repository;
 use crate::support::{Scratch, command};
 
 /// How a run that was sent a signal ended.
-struct Ended {
-    code: Option<i32>,
-    last_event: Value,
-    talk: String,
+pub struct Ended {
+    pub code: Option<i32>,
+    pub last_event: Value,
+    pub talk: String,
 }
 
 /// Starts a run, with `--json`, that takes seconds, and sends the signal when the stage begins.
-fn interrupt(mut run: Command, stage: &str, signal: &str) -> Ended {
+pub fn interrupt(mut run: Command, stage: &str, signal: &str) -> Ended {
     let mut child = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
     let event = |line: String| serde_json::from_str::<Value>(&line).unwrap();

@@ -11,6 +11,7 @@ fn help_is_what_the_documentation_says() {
         ("help", ["--help"].as_slice()),
         ("generate-help", &["generate", "--help"]),
         ("plan-help", &["plan", "--help"]),
+        ("resume-help", &["resume", "--help"]),
         ("decode-help", &["decode", "--help"]),
         ("models-help", &["models", "--help"]),
         ("models-inspect-help", &["models", "inspect", "--help"]),

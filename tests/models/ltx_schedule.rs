@@ -86,7 +86,7 @@ fn steps_under_strengths_are_those_of_the_pipeline() {
 fn stochastic_steps_are_those_of_the_scheduler() {
     let reference = fixture("ltx/sampling.safetensors");
     let sigmas = reference.values("sigmas");
-    let start = Start { noise: latents(reference.get("start")), sigmas: &sigmas, constraints: &[] };
+    let start = Start { latents: latents(reference.get("start")), sigmas: &sigmas, constraints: &[], taken: 0 };
     let fresh = |step| Ok(latents(reference.get("fresh").get(step)?));
     let sampled = sampler::stochastic(start, |_, _, step| given(&reference, step), fresh).unwrap();
     let found = values(&sampled.parts["latents"]);

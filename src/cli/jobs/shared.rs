@@ -70,6 +70,10 @@ impl Shared {
                 hint,
             ));
         }
+        if request.save_state.is_some() {
+            let hint = "leave it out: the journal says which jobs are done, and one that was cut short begins again";
+            return Err(Error::input("--save-state", "a run of its own", "one of many jobs", hint));
+        }
         if options.seed.as_deref().is_some_and(|seed| seed == "random") {
             let hint = "give each job a number; without one, each has 42";
             let wanted = "a number: what is done is known by its settings";

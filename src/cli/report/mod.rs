@@ -21,6 +21,7 @@ use crate::pipeline::kept_latents::latents_finished_by;
 use crate::pipeline::observer::{Level, Observer, Stage};
 use crate::pipeline::plan::Planned;
 use crate::pipeline::settings::Settings;
+use crate::pipeline::state::resumed_by;
 use crate::units::Clip;
 use events::{ClipShape, ENGINE, Event, Events, ResultFields, rounded};
 use talk::Talk;
@@ -43,6 +44,8 @@ pub struct Console {
     job: Mutex<Option<String>>,
     /// The command that finishes the clip under way from latents that are on disk.
     finishing_command: Mutex<Option<String>>,
+    /// The command that goes on with the run from its state on disk.
+    resuming_command: Mutex<Option<String>>,
 }
 
 impl Console {
@@ -56,6 +59,7 @@ impl Console {
             first_warning: Mutex::default(),
             job: Mutex::default(),
             finishing_command: Mutex::default(),
+            resuming_command: Mutex::default(),
         }
     }
 
@@ -70,8 +74,14 @@ impl Console {
     /// Prints that a signal ends the program, with which exit code, and what to do then; nothing is printed after it.
     pub fn interrupted(&self, signal: &str, exit_code: u8, hint: &str) {
         floor::take();
-        let command = self.finishing_command.lock().ok().and_then(|command| command.clone());
-        let hint = command.map_or(hint.to_owned(), |command| format!("{hint}; {}", latents_finished_by(&command)));
+        let known = |command: &Mutex<Option<String>>| command.lock().ok().and_then(|command| command.clone());
+        let hint = match (known(&self.resuming_command), known(&self.finishing_command)) {
+            (Some(command), _) => {
+                format!("unfinished files are removed, finished ones are kept; {}", resumed_by(&command))
+            }
+            (None, Some(command)) => format!("{hint}; {}", latents_finished_by(&command)),
+            (None, None) => hint.to_owned(),
+        };
         let error = Error::run("the run", "it to finish", signal, hint);
         self.talk.error(&error);
         if let Some(events) = &self.events {
@@ -262,6 +272,12 @@ impl Observer for Report {
 
     fn latents_kept(&mut self, command: Option<&str>) {
         if let Ok(mut known) = self.console.finishing_command.lock() {
+            *known = command.map(str::to_owned);
+        }
+    }
+
+    fn resumable(&mut self, command: Option<&str>) {
+        if let Ok(mut known) = self.console.resuming_command.lock() {
             *known = command.map(str::to_owned);
         }
     }

@@ -216,6 +216,10 @@ impl Family for Ltx {
         self.placement.dtype
     }
 
+    fn fingerprint(&self, recipe: &Recipe) -> Result<String> {
+        self.checkpoint.fingerprint(recipe.passes.len() > 1)
+    }
+
     fn decodes_onto_picture(&self) -> bool {
         false
     }

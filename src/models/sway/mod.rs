@@ -131,6 +131,10 @@ impl Family for Sway {
         Ok(Recipe::plain(clip, sigmas, options.guidance_scale.unwrap_or(guidance_scale)))
     }
 
+    fn fingerprint(&self, _recipe: &Recipe) -> Result<String> {
+        Ok(self.weights.fingerprint())
+    }
+
     fn decodes_onto_picture(&self) -> bool {
         true
     }

@@ -1,6 +1,7 @@
 //! The weights of a `sway` model: those that ship with stir, or those in a folder that `scripts/sway/train` left.
 
 use candle_core::{DType, Device};
+use sha2::{Digest, Sha256};
 
 use super::denoiser::Denoiser;
 use super::encoder::Encoder;
@@ -9,6 +10,8 @@ use crate::error::{Error, Result};
 use crate::models::manifest::Manifest;
 use crate::models::{Defaults, Location};
 use crate::weights::checkpoint::Checkpoint;
+use crate::weights::digest::hexadecimal;
+use crate::weights::fingerprint;
 use crate::weights::store::{Placement, Store};
 
 const MANIFEST: &str = include_str!("../../../models/sway/manifest.toml");
@@ -79,6 +82,15 @@ impl Weights {
             return Err(Error::input(thing, format!("checksums of {ENCODER} and {DENOISER}"), found, hint));
         };
         Ok(Self { defaults: manifest.defaults, encoder: open(ENCODER, encoder)?, denoiser: open(DENOISER, denoiser)? })
+    }
+
+    /// What tells both files from others, in hexadecimal digits: see [`fingerprint`].
+    pub fn fingerprint(&self) -> String {
+        let mut digest = Sha256::new();
+        for (name, checkpoint) in [(ENCODER, &self.encoder), (DENOISER, &self.denoiser)] {
+            fingerprint::update(&mut digest, name, checkpoint.bytes());
+        }
+        hexadecimal(&digest.finalize())
     }
 
     /// What the manifest recommends.

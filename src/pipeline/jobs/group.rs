@@ -11,6 +11,7 @@ use crate::pipeline::observer::Stage;
 use crate::pipeline::prepare::{EncodedWords, Preparation, Words};
 use crate::pipeline::residency::Networks;
 use crate::pipeline::run::Run;
+use crate::pipeline::state::Saver;
 
 /// Most jobs of a group: what is encoded of them is in memory until they are made.
 const MOST_JOBS: usize = 16;
@@ -150,7 +151,8 @@ impl<'a> Group<'a> {
                 }
             };
             session.observer.started(job);
-            match pipeline::make(run, &mut networks, index + 1 == runs.len(), session.observer) {
+            match pipeline::make(run, &mut networks, (index + 1 == runs.len(), &mut Saver::default()), session.observer)
+            {
                 Ok(()) => session.done(job, pending.identity, mine)?,
                 Err(error) => {
                     // What was too much for the memory, say, is not to burden the next one.

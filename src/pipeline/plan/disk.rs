@@ -17,7 +17,7 @@ const LATENT_RECORD: u64 = 4096;
 /// Something that is written.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DiskUse {
-    /// `clip`, `frames` or `latents`.
+    /// `clip`, `frames`, `latents` or `state`.
     pub what: &'static str,
     /// The first of its files.
     pub path: PathBuf,
@@ -51,10 +51,14 @@ pub(super) fn uses(request: &Request, family: &dyn Family, (clip, passes): (&Cli
         let values = |shape: &Vec<usize>| shape.iter().product::<usize>() as u64;
         4 * family.latent_shapes(&pass.clip).values().map(values).sum::<u64>() + LATENT_RECORD
     });
+    if let Some(state) = &request.save_state {
+        // The state before stays until the next one is complete; and in a second pass, held weakly, both have its beginning.
+        add("state", state.folder.clone(), (4 * latents, false));
+    }
     match &request.save_latents {
         Some(path) => add("latents", request.path(path, 0), (count * latents, true)),
         // Beside the clip until it is complete.
-        None if !family.decodes_onto_picture() => {
+        None if !family.decodes_onto_picture() && request.save_state.is_none() => {
             add("latents", request.target(0).path.with_extension("latents.safetensors"), (latents, true));
         }
         None => {}

@@ -13,6 +13,7 @@ pub(super) mod weight_bytes;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Tensor};
+use sha2::{Digest, Sha256};
 
 use self::model::Model;
 use self::part::Part;
@@ -23,12 +24,15 @@ use super::text::config::Config as TextConfig;
 use super::text::t5::{self, Residency};
 use super::text::tokenizer::{Tokenizer, Tokens};
 use super::transformer::Transformer;
+use super::upsampler::Upsampler;
 use super::vae;
 use super::vae::statistics::Statistics;
 use crate::backend::carriers::{self, Kept};
 use crate::error::{Error, Result};
 use crate::models::Offload;
+use crate::weights::digest::hexadecimal;
 use crate::weights::files::WeightFiles;
+use crate::weights::fingerprint;
 use crate::weights::keymap::KeyMap;
 use crate::weights::store::{Placement, Store};
 
@@ -133,6 +137,30 @@ impl Checkpoint {
             tokenizer: None,
             upsampler: None,
         })
+    }
+
+    /// What tells its parts from others, in hexadecimal digits, without reading all of them: see [`crate::weights::fingerprint`]. `upsampler`:
+    /// whether the latent upsampler is one of them.
+    ///
+    /// # Errors
+    /// A part that cannot be read any more.
+    pub fn fingerprint(&self, upsampler: bool) -> Result<String> {
+        let mut digest = Sha256::new();
+        let Self { transformer, vae, text_encoder, .. } = self;
+        digest.update(format!("{:?} {:?} {:?}", transformer.config, vae.config, text_encoder.config));
+        [&transformer.files, &vae.files, &text_encoder.files]
+            .into_iter()
+            .for_each(|files| files.fingerprint(&mut digest));
+        if let Some(path) = &self.tokenizer {
+            let file = Tokenizer::file(path);
+            let bytes = std::fs::read(&file)
+                .map_err(|error| Error::io("reading", &file, error, "fetch the `tokenizer` folder of the model"))?;
+            fingerprint::update(&mut digest, "tokenizer", &bytes);
+        }
+        if let Some(path) = self.upsampler.as_ref().filter(|_| upsampler) {
+            Upsampler::fingerprint(path, &mut digest)?;
+        }
+        Ok(hexadecimal(&digest.finalize()))
     }
 
     /// Whether its weights are made up.

@@ -1,6 +1,6 @@
 //! Text to tokens, and what did not fit.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::sentencepiece::{Piece, SentencePiece};
 use crate::error::{Error, Result};
@@ -36,12 +36,7 @@ impl Tokenizer {
     /// # Errors
     /// No such file, or one that is no tokenizer of T5.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = if path.is_dir() {
-            let known = ["spiece.model", "tokenizer.json"].map(|name| path.join(name));
-            known.into_iter().find(|file| file.exists()).unwrap_or_else(|| path.join("spiece.model"))
-        } else {
-            path.to_owned()
-        };
+        let file = Self::file(path);
         let name = file.display().to_string();
         let refused = |found: String| {
             let wanted = "T5's SentencePiece unigram model (`spiece.model`) or `tokenizer.json`";
@@ -64,6 +59,15 @@ impl Tokenizer {
         };
         let end = end.ok_or_else(|| refused(format!("no token `{END}`")))?;
         Ok(Self { name, vocabulary, end })
+    }
+
+    /// The file that [`open`](Self::open) reads.
+    pub fn file(path: &Path) -> PathBuf {
+        if !path.is_dir() {
+            return path.to_owned();
+        }
+        let known = ["spiece.model", "tokenizer.json"].map(|name| path.join(name));
+        known.into_iter().find(|file| file.exists()).unwrap_or_else(|| path.join("spiece.model"))
     }
 
     /// The tokens of `text` without the white space at its ends, and the end.

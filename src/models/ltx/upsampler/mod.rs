@@ -10,6 +10,7 @@ pub mod layers;
 use std::path::{Path, PathBuf};
 
 use candle_core::{DType, Tensor};
+use sha2::{Digest, Sha256};
 
 use self::config::UpsamplerConfig;
 use self::layers::{Block, ClipConvolution, ClipNorm};
@@ -62,6 +63,17 @@ impl Upsampler {
         let path = folder_inside(path);
         let files = WeightFiles::open(&path)?;
         Ok(Self::of(&path, &files, Store::outline(&files, KeyMap::IDENTITY)?)?.config)
+    }
+
+    /// Takes what tells the checkpoint at `path` from others into `digest`.
+    ///
+    /// # Errors
+    /// As [`Upsampler::open`].
+    pub fn fingerprint(path: &Path, digest: &mut Sha256) -> Result<()> {
+        let config = Self::check(path)?;
+        digest.update(format!("{config:?}"));
+        WeightFiles::open(&folder_inside(path))?.fingerprint(digest);
+        Ok(())
     }
 
     fn of(path: &Path, files: &WeightFiles, store: Store) -> Result<Self> {
