@@ -13,6 +13,8 @@ mod diffusers;
 mod gguf;
 #[path = "fuzz/targets/image.rs"]
 mod image;
+#[path = "fuzz/targets/jobs.rs"]
+mod jobs;
 #[path = "fuzz/targets/latents.rs"]
 mod latents;
 #[path = "fuzz/targets/noise.rs"]
@@ -48,7 +50,7 @@ macro_rules! replays {
     };
 }
 
-replays! { config diffusers gguf image latents noise prompt safetensors shards single_file spiece state tokenizer_json }
+replays! { config diffusers gguf image jobs latents noise prompt safetensors shards single_file spiece state tokenizer_json }
 
 /// Runs a target on every file of its corpus. A failure is preceded by the file's name.
 fn replay(target: &str, run: fn(&[u8])) {

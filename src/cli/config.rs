@@ -3,12 +3,13 @@
 //!
 //! A setting becomes the argument that a user would have typed, such as `--steps=8`, so that one code path checks both.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use clap::{Arg, ArgAction, Args, Command};
+use clap::parser::ValueSource;
+use clap::{Arg, ArgAction, ArgMatches, Args, Command};
 use serde_json::{Map, Value};
 use toml::de::{DeTable, DeValue};
 
@@ -102,6 +103,37 @@ impl Config {
     /// As [`parse`](Self::parse).
     pub fn of_object(object: &Map<String, Value>, name: &str) -> Result<Self> {
         Self::of(object.iter().map(|(key, value)| Entry { key, line: None, value: Given::from(value) }), name)
+    }
+
+    /// What stands on a command line.
+    pub(super) fn typed(given: &ArgMatches) -> Self {
+        let command = Options::augment_args(Command::new("generate"));
+        let typed = |option: &&Arg| given.value_source(option.get_id().as_str()) == Some(ValueSource::CommandLine);
+        let setting = |option: &Arg| {
+            let long = option.get_long().expect("every option has a long name");
+            let with_value = |value: &OsStr| {
+                let mut argument = OsString::from(format!("--{long}="));
+                argument.push(value);
+                argument
+            };
+            let arguments = match option.get_action() {
+                ArgAction::SetTrue => vec![OsString::from(format!("--{long}"))],
+                _ => given.get_raw(option.get_id().as_str()).unwrap_or_default().map(with_value).collect(),
+            };
+            Setting { option: long.to_owned(), line: None, arguments }
+        };
+        let settings = command.get_arguments().filter(typed).map(setting).collect();
+        Self { file: "the command line".to_owned(), settings }
+    }
+
+    /// These and those of `other` that they leave standing.
+    pub(super) fn over(mut self, other: Option<&Self>) -> Self {
+        let given = |option: &str| self.settings.iter().any(|setting| setting.option == option);
+        if let Some(other) = other.cloned() {
+            let left = other.without(given).settings;
+            self.settings.extend(left);
+        }
+        self
     }
 
     fn of<'a>(entries: impl Iterator<Item = Entry<'a>>, name: &str) -> Result<Self> {

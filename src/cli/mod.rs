@@ -7,6 +7,7 @@ mod decode;
 mod devices;
 mod emergencies;
 mod generate;
+pub mod jobs;
 mod models;
 pub mod options;
 mod output;
@@ -120,8 +121,14 @@ fn run_command(arguments: Vec<OsString>) -> u8 {
                 Err(error) => (plain(), Err(error)),
                 Ok((options, config)) => {
                     let console = Arc::new(options.console());
-                    let result =
-                        if command == "plan" { options.plan(console.clone()) } else { options.run(console.clone()) };
+                    let result = match command {
+                        "plan" => options.plan(console.clone()),
+                        _ if options.has_jobs() => {
+                            let settings = Config::typed(given).over(config.as_ref());
+                            options.run_jobs(settings, console.clone())
+                        }
+                        _ => options.run(console.clone()),
+                    };
                     (
                         console,
                         result.map_err(|error| match config {
@@ -142,11 +149,12 @@ fn run_command(arguments: Vec<OsString>) -> u8 {
     }
 }
 
-/// What `stir plan` does is what `--dry-run` asks `stir generate` for; and a run goes on where it was.
+/// What `stir plan` does is what `--dry-run` asks `stir generate` for, of a single run; and a run goes on where it was.
 fn parser() -> clap::Command {
     let device = "Where to run, as with `stir generate`; the clip has the same bytes only where it ran before [default: the run's]";
+    let hidden = |plan: clap::Command, option: &'static str| plan.mut_arg(option, |option| option.hide(true));
     Cli::command()
-        .mut_subcommand("plan", |plan| plan.mut_arg("dry_run", |option| option.hide(true)))
+        .mut_subcommand("plan", |plan| ["dry_run", "jobs", "journal"].into_iter().fold(plan, hidden))
         .mut_subcommand("resume", |resume| resume.mut_arg("device", |option| option.help(device)))
 }
 

@@ -15,11 +15,11 @@ use super::values::Names;
     after_help = "Example:\n  stir generate -i portrait.png -p \"hair gently flowing, eyes blinking slowly [push in]\" -o clip.mp4"
 )]
 pub struct Options {
-    /// Picture to animate: JPEG, PNG or WebP; `-` reads it from standard input
+    /// Picture to animate: JPEG, PNG or WebP; `-` reads it from standard input; of a folder, each picture in it gets a clip
     #[arg(short, long, value_name = "IMAGE", value_hint = ValueHint::FilePath, help_heading = "Picture and clip")]
     pub(super) image: Option<OsString>,
 
-    /// Clip to write: .mp4, .mov, .webm, .gif, .webp, .y4m, or a folder (ending in /) of PNGs [default: the picture's name with .mp4, in the current folder]
+    /// Clip to write: .mp4, .mov, .webm, .gif, .webp, .y4m, or a folder (ending in /) of PNGs; of many jobs, the folder for their clips [default: the picture's name with .mp4, in the current folder]
     #[arg(short, long, value_name = "OUT", value_hint = ValueHint::AnyPath, help_heading = "Picture and clip")]
     pub(super) output: Option<OsString>,
 
@@ -174,7 +174,15 @@ pub struct Options {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Running")]
     pub(super) config: Option<OsString>,
 
-    /// Check everything and print the settings as TOML that --config reads, with what `stir plan` says as comments, but make nothing
+    /// Make a clip for each line of a file: a JSON object of options, such as {"image": "a.png", "prompt": "hair flowing"}. Options given here are what all jobs share; a job's own come first. Its paths are relative to the current folder
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Running")]
+    pub(super) jobs: Option<OsString>,
+
+    /// Keep in this file what becomes of each job: what is done is not done again [default: the job file's name with .journal.jsonl, beside it; of a folder of pictures, beside the clips]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Running")]
+    pub(super) journal: Option<OsString>,
+
+    /// Check everything and print the settings as TOML that --config reads, with what `stir plan` says as comments, but make nothing; many jobs are printed as --jobs reads them
     #[arg(long, help_heading = "Running")]
     pub(super) dry_run: bool,
 

@@ -84,6 +84,14 @@ impl Options {
             }
         }
         self.talk.check()?;
+        if self.jobs.is_some() {
+            let hint = "`stir generate --jobs FILE --dry-run` says what each job is";
+            return Err(Error::input("--jobs", "stir generate, which makes many clips", "another command", hint));
+        }
+        if self.journal.is_some() {
+            let hint = "leave --journal out";
+            return Err(Error::input("--journal", "--jobs or a folder of pictures beside it", "a single clip", hint));
+        }
         if self.latent_upsampler.is_some() && !self.two_pass {
             let hint = "give both, or leave --latent-upsampler out";
             return Err(Error::input("--latent-upsampler", "--two-pass beside it", "none", hint));

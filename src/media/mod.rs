@@ -44,7 +44,7 @@ mod yuv420;
 pub use expected_size::{Disk, ExpectedSize, expected_size, waiting_bytes};
 pub use output_format::OutputFormat;
 pub use target::{Target, check_apart, check_clip, check_file, check_target, warn_of_leftovers};
-pub use unfinished::abandon_unfinished;
+pub use unfinished::{abandon_unfinished, keep_at_an_early_end, remove_at_an_early_end};
 pub use video_encoder::VideoEncoder;
 
 /// Qualities that a clip in a lossy format may have.

@@ -29,6 +29,16 @@ pub(super) fn while_it_lasts<T>(action: impl FnOnce() -> T) -> T {
     action()
 }
 
+/// Has [`abandon_unfinished`] remove this file too, which is no output but must not outlive the process.
+pub fn remove_at_an_early_end(path: &Path) {
+    lock().insert(path.to_owned());
+}
+
+/// Takes that back.
+pub fn keep_at_an_early_end(path: &Path) {
+    lock().remove(path);
+}
+
 /// Removes every unfinished output of this process. Outputs that are complete stay.
 ///
 /// Any thread that begins, completes or drops an output afterwards waits for ever: call this as the last thing before the process exits,

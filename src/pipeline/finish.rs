@@ -127,7 +127,7 @@ impl Run<'_> {
             preview.write(latents, &scene.conditioning, observer)?;
         }
         let decode = ClipDecode {
-            family: self.family.as_ref(),
+            family: self.family,
             inputs: DecodeInputs {
                 latents,
                 conditioning: &scene.conditioning,

@@ -4,6 +4,7 @@ pub mod bench;
 pub mod decode;
 pub mod denoise;
 mod finish;
+pub mod jobs;
 pub mod kept_latents;
 pub mod latent_file;
 pub mod latent_record;
@@ -109,26 +110,28 @@ fn run(
     (family, mut saver): (Box<dyn Family>, Saver),
     observer: &mut dyn Observer,
 ) -> Result<()> {
-    run_saved(request, picture, (family, &mut saver), observer).map_err(|error| saver.explained(error))
+    let saver = &mut saver;
+    let made = Run::prepare(request, picture, (family.as_ref(), saver), observer)
+        .and_then(|run| make(&run, &mut Networks::of(std::slice::from_ref(&run)), (true, saver), observer));
+    made.map_err(|error| saver.explained(error))
 }
 
-/// [`residency`] says what is in memory when.
-fn run_saved(
-    request: &Request,
-    picture: Picture,
-    (family, saver): (Box<dyn Family>, &mut Saver),
+/// Makes all clips of a run that is prepared; [`residency`] says what is in memory when. `last`: whether nobody needs the denoiser after it.
+fn make(
+    run: &Run,
+    networks: &mut Networks,
+    (last, saver): (bool, &mut Saver),
     observer: &mut dyn Observer,
 ) -> Result<()> {
-    let run = Run::prepare(request, picture, (family, saver), observer)?;
-    let mut networks = Networks::of(&run);
-    for index in saver.first_clip()..request.count {
-        let seed = request.seed(index);
-        observer.clip(index, request.count, seed);
-        let latents = run.denoise(&mut networks, (index, saver), observer)?;
-        if index + 1 == request.count {
+    let count = run.request.count;
+    for index in saver.first_clip()..count {
+        let seed = run.request.seed(index);
+        observer.clip(index, count, seed);
+        let latents = run.denoise(networks, (index, saver), observer)?;
+        if last && index + 1 == count {
             networks.free_denoiser();
         }
-        let written = run.finish(&mut networks, index, &latents, observer)?;
+        let written = run.finish(networks, index, &latents, observer)?;
         saver.finished(index, observer);
         observer.finished(&Outcome { written, clip: run.clip, seed });
     }

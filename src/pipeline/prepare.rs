@@ -11,7 +11,10 @@ use crate::latents::Latents;
 use crate::media::degrade::{Degradation, degrade, for_motion};
 use crate::media::framing::Framing;
 use crate::media::watermark::PreparedWatermark;
-use crate::models::{Conditioning, Family, MotionPrompt, Pass, PictureHints, Recipe};
+use crate::models::{
+    Conditioning, Family, ImageEncoder, MotionPrompt, Pass, PictureHints, Recipe, TextCondition, TextEncoder,
+    TextTokens,
+};
 use crate::picture::Picture;
 use crate::units::Clip;
 use crate::words;
@@ -47,42 +50,95 @@ impl Resolved {
     }
 }
 
-impl<'a> Run<'a> {
-    /// All that comes before noise, and is the same for every clip. `original`: the picture as it was read.
-    pub(super) fn prepare(
+/// The words of a run, as its text encoder is given them.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Words {
+    prompt: MotionPrompt,
+    /// Whether predictions without the prompt will be asked for.
+    unconditional: bool,
+}
+
+/// What came of them.
+#[derive(Debug, Clone)]
+pub(super) struct EncodedWords {
+    /// Where they are counted.
+    tokens: Option<TextTokens>,
+    condition: TextCondition,
+}
+
+impl Words {
+    /// Reads the words, and says what there is to say about that.
+    pub fn encode(
+        &self,
+        family: &dyn Family,
+        encoder: &dyn TextEncoder,
+        observer: &mut dyn Observer,
+    ) -> Result<EncodedWords> {
+        if family.reads_only_text() {
+            observer.say(Level::Note, &format!("the text encoder reads: \"{}\"", self.prompt.words));
+        }
+        let tokens = family.text_tokens(&self.prompt, self.unconditional)?;
+        let condition = encoder.encode(&self.prompt, self.unconditional)?;
+        condition.notes.iter().for_each(|note| observer.say(Level::Note, note));
+        Ok(EncodedWords { tokens, condition })
+    }
+}
+
+/// A run that is resolved and not encoded yet.
+pub(super) struct Preparation<'a> {
+    request: &'a Request,
+    family: &'a dyn Family,
+    /// The picture as it was read.
+    original: Picture,
+    resolved: Resolved,
+}
+
+impl<'a> Preparation<'a> {
+    /// Resolves the request, and says what is made of it. `original`: the picture as it was read.
+    pub fn of(
         request: &'a Request,
         original: Picture,
-        (family, saver): (Box<dyn Family>, &mut Saver),
+        family: &'a dyn Family,
         observer: &mut dyn Observer,
     ) -> Result<Self> {
-        let resolved = Resolved::of(request, &original, family.as_ref(), observer)?;
-        saver.begin(request, &original, (family.as_ref(), &resolved), observer)?;
-        let Resolved { clip, framing, generated, recipe, hints, noise, watermark } = resolved;
+        let resolved = Resolved::of(request, &original, family, observer)?;
+        let Resolved { clip, generated, recipe, .. } = &resolved;
         let level = if generated == clip { Level::Detail } else { Level::Note };
-        observer.say(level, &request::describe(&clip, &generated));
+        observer.say(level, &request::describe(clip, generated));
         observer.say(Level::Detail, &recipe.describe());
+        Ok(Self { request, family, original, resolved })
+    }
 
-        observer.begin(Stage::Text, 1);
-        let unconditional = recipe.passes.iter().any(Pass::needs_unconditional);
-        let prompt = spoken(&request.prompt, family.as_ref());
-        if family.reads_only_text() {
-            observer.say(Level::Note, &format!("the text encoder reads: \"{}\"", prompt.words));
-        }
-        let tokens = family.text_tokens(&prompt, unconditional)?;
-        let text = family.text_encoder()?.encode(&prompt, unconditional)?;
-        text.notes.iter().for_each(|note| observer.say(Level::Note, note));
-        observer.begin(Stage::Encode, 1);
+    /// What the text encoder is to read.
+    pub fn words(&self) -> Words {
+        let unconditional = self.resolved.recipe.passes.iter().any(Pass::needs_unconditional);
+        Words { prompt: spoken(&self.request.prompt, self.family), unconditional }
+    }
+
+    /// The size of the picture in bytes.
+    pub fn picture_bytes(&self) -> usize {
+        self.original.pixels().len()
+    }
+
+    /// Encodes the picture: all is there then that comes before noise, and is the same for every clip.
+    pub fn encode(
+        self,
+        words: EncodedWords,
+        encoder: &dyn ImageEncoder,
+        observer: &mut dyn Observer,
+    ) -> Result<Run<'a>> {
+        let Self { request, family, original, resolved } = self;
+        let Resolved { clip, framing, recipe, hints, noise, watermark, .. } = resolved;
         let degradation = degradation(request, &recipe, observer);
         if degradation != Degradation::Off {
             let line = format!("the picture is made like a frame of a video first: --degrade {}", degradation.name());
             observer.say(Level::Note, &line);
         }
-        let encoder = family.image_encoder()?;
         let mut scenes = Vec::new();
         for pass in &recipe.passes {
             let picture = prepared(&original, &framing, &pass.clip, degradation)?;
-            let conditioning = Conditioning { image: encoder.encode(&picture, &hints)?, text: text.clone() };
-            scenes.push(Scene { picture, conditioning });
+            let image = encoder.encode(&picture, &hints)?;
+            scenes.push(Scene { picture, conditioning: Conditioning { image, text: words.condition.clone() } });
         }
         family.notes(&scenes[0].conditioning)?.iter().for_each(|note| observer.say(Level::Note, note));
         let picture = (family.decodes_onto_picture() && request.save_latents.is_some()).then(|| PictureRecord {
@@ -90,7 +146,24 @@ impl<'a> Run<'a> {
             eyes: request.eyes.clone(),
             degradation,
         });
-        Ok(Self { request, family, framing, recipe, text: tokens, scenes, clip, watermark, noise, picture })
+        Ok(Run { request, family, framing, recipe, text: words.tokens, scenes, clip, watermark, noise, picture })
+    }
+}
+
+impl<'a> Run<'a> {
+    /// All that comes before noise. `original`: the picture as it was read.
+    pub(super) fn prepare(
+        request: &'a Request,
+        original: Picture,
+        (family, saver): (&'a dyn Family, &mut Saver),
+        observer: &mut dyn Observer,
+    ) -> Result<Self> {
+        let preparation = Preparation::of(request, original, family, observer)?;
+        saver.begin(request, &preparation.original, (family, &preparation.resolved), observer)?;
+        observer.begin(Stage::Text, 1);
+        let words = preparation.words().encode(family, family.text_encoder()?.as_ref(), observer)?;
+        observer.begin(Stage::Encode, 1);
+        preparation.encode(words, family.image_encoder()?.as_ref(), observer)
     }
 }
 

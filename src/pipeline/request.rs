@@ -166,23 +166,35 @@ impl Request {
     /// As [`check_targets`](Self::check_targets).
     pub fn check_targets_from(&self, resumed: Option<usize>) -> Result<()> {
         let inputs = self.inputs();
-        let mut paths: Vec<PathBuf> = Vec::new();
-        paths.extend(self.save_state.iter().flat_map(SaveState::files));
         for index in resumed.unwrap_or(0)..self.count {
-            let targets = [Some(self.target(index)), self.frames_target(index), self.preview_target(index)];
-            for target in targets.into_iter().flatten() {
-                media::check_target(&target, &inputs)?;
-                paths.push(target.path);
-            }
-            if let Some(file) = &self.save_latents {
-                let file = self.path(file, index);
-                media::check_file(&file, self.output.replace || resumed == Some(index), &inputs)?;
-                paths.push(file);
-            }
+            self.targets(index).try_for_each(|target| media::check_target(&target, &inputs))?;
+            let replace = self.output.replace || resumed == Some(index);
+            self.latents_path(index).map_or(Ok(()), |file| media::check_file(&file, replace, &inputs))?;
         }
+        let state = self.save_state.iter().flat_map(SaveState::files);
+        let paths: Vec<PathBuf> = state.chain(self.outputs_from(resumed.unwrap_or(0))).collect();
         media::check_apart(&paths)?;
         media::warn_of_leftovers(&paths);
         Ok(())
+    }
+
+    fn targets(&self, index: usize) -> impl Iterator<Item = Target> {
+        [Some(self.target(index)), self.frames_target(index), self.preview_target(index)].into_iter().flatten()
+    }
+
+    fn latents_path(&self, index: usize) -> Option<PathBuf> {
+        self.save_latents.as_ref().map(|file| self.path(file, index))
+    }
+
+    /// Every file and folder that the run writes.
+    pub fn outputs(&self) -> Vec<PathBuf> {
+        self.outputs_from(0).collect()
+    }
+
+    /// The same from this clip on.
+    fn outputs_from(&self, first: usize) -> impl Iterator<Item = PathBuf> {
+        let of_clip = |index: usize| self.targets(index).map(|target| target.path).chain(self.latents_path(index));
+        (first..self.count).flat_map(of_clip)
     }
 
     /// Every file and folder that the request names, other than by the model's name.
@@ -199,7 +211,7 @@ impl Request {
     }
 
     /// The files that the run reads, so that no output replaces them.
-    fn inputs(&self) -> Vec<&Path> {
+    pub fn inputs(&self) -> Vec<&Path> {
         let mark = self.watermark.as_ref().and_then(Watermark::path);
         [self.image.path(), self.noise.as_deref(), mark].into_iter().flatten().collect()
     }

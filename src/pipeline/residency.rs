@@ -13,7 +13,7 @@ use crate::backend::cpu::memory;
 use crate::device::available_memory;
 use crate::error::{Error, Result};
 use crate::media::WrittenClip;
-use crate::models::{Decoder, Denoiser, Memory, Offload, OffloadedWeights};
+use crate::models::{Decoder, Denoiser, Family, Memory, Offload, OffloadedWeights};
 
 /// Memory that is free.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -79,26 +79,35 @@ impl Offloading {
     }
 }
 
-/// The networks that are used for every clip, while they are there.
+/// The networks that are used for every clip of runs of one model, while they are there.
 pub(super) struct Networks<'a> {
-    run: &'a Run<'a>,
+    runs: &'a [Run<'a>],
     denoiser: Option<Box<dyn Denoiser + 'a>>,
     decoder: Option<Box<dyn Decoder>>,
 }
 
 impl<'a> Networks<'a> {
-    pub fn of(run: &'a Run<'a>) -> Self {
-        Self { run, denoiser: None, decoder: None }
+    /// `runs`: of one model, one at least.
+    pub fn of(runs: &'a [Run<'a>]) -> Self {
+        Self { runs, denoiser: None, decoder: None }
     }
 
-    /// Builds what denoising takes, where it is not there: the denoiser, and the decoder for previews.
-    pub fn for_denoising(&mut self, observer: &mut dyn Observer) -> Result<(&dyn Denoiser, Option<&dyn Decoder>)> {
+    fn family(&self) -> &'a dyn Family {
+        self.runs[0].family
+    }
+
+    /// Builds what denoising takes, where it is not there: the denoiser, and the decoder if there are `previews`.
+    pub fn for_denoising(
+        &mut self,
+        previews: bool,
+        observer: &mut dyn Observer,
+    ) -> Result<(&dyn Denoiser, Option<&dyn Decoder>)> {
         if self.denoiser.is_none() {
-            let offloading = self.run.offloading()?;
+            let offloading = self.offloading()?;
             offloading.line().iter().for_each(|line| observer.say(Level::Note, line));
-            self.denoiser = Some(self.run.family.denoiser(offloading.offload)?);
+            self.denoiser = Some(self.family().denoiser(offloading.offload)?);
         }
-        if self.run.request.preview.is_some() {
+        if previews {
             self.decoder()?;
         }
         Ok((self.denoiser.as_deref().expect("it has just been built"), self.decoder.as_deref()))
@@ -107,9 +116,17 @@ impl<'a> Networks<'a> {
     /// Builds the decoder, where it is not there.
     pub fn decoder(&mut self) -> Result<&dyn Decoder> {
         if self.decoder.is_none() {
-            self.decoder = Some(self.run.family.decoder()?);
+            self.decoder = Some(self.family().decoder()?);
         }
         Ok(self.decoder.as_deref().expect("it has just been built"))
+    }
+
+    /// Where the denoiser's blocks wait, as memory is now, in the run that takes most.
+    fn offloading(&self) -> Result<Offloading> {
+        let family = self.family();
+        let memories = self.runs.iter().map(|run| family.memory(run.text, &run.recipe)).collect::<Result<Vec<_>>>()?;
+        let memory = memories.iter().max_by_key(|memory| memory.largest_pass()).expect("there is a run");
+        Ok(Offloading::of(self.runs[0].request.model.offload, memory, &Budget::of(family.device())))
     }
 
     /// Frees the denoiser; whether there was one.
@@ -142,6 +159,11 @@ pub(super) fn decode_what_fits(
     observer: &mut dyn Observer,
 ) -> Result<WrittenClip> {
     let mut piece = decoder.largest_piece(&decode.inputs, None);
+    let whole = decode.inputs.clip.width.max(decode.inputs.clip.height);
+    // Pieces are not exact: a clip is not to depend on whether another one comes after it.
+    if piece.is_some_and(|side| side < whole) && free() {
+        piece = decoder.largest_piece(&decode.inputs, None);
+    }
     loop {
         let error = match decode.write(decoder, piece, observer) {
             Err(error) if error.is_out_of_memory() => error,
@@ -167,14 +189,6 @@ fn too_large(error: &Error, piece: Option<usize>) -> Error {
     let pieces = piece.map(|side| format!(", in pieces of up to {side} pixels a side")).unwrap_or_default();
     let hint = "end other programs, lift the limit on memory if there is one (ulimit -v), or decode with --vae-tiling auto or on --device cpu";
     Error::run(format!("the decode{pieces}"), "enough free memory", format!("too little ({error})"), hint)
-}
-
-impl Run<'_> {
-    /// Where the denoiser's blocks wait, as memory is now.
-    fn offloading(&self) -> Result<Offloading> {
-        let memory = self.family.memory(self.text, &self.recipe)?;
-        Ok(Offloading::of(self.request.model.offload, &memory, &Budget::of(self.family.device())))
-    }
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use crate::units::Clip;
 /// What every stage reads.
 pub(super) struct Run<'a> {
     pub(super) request: &'a Request,
-    pub(super) family: Box<dyn Family>,
+    pub(super) family: &'a dyn Family,
     pub(super) framing: Framing,
     pub(super) recipe: Recipe,
     /// The tokens of all texts, where they are counted.
@@ -69,7 +69,7 @@ impl Run<'_> {
         if let Some(Point { latents, .. }) = point.take_if(|point| self.is_final(point)) {
             return self.tone_mapped(latents);
         }
-        let (denoiser, decoder) = networks.for_denoising(observer)?;
+        let (denoiser, decoder) = networks.for_denoising(self.request.preview.is_some(), observer)?;
         let steps: usize = passes.iter().map(Pass::steps).sum();
         observer.begin(Stage::Denoise, steps);
         let first = point.as_ref().map_or(0, |point| point.pass);

@@ -1,5 +1,6 @@
 //! The run with a model whose grid is coarser than the clip: what is made must be cut to what was asked.
 
+mod jobs;
 mod memory;
 
 use std::cell::{Cell, RefCell};
@@ -32,6 +33,14 @@ use crate::units::{Clip, Fps, Grid, PixelFrames};
 struct Coarse {
     /// Memory as its decodes find it; without it there is enough.
     memory: Option<Rc<Shortage>>,
+    /// What was built or read, in order.
+    built: Rc<RefCell<Vec<String>>>,
+}
+
+impl Coarse {
+    fn note(&self, what: &str) {
+        self.built.borrow_mut().push(what.to_owned());
+    }
 }
 
 /// A decode of larger pieces than this fails at frame 4 for lack of memory; so does every decode while the denoiser is there, where that is in its way.
@@ -83,6 +92,7 @@ impl Family for Coarse {
     }
 
     fn image_encoder(&self) -> Result<Box<dyn ImageEncoder>> {
+        self.note("image encoder");
         Ok(Box::new(self.clone()))
     }
 
@@ -95,11 +105,13 @@ impl Family for Coarse {
     }
 
     fn denoiser(&self, _offload: Offload) -> Result<Box<dyn Denoiser + '_>> {
+        self.note("denoiser");
         self.memory.iter().for_each(|memory| memory.denoisers.set(memory.denoisers.get() + 1));
         Ok(Box::new(Still(self.memory.clone())))
     }
 
     fn decoder(&self) -> Result<Box<dyn Decoder>> {
+        self.note("decoder");
         Ok(Box::new(self.clone()))
     }
 
@@ -127,7 +139,8 @@ impl ImageEncoder for Coarse {
 }
 
 impl TextEncoder for Coarse {
-    fn encode(&self, _prompt: &MotionPrompt, _unconditional: bool) -> Result<TextCondition> {
+    fn encode(&self, prompt: &MotionPrompt, _unconditional: bool) -> Result<TextCondition> {
+        self.note(&format!("words: {}", prompt.words));
         Ok(TextCondition::default())
     }
 }

@@ -12,6 +12,7 @@ mod fixture;
 #[cfg(feature = "hub")]
 #[path = "../support/hub_server.rs"]
 mod hub_server;
+mod jobs;
 mod ltx;
 mod ltx_named;
 mod ltx_options;

@@ -13,6 +13,8 @@ use crate::pipeline::settings::Settings;
 
 /// The JSON Schema of a line.
 pub const SCHEMA: &str = include_str!("events.schema.json");
+/// The program as events name it.
+pub(super) const ENGINE: &str = concat!("stir ", env!("CARGO_PKG_VERSION"));
 /// Raised when a field changes its meaning or goes away; fields may be added without.
 const VERSION: u32 = 1;
 
@@ -36,6 +38,18 @@ pub(super) enum Event<'a> {
     Preview { path: &'a str },
     /// A clip is complete.
     Result(ResultFields<'a>),
+    /// Many jobs begin; their outcomes are kept in `journal`.
+    Jobs { engine: &'static str, count: usize, journal: &'a str },
+    /// The job that the line names is over.
+    JobEnd {
+        outcome: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<&'a str>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<JobProblem<'a>>,
+    },
+    /// All jobs are over: so many ended in each way.
+    Tally { done: usize, skipped: usize, failed: usize },
     /// The run has ended without what was asked for.
     Error { thing: &'a str, wanted: &'a str, found: &'a str, hint: &'a str, message: &'a str, exit_code: u8 },
 }
@@ -65,12 +79,23 @@ pub(super) struct ResultFields<'a> {
     pub peak_memory_bytes: Option<u64>,
 }
 
+/// What a job ended with; others go on.
+#[derive(Serialize)]
+pub(super) struct JobProblem<'a> {
+    pub message: &'a str,
+    pub hint: &'a str,
+    pub exit_code: u8,
+}
+
 /// A line: what every event has, and the event itself.
 #[derive(Serialize)]
 struct Line<'a> {
     version: u32,
     /// Since the program began.
     seconds: f64,
+    /// Which of many jobs it is about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job: Option<&'a str>,
     #[serde(flatten)]
     event: &'a Event<'a>,
 }
@@ -85,13 +110,13 @@ impl Events {
         Self { began: Instant::now() }
     }
 
-    pub fn write(&self, event: &Event) {
-        let line = Line { version: VERSION, seconds: rounded(self.began.elapsed().as_secs_f64()), event };
+    pub fn write(&self, event: &Event, job: Option<&str>) {
+        let line = Line { version: VERSION, seconds: rounded(self.began.elapsed().as_secs_f64()), job, event };
         stdout::write(format!("{}\n", json_text(&line)).as_bytes());
     }
 
     /// An error in its parts, as far as it has them, that ends the program with this exit code.
-    pub fn error(&self, error: &Error, exit_code: u8) {
+    pub fn error(&self, error: &Error, exit_code: u8, job: Option<&str>) {
         let message = error.to_string();
         let (thing, wanted, found) = match error {
             Error::Input(Problem { thing, wanted, found, .. }) | Error::Run(Problem { thing, wanted, found, .. }) => {
@@ -100,14 +125,8 @@ impl Events {
             Error::Io { thing, source, .. } => (thing.clone(), "it to succeed".to_owned(), source.to_string()),
             Error::Tensor(source) => ("tensor operation".to_owned(), "it to succeed".to_owned(), source.to_string()),
         };
-        self.write(&Event::Error {
-            thing: &thing,
-            wanted: &wanted,
-            found: &found,
-            hint: error.hint(),
-            message: &message,
-            exit_code,
-        });
+        let (thing, wanted, found) = (thing.as_str(), wanted.as_str(), found.as_str());
+        self.write(&Event::Error { thing, wanted, found, hint: error.hint(), message: &message, exit_code }, job);
     }
 }
 

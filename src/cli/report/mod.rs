@@ -3,6 +3,7 @@
 mod bar;
 mod events;
 mod floor;
+mod jobs;
 mod printable;
 pub(super) mod stdout;
 mod talk;
@@ -10,7 +11,7 @@ mod transfer;
 mod warnings;
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::device::peak_memory;
@@ -22,7 +23,7 @@ use crate::pipeline::plan::Planned;
 use crate::pipeline::settings::Settings;
 use crate::pipeline::state::resumed_by;
 use crate::units::Clip;
-use events::{ClipShape, Event, Events, ResultFields, rounded};
+use events::{ClipShape, ENGINE, Event, Events, ResultFields, rounded};
 use talk::Talk;
 
 pub use events::SCHEMA;
@@ -32,15 +33,15 @@ pub use transfer::Transfer;
 
 /// How long a log may be silent while a stage is under way.
 const LOG_INTERVAL: Duration = Duration::from_secs(10);
-/// The program as events name it.
-const ENGINE: &str = concat!("stir ", env!("CARGO_PKG_VERSION"));
 
 /// Where everything is printed; shared with the threads that libraries warn from.
 pub struct Console {
     talk: Talk,
     events: Option<Events>,
     /// The first warning, which `--strict` takes for an error.
-    first_warning: OnceLock<String>,
+    first_warning: Mutex<Option<String>>,
+    /// Which of many jobs everything is about at the moment.
+    job: Mutex<Option<String>>,
     /// The command that finishes the clip under way from latents that are on disk.
     finishing_command: Mutex<Option<String>>,
     /// The command that goes on with the run from its state on disk.
@@ -55,7 +56,8 @@ impl Console {
         Self {
             talk: Talk::new(verbosity, json),
             events: json.then(Events::new),
-            first_warning: OnceLock::new(),
+            first_warning: Mutex::default(),
+            job: Mutex::default(),
             finishing_command: Mutex::default(),
             resuming_command: Mutex::default(),
         }
@@ -65,7 +67,7 @@ impl Console {
     pub fn error(&self, error: &Error) {
         self.talk.error(error);
         if let Some(events) = &self.events {
-            events.error(error, error.exit_code());
+            events.error(error, error.exit_code(), self.job_name().as_deref());
         }
     }
 
@@ -88,7 +90,7 @@ impl Console {
         let error = error.with_hint(hint);
         self.talk.error(&error);
         if let Some(events) = &self.events {
-            events.error(&error, exit_code);
+            events.error(&error, exit_code, self.job_name().as_deref());
         }
     }
 
@@ -100,7 +102,7 @@ impl Console {
         if let Some(events) = &self.events {
             let wanted = "arguments that stir knows";
             let error = Error::input("the command line", wanted, first, "`stir generate --help` lists them");
-            events.error(&error, error.exit_code());
+            events.error(&error, error.exit_code(), None);
         }
     }
 
@@ -112,16 +114,24 @@ impl Console {
     /// Prints a line for the user.
     pub fn say(&self, level: Level, text: &str) {
         if level == Level::Warning {
-            self.first_warning.get_or_init(|| text.to_owned());
+            let mut first = self.first_warning.lock().expect("nothing panics with it");
+            first.get_or_insert_with(|| text.to_owned());
         }
-        self.talk.message(level, text);
+        match self.job_name() {
+            Some(job) => self.talk.message(level, &format!("{job}: {text}")),
+            None => self.talk.message(level, text),
+        }
         self.event(&Event::Message { level: level.name(), message: text });
     }
 
     fn event(&self, event: &Event) {
         if let Some(events) = &self.events {
-            events.write(event);
+            events.write(event, self.job_name().as_deref());
         }
+    }
+
+    fn job_name(&self) -> Option<String> {
+        self.job.lock().expect("nothing panics with it").clone()
     }
 
     /// Answers `--dry-run`: the settings as `--config` reads them, and in comments the clip that they make and `lines` of the plan.
@@ -173,21 +183,28 @@ pub struct Report {
     last_line: Instant,
     began: Instant,
     times: Vec<(Stage, Duration)>,
+    /// Whether it is about many jobs, of which each is said little about.
+    of_jobs: bool,
 }
 
 impl Report {
     /// A report of a run with these settings; from here on, warnings of libraries are a part of it.
     pub fn new(console: Arc<Console>, settings: &Settings) -> Self {
+        Self::of_format(console, settings.format)
+    }
+
+    fn of_format(console: Arc<Console>, format: &'static str) -> Self {
         console.hear_libraries();
         Self {
             console,
-            format: settings.format,
+            format,
             stage: Stage::Prepare,
             total: 0,
             count: 1,
             last_line: Instant::now(),
             began: Instant::now(),
             times: Vec::new(),
+            of_jobs: false,
         }
     }
 
@@ -249,7 +266,7 @@ impl Observer for Report {
     }
 
     fn first_warning(&self) -> Option<String> {
-        self.console.first_warning.get().cloned()
+        self.console.first_warning.lock().expect("nothing panics with it").clone()
     }
 
     fn preview(&mut self, path: &Path) {
@@ -282,7 +299,7 @@ impl Observer for Report {
         let made = format!("{path} ({width}x{height}, {frames} frames, {length}, {size})");
         let total: Duration = times.iter().map(|(_, time)| *time).sum();
         let peak_memory_bytes = peak_memory();
-        if self.count > 1 {
+        if self.count > 1 || self.of_jobs {
             self.talk().fact("made", &format!("{made} in {:.2} s", total.as_secs_f64()));
         } else {
             let stage = |(stage, time): &(Stage, Duration)| format!("{} {:.2} s", stage.name(), time.as_secs_f64());

@@ -123,10 +123,14 @@ impl Talk {
 
     /// An error and the next step.
     pub fn error(&self, error: &Error) {
+        self.complain(&error.to_string(), error.hint());
+    }
+
+    /// The same in its two parts.
+    pub fn complain(&self, message: &str, hint: &str) {
         if self.verbosity > Verbosity::Silent {
             self.end_bar();
-            let [message, hint] =
-                [error.to_string(), error.hint().to_owned()].map(|text| printable(&text).into_owned());
+            let [message, hint] = [message, hint].map(printable);
             self.write(&format!("{} {message}\n  next: {hint}", self.painted(Color::Error, "error:")));
         }
     }

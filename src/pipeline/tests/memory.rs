@@ -19,7 +19,7 @@ impl Tight {
 
     fn run(&mut self, count: usize) -> Result<()> {
         let request = Request { count, ..request(self.folder.0.join("clip.y4m")) };
-        let family = Coarse { memory: Some(self.memory.clone()) };
+        let family = Coarse { memory: Some(self.memory.clone()), ..Coarse::default() };
         super::super::run(&request, picture(), (Box::new(family), Saver::default()), &mut self.heard)
     }
 
@@ -102,7 +102,7 @@ fn other_failures_are_not_tried_again() {
         decodes: RefCell::default(),
     };
     let memory = Rc::new(memory);
-    let family = Coarse { memory: Some(memory.clone()) };
+    let family = Coarse { memory: Some(memory.clone()), ..Coarse::default() };
     super::super::run(&request, picture(), (Box::new(family), Saver::default()), &mut Heard::default()).unwrap_err();
     assert_eq!(*memory.decodes.borrow(), [96]);
 }
