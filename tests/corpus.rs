@@ -2,6 +2,8 @@
 
 use std::path::Path;
 
+#[path = "fuzz/targets/clip_record.rs"]
+mod clip_record;
 #[path = "fuzz/targets/config.rs"]
 mod config;
 #[path = "fuzz/targets/image.rs"]
@@ -24,6 +26,11 @@ fn replay(target: &str, run: fn(&[u8])) {
         println!("{}", file.display());
         run(&std::fs::read(&file).unwrap());
     }
+}
+
+#[test]
+fn records_in_clips() {
+    replay("clip_record", clip_record::run);
 }
 
 #[test]
@@ -56,7 +63,7 @@ fn every_target_has_its_corpus() {
         names.sort();
         names
     };
-    assert_eq!(names("targets"), ["config", "image", "noise", "prompt"]);
+    assert_eq!(names("targets"), ["clip_record", "config", "image", "noise", "prompt"]);
     assert_eq!(names("targets"), names("corpus"));
     assert_eq!(names("targets"), names("bins"));
 }

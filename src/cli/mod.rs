@@ -6,6 +6,7 @@ pub mod config;
 mod decode;
 mod devices;
 mod generate;
+mod info;
 mod models;
 pub mod options;
 mod output;
@@ -16,6 +17,7 @@ mod schema;
 mod shared_options;
 mod signals;
 mod values;
+mod verify;
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -56,6 +58,8 @@ enum Command {
     )]
     Plan(Box<Options>),
     Decode(Box<decode::DecodeOptions>),
+    Info(info::Info),
+    Verify(Box<verify::Verify>),
     Models(models::Models),
     Devices(devices::Devices),
     Bench(Box<bench::Bench>),
@@ -91,6 +95,12 @@ fn run_command(arguments: Vec<OsString>) -> u8 {
         Command::Completions(completions) => (plain(), completions.run()),
         Command::Schema(schema) => (plain(), schema.run()),
         Command::Devices(devices) => (plain(), devices.run()),
+        Command::Info(info) => (plain(), info.run()),
+        Command::Verify(verify) => {
+            let console = Arc::new(verify.console());
+            let result = verify.run(console.clone());
+            (console, result)
+        }
         Command::Models(models) => {
             let console = plain();
             let result = models.run(&console);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use super::decode::ClipDecode;
 use super::latent_record::LatentRecord;
 use super::observer::{Level, Observer};
+use super::provenance::{Record, sums};
 use super::residency::Networks;
 use super::run::Run;
 use super::{kept_latents, latent_file};
@@ -30,11 +31,12 @@ impl Run<'_> {
         latents: &Latents,
         observer: &mut dyn Observer,
     ) -> Result<WrittenClip> {
-        let kept = self.keep(index, latents, observer)?;
+        let record = self.clip_record(index, latents)?;
+        let kept = self.keep(index, (latents, record.as_ref()), observer)?;
         if let Some(kept) = kept.as_ref().filter(|_| !self.family.decodes_onto_picture()) {
             observer.latents_kept(Some(&kept_latents::command(self.request, index, &kept.path)));
         }
-        let made = self.decode(networks, index, latents, observer);
+        let made = self.decode(networks, index, (latents, record), observer);
         observer.latents_kept(None);
         match (made, kept) {
             (Ok(written), Some(Kept { path, until_done: true })) => {
@@ -48,13 +50,14 @@ impl Run<'_> {
     }
 
     /// Writes the latents where that was asked for, and else beside the clip, if making them again takes long.
-    fn keep(&self, index: usize, latents: &Latents, observer: &mut dyn Observer) -> Result<Option<Kept>> {
+    fn keep(&self, index: usize, of: (&Latents, Option<&Record>), observer: &mut dyn Observer) -> Result<Option<Kept>> {
+        let (latents, record) = of;
         let (request, cheap) = (self.request, self.family.decodes_onto_picture());
         let asked = request.save_latents.as_ref().map(|path| request.path(path, index));
         if asked.is_none() && cheap {
             return Ok(None);
         }
-        let bytes = latent_file::to_bytes(latents, &self.record(index))?;
+        let bytes = latent_file::to_bytes(latents, &self.latent_record(index, record.cloned()))?;
         let beside_clip = || kept_latents::keep(&bytes, &request.target(index).path);
         let Some(path) = asked else {
             return Ok(match beside_clip() {
@@ -84,7 +87,7 @@ impl Run<'_> {
     }
 
     /// What a later decode of clip `index` has to know.
-    fn record(&self, index: usize) -> LatentRecord {
+    fn latent_record(&self, index: usize, provenance: Option<Record>) -> LatentRecord {
         LatentRecord {
             family: self.family.name().to_owned(),
             // What is the device's own here may not be elsewhere.
@@ -98,7 +101,16 @@ impl Run<'_> {
             generated: self.framing.generated(),
             settings: self.recipe.decode,
             picture: self.picture.clone(),
+            provenance,
         }
+    }
+
+    /// What clip `index` says of how it was made, where it is to.
+    fn clip_record(&self, index: usize, latents: &Latents) -> Result<Option<Record>> {
+        let Some(record) = &self.record else { return Ok(None) };
+        let shapes = self.family.latent_shapes(&self.recipe.passes[0].clip);
+        let noise = sums::of_latents(&self.noise_of_pass(index, true, &shapes)?)?;
+        Ok(Some(record.of_clip(self.request.seed(index), noise, sums::of_latents(latents)?)))
     }
 
     fn last_pass(&self) -> &Pass {
@@ -109,9 +121,10 @@ impl Run<'_> {
         &self,
         networks: &mut Networks,
         index: usize,
-        latents: &Latents,
+        of: (&Latents, Option<Record>),
         observer: &mut dyn Observer,
     ) -> Result<WrittenClip> {
+        let (latents, record) = of;
         let scene = self.scenes.last().expect("a recipe has a pass");
         if let Some(preview) = self.preview(index, self.last_pass(), scene, Some(networks.decoder()?)) {
             preview.write(latents, &scene.conditioning, observer)?;
@@ -131,6 +144,7 @@ impl Run<'_> {
             watermark: self.watermark.as_ref(),
             target: self.request.target(index),
             frames_target: self.request.frames_target(index),
+            record,
         };
         networks.decode(&decode, observer)
     }

@@ -1,6 +1,7 @@
 //! The whole run: picture -> conditioning -> denoise -> decode -> clip.
 
 pub mod bench;
+mod data_folder;
 pub mod decode;
 pub mod denoise;
 mod finish;
@@ -11,6 +12,7 @@ pub mod observer;
 pub mod plan;
 mod prepare;
 mod preview;
+pub mod provenance;
 pub mod request;
 pub mod residency;
 mod run;
@@ -21,9 +23,9 @@ mod writing;
 
 use crate::error::{Error, Result};
 use crate::media::degrade::Degradation;
+use crate::media::image::OpenedPicture;
 use crate::media::{self, WrittenClip};
 use crate::models::{self, Family};
-use crate::picture::Picture;
 use crate::units::Clip;
 use observer::{Level, Observer, Stage};
 use request::Request;
@@ -56,17 +58,18 @@ pub fn generate(request: &Request, observer: &mut dyn Observer) -> Result<()> {
 ///
 /// # Errors
 /// Bad input, or a place that cannot be written to.
-pub fn check(request: &Request, observer: &mut dyn Observer) -> Result<Picture> {
+pub fn check(request: &Request, observer: &mut dyn Observer) -> Result<OpenedPicture> {
     request.remarks.iter().for_each(|(level, line)| observer.say(*level, line));
     models::check(&request.model)?;
     request.check_targets()?;
+    provenance::gather::check(request)?;
     let opened = media::image::open(&request.image, &request.read)?;
     opened.notes.iter().for_each(|note| observer.say(Level::Note, note));
     request.degradation.map_or(Ok(()), Degradation::check)?;
     let clip = request.clip(&opened.picture)?;
     request.check_clip(&clip)?;
     request.watermark(&clip)?;
-    Ok(opened.picture)
+    Ok(opened)
 }
 
 /// Refuses what was warned of, where the request is strict; for when the model is open.
@@ -83,7 +86,7 @@ pub fn check_warnings(request: &Request, observer: &dyn Observer) -> Result<()> 
 }
 
 /// The run itself; [`residency`] says what is in memory when.
-fn run(request: &Request, picture: Picture, family: Box<dyn Family>, observer: &mut dyn Observer) -> Result<()> {
+fn run(request: &Request, picture: OpenedPicture, family: Box<dyn Family>, observer: &mut dyn Observer) -> Result<()> {
     let run = Run::prepare(request, picture, family, observer)?;
     let mut networks = Networks::of(&run);
     for index in 0..request.count {

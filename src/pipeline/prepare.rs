@@ -2,6 +2,8 @@
 
 use super::latent_record::{self, PictureRecord};
 use super::observer::{Level, Observer, Stage};
+use super::plan::with_decisions;
+use super::provenance::gather::Known;
 use super::request::{self, Request};
 use super::run::{Run, Scene};
 use super::{check_warnings, latent_file};
@@ -9,6 +11,7 @@ use crate::error::Result;
 use crate::latents::Latents;
 use crate::media::degrade::{Degradation, degrade, for_motion};
 use crate::media::framing::Framing;
+use crate::media::image::OpenedPicture;
 use crate::media::watermark::PreparedWatermark;
 use crate::models::{Conditioning, Family, MotionPrompt, Pass, PictureHints, Recipe};
 use crate::picture::Picture;
@@ -50,15 +53,28 @@ impl<'a> Run<'a> {
     /// All that comes before noise, and is the same for every clip. `original`: the picture as it was read.
     pub(super) fn prepare(
         request: &'a Request,
-        original: Picture,
+        opened: OpenedPicture,
         family: Box<dyn Family>,
         observer: &mut dyn Observer,
     ) -> Result<Self> {
+        let OpenedPicture { picture: original, sha256, .. } = opened;
         let resolved = Resolved::of(request, &original, family.as_ref(), observer)?;
+        let decided = with_decisions(request, family.as_ref(), &resolved);
         let Resolved { clip, framing, generated, recipe, hints, noise, watermark } = resolved;
         let level = if generated == clip { Level::Detail } else { Level::Note };
         observer.say(level, &request::describe(&clip, &generated));
         observer.say(Level::Detail, &recipe.describe());
+        let degradation = degradation(request, &recipe, observer);
+        let known = Known {
+            request: decided,
+            family: family.as_ref(),
+            recipe: &recipe,
+            clip: &clip,
+            shown: framing.shown(),
+            degradation,
+            picture: &sha256,
+        };
+        let mut record = request.metadata.then(|| known.record(observer)).transpose()?;
 
         observer.begin(Stage::Text, 1);
         let unconditional = recipe.passes.iter().any(Pass::needs_unconditional);
@@ -70,7 +86,6 @@ impl<'a> Run<'a> {
         let text = family.text_encoder()?.encode(&prompt, unconditional)?;
         text.notes.iter().for_each(|note| observer.say(Level::Note, note));
         observer.begin(Stage::Encode, 1);
-        let degradation = degradation(request, &recipe, observer);
         if degradation != Degradation::Off {
             let line = format!("the picture is made like a frame of a video first: --degrade {}", degradation.name());
             observer.say(Level::Note, &line);
@@ -82,13 +97,17 @@ impl<'a> Run<'a> {
             let conditioning = Conditioning { image: encoder.encode(&picture, &hints)?, text: text.clone() };
             scenes.push(Scene { picture, conditioning });
         }
+        if let Some(record) = &mut record {
+            let prepared = scenes.iter().map(|scene| latent_record::fingerprint(&scene.picture)).collect();
+            record.computed(prepared, tokens);
+        }
         family.notes(&scenes[0].conditioning)?.iter().for_each(|note| observer.say(Level::Note, note));
         let picture = (family.decodes_onto_picture() && request.save_latents.is_some()).then(|| PictureRecord {
             fingerprint: latent_record::fingerprint(&original),
             eyes: request.eyes.clone(),
             degradation,
         });
-        Ok(Self { request, family, framing, recipe, text: tokens, scenes, clip, watermark, noise, picture })
+        Ok(Self { request, family, framing, recipe, text: tokens, scenes, clip, watermark, noise, picture, record })
     }
 }
 

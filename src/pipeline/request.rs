@@ -99,6 +99,8 @@ pub struct Request {
     pub preview: Option<Target>,
     /// What is drawn into the corner of every frame.
     pub watermark: Option<Watermark>,
+    /// Whether clips carry the record of how they were made.
+    pub metadata: bool,
 }
 
 impl Request {
@@ -161,6 +163,10 @@ impl Request {
             for target in targets.into_iter().flatten() {
                 media::check_target(&target, &inputs)?;
                 paths.push(target.path);
+            }
+            if let Some(sidecar) = media::sidecar(&self.target(index)).filter(|_| self.metadata) {
+                media::check_file(&sidecar, self.output.replace, &inputs)?;
+                paths.push(sidecar);
             }
             if let Some(file) = &self.save_latents {
                 let file = self.path(file, index);

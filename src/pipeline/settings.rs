@@ -138,6 +138,9 @@ impl From<&Request> for Settings {
         if let Some(preview) = &request.preview {
             set("preview", file(&preview.path));
         }
+        if !request.metadata {
+            set("no_metadata", json!(true));
+        }
         for (option, path) in
             [("save_frames", &request.save_frames), ("save_latents", &request.save_latents), ("noise", &request.noise)]
         {
@@ -179,6 +182,7 @@ impl From<&DecodeRequest> for Settings {
             ("quality", Some(json!(output.quality))),
             ("no_clobber", Some(json!(!output.replace))),
             ("watermark", request.watermark.as_ref().map(mark)),
+            ("no_metadata", (!request.metadata).then(|| json!(true))),
             ("save_frames", request.save_frames.as_deref().map(file)),
         ];
         let given = entries.into_iter().filter_map(|(option, value)| Some((option, value?)));

@@ -1,6 +1,6 @@
 //! Text to tokens, and what did not fit.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::sentencepiece::{Piece, SentencePiece};
 use crate::error::{Error, Result};
@@ -30,18 +30,22 @@ pub struct Tokens {
     pub cut: String,
 }
 
+/// The file that [`Tokenizer::open`] reads.
+pub fn file_at(path: &Path) -> PathBuf {
+    if !path.is_dir() {
+        return path.to_owned();
+    }
+    let known = ["spiece.model", "tokenizer.json"].map(|name| path.join(name));
+    known.into_iter().find(|file| file.exists()).unwrap_or_else(|| path.join("spiece.model"))
+}
+
 impl Tokenizer {
     /// Reads a `spiece.model`, a `tokenizer.json`, or the one that is in a folder: the former where both are.
     ///
     /// # Errors
     /// No such file, or one that is no tokenizer of T5.
     pub fn open(path: &Path) -> Result<Self> {
-        let file = if path.is_dir() {
-            let known = ["spiece.model", "tokenizer.json"].map(|name| path.join(name));
-            known.into_iter().find(|file| file.exists()).unwrap_or_else(|| path.join("spiece.model"))
-        } else {
-            path.to_owned()
-        };
+        let file = file_at(path);
         let name = file.display().to_string();
         let refused = |found: String| {
             let wanted = "T5's SentencePiece unigram model (`spiece.model`) or `tokenizer.json`";
