@@ -16,6 +16,7 @@ mod ltx_options;
 mod ltx_two_pass;
 mod models;
 mod plan;
+mod provenance;
 mod refusals;
 mod runs;
 mod schema;
@@ -27,6 +28,7 @@ mod single_file;
 mod support;
 mod talk;
 mod texts;
+mod verify;
 
 use std::ffi::OsString;
 

@@ -71,9 +71,10 @@ fn recorded(settings: &Settings, watermark: Option<&Watermark>) -> Options {
     entries.map(value).collect()
 }
 
-/// The last part of a path; of a name that is no path, the name.
+/// The last part of a path, on whatever system; of a name that is no path, the name.
 fn plain_name(path: &str) -> String {
-    Path::new(path).file_name().map_or_else(|| "unnamed".to_owned(), |name| name.to_string_lossy().into_owned())
+    let last = path.rsplit(['/', '\\']).find(|part| !part.is_empty());
+    last.filter(|last| ![".", ".."].contains(last)).unwrap_or("unnamed").to_owned()
 }
 
 /// What a run knows before it computes anything.
@@ -197,7 +198,7 @@ fn weight_sums(sources: &[WeightSource], observer: &mut dyn Observer) -> Result<
         sums.push(match origin {
             WeightOrigin::File(path) => {
                 let sha256 = sums::of_file(path, &mut |line| observer.say(Level::Note, line))?;
-                let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+                let file = plain_name(&path.to_string_lossy());
                 WeightSum { networks, file: Some(file), sha256: Some(sha256), made_from: None }
             }
             WeightOrigin::Known { name, sha256 } => {
@@ -346,5 +347,27 @@ impl Decoding<'_> {
             picture.watermark = watermark_sum(self.request.watermark.as_ref())?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_lead_nowhere() {
+        for (path, name) in [
+            ("sway", "sway"),
+            ("synthetic:ltx-2b", "synthetic:ltx-2b"),
+            ("/home/a/some model/", "some model"),
+            ("C:\\Users\\a\\b.png", "b.png"),
+            ("a\\b.png", "b.png"),
+            ("-", "-"),
+            ("..", "unnamed"),
+            ("/", "unnamed"),
+            ("", "unnamed"),
+        ] {
+            assert_eq!(plain_name(path), name);
+        }
     }
 }
