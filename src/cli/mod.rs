@@ -146,7 +146,10 @@ fn run_command(arguments: Vec<OsString>) -> u8 {
 
 /// What `stir plan` does is what `--dry-run` asks `stir generate` for.
 fn parser() -> clap::Command {
-    Cli::command().mut_subcommand("plan", |plan| plan.mut_arg("dry_run", |option| option.hide(true)))
+    let device = "Where to run: auto, cpu, cuda, cuda:N or metal [default: the record's]";
+    Cli::command()
+        .mut_subcommand("plan", |plan| plan.mut_arg("dry_run", |option| option.hide(true)))
+        .mut_subcommand("verify", |verify| verify.mut_arg("device", |option| option.help(device)))
 }
 
 /// The options together with those of `--config`, if it is among them.

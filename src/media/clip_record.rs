@@ -94,13 +94,8 @@ pub fn read_record(path: &Path) -> Result<String> {
         Error::input(&thing, "a clip that carries its record", "none", hint)
     })?;
     if text.len() > LONGEST_RECORD {
-        let found = format!("{} bytes of metadata", text.len());
-        return Err(Error::input(
-            &thing,
-            format!("a record of at most {LONGEST_RECORD} bytes"),
-            found,
-            "check the clip",
-        ));
+        let wanted = format!("a record of at most {LONGEST_RECORD} bytes");
+        return Err(Error::input(&thing, wanted, "more", "another program wrote or changed it"));
     }
     Ok(text)
 }

@@ -25,11 +25,14 @@ pub(super) fn metadata(path: &Path, thing: &str) -> Result<Option<String>> {
 
 fn open(path: &Path, thing: &str) -> Result<Input> {
     quiet();
+    let unreadable =
+        |error: std::io::Error| Error::input(thing, "a file that can be read", error.to_string(), "check it");
+    std::fs::File::open(path).map_err(unreadable)?;
     let options = [("format_whitelist", FORMATS), ("protocol_whitelist", "file")];
     let options = options.map(|(name, value)| (name, value.to_owned())).to_vec();
-    format::input_with_dictionary(&file_url(path)?, dictionary(options)).map_err(|error| {
+    format::input_with_dictionary(&file_url(path)?, dictionary(options)).map_err(|_| {
         let hint = "name a clip that stir has made: .mp4, .mov, .webm, .gif, .webp, .y4m or a folder of PNGs";
-        Error::input(thing, "a video", format!("one that FFmpeg cannot read ({error})"), hint)
+        Error::input(thing, "a video", "a file that FFmpeg does not take for one", hint)
     })
 }
 

@@ -182,7 +182,7 @@ impl From<&DecodeRequest> for Settings {
             ("quality", Some(json!(output.quality))),
             ("no_clobber", Some(json!(!output.replace))),
             ("watermark", request.watermark.as_ref().map(mark)),
-            ("no_metadata", (!request.metadata).then(|| json!(true))),
+            ("no_metadata", (!request.metadata).then_some(json!(true))),
             ("save_frames", request.save_frames.as_deref().map(file)),
         ];
         let given = entries.into_iter().filter_map(|(option, value)| Some((option, value?)));

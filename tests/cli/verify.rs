@@ -126,7 +126,7 @@ fn an_altered_record_is_found_out() {
     generate(&scratch, "clip.y4m", &[]).expect_code(0);
     let sidecar = scratch.path("clip.y4m.json");
     let text = std::fs::read_to_string(&sidecar).unwrap();
-    let mut with = |from: &str, to: &str| {
+    let with = |from: &str, to: &str| {
         let altered = text.replacen(from, to, 1);
         assert_ne!(altered, text, "{from}");
         std::fs::write(&sidecar, altered).unwrap();
@@ -146,6 +146,38 @@ fn an_altered_record_is_found_out() {
     assert!(outcome.stderr.contains("the record of clip clip.y4m: quality: wanted"), "{}", outcome.stderr);
 }
 
+/// Files that a clip is made from are looked for where the user says, and known by their content.
+#[test]
+fn noise_and_watermark_are_taken_from_where_they_are() {
+    use candle_core::{Device, Tensor};
+
+    let scratch = Scratch::new("verify-files");
+    std::fs::create_dir(scratch.path("files")).unwrap();
+    let family = stir::models::open(&stir::models::ModelRequest::named("sway"), &Device::Cpu).unwrap();
+    let clip =
+        stir::units::Clip { width: 64, height: 42, frames: stir::units::PixelFrames(5), fps: stir::units::Fps(25.0) };
+    let noise = |name: &str, seed: u64| {
+        let drawn = stir::diffusion::noise::initial(seed, &family.latent_shapes(&clip)).unwrap();
+        let name_of = |part: &str| if part == "latents" { "noise".to_owned() } else { format!("noise.{part}") };
+        let tensors: std::collections::HashMap<String, Tensor> =
+            drawn.parts.into_iter().map(|(part, tensor)| (name_of(part), tensor)).collect();
+        candle_core::safetensors::save(&tensors, scratch.path(name)).unwrap();
+    };
+    noise("files/noise.safetensors", 42);
+    noise("files/other.safetensors", 43);
+    scratch.picture("files/mark.png", 16, 16);
+    scratch.picture("files/other.png", 16, 12);
+    let given = ["--noise", "files/noise.safetensors", "--watermark", "files/mark.png"];
+    generate(&scratch, "clip.y4m", &given).expect_code(0);
+    verify(&scratch, "clip.y4m", &[&PICTURE[..], &given].concat()).expect_code(0);
+    let other = ["--noise", "files/other.safetensors", "--watermark", "files/mark.png"];
+    assert_eq!(start(verify(&scratch, "clip.y4m", &[&PICTURE[..], &other].concat())), "noise");
+    let other = ["--noise", "files/noise.safetensors", "--watermark", "files/other.png"];
+    assert_eq!(start(verify(&scratch, "clip.y4m", &[&PICTURE[..], &other].concat())), "picture");
+    let outcome = verify(&scratch, "clip.y4m", &PICTURE).expect_code(2);
+    assert!(outcome.stderr.contains("noise.safetensors"), "{}", outcome.stderr);
+}
+
 #[cfg(unix)]
 #[test]
 fn files_are_taken_from_where_they_are() {
@@ -159,6 +191,11 @@ fn files_are_taken_from_where_they_are() {
     assert!(outcome.stderr.contains("model") && outcome.stderr.contains("tiny"), "{}", outcome.stderr);
     let model = repository("tests/fixtures/ltx/checkpoint").display().to_string();
     verify(&scratch, "clip.y4m", &[&PICTURE[..], &["--model", &model]].concat()).expect_code(0);
+    let upsampler = repository("tests/fixtures/ltx/upsampler").display().to_string();
+    let two_pass = ["--two-pass", "--latent-upsampler", &upsampler];
+    generate_ltx(&scratch, "two.y4m", &[&two_pass[..], &["-W", "160", "-H", "96"]].concat()).expect_code(0);
+    let parts = ["--model", &model, "--latent-upsampler", &upsampler];
+    verify(&scratch, "two.y4m", &[&PICTURE[..], &parts].concat()).expect_code(0);
     let outcome = verify(&scratch, "clip.y4m", &[]).expect_code(2);
     assert!(outcome.stderr.contains("--image: wanted the picture"), "{}", outcome.stderr);
 }

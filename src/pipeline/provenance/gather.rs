@@ -276,7 +276,7 @@ impl Decoding<'_> {
                 let options = self.changes(recorded, &settings);
                 let own = Build::own();
                 let elsewhere = !options.is_empty() || device != record.device || !own.is_same(&record.stir);
-                record.decode = elsewhere.then(|| Decode { options, stir: own, device });
+                record.decode = elsewhere.then_some(Decode { options, stir: own, device });
                 record.encoder = encoder;
                 record.sha256 = ResultSums { latents, frames: Some(UNKNOWN.to_owned()), ..record.sha256 };
                 self.adopt_output(&mut record, &settings)?;
