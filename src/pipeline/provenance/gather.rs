@@ -271,7 +271,7 @@ impl Decoding<'_> {
         let device = device_facts(*family);
         let latents = Some(sums::of_latents(latents)?);
         let encoder = media::encoder(&request.output);
-        let record = match self.recorded.and_then(|recorded| Some((recorded, recorded.provenance.clone()?))) {
+        let mut record = match self.recorded.and_then(|recorded| Some((recorded, recorded.provenance.clone()?))) {
             Some((recorded, mut record)) => {
                 let options = self.changes(recorded, &settings);
                 let own = Build::own();
@@ -309,6 +309,7 @@ impl Decoding<'_> {
             }
         };
         record.check_size()?;
+        record.sha256.frames = None;
         Ok(record)
     }
 
