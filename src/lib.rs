@@ -8,7 +8,7 @@
 //!           |-> media                            pixels in, video out: the only place that knows FFmpeg
 //!           |-> words                            advice on prompts, before any model reads them
 //!        models also use diffusion and weights, nn uses weights
-//! leaves, usable anywhere: error, units, shape, device, picture, colour, camera, latents
+//! leaves, usable anywhere: error, units, shape, device, picture, camera, latents
 //! ```
 //!
 //! # Invariants
@@ -23,7 +23,6 @@
 pub mod backend;
 pub mod camera;
 pub mod cli;
-pub mod colour;
 pub mod device;
 pub mod diffusion;
 pub mod error;

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use syn::visit::{self, Visit};
 
 /// Leaves may be used anywhere and use only each other.
-const LEAVES: [&str; 8] = ["camera", "colour", "device", "error", "latents", "picture", "shape", "units"];
+const LEAVES: [&str; 7] = ["camera", "device", "error", "latents", "picture", "shape", "units"];
 
 /// Layers and what each may use besides itself and the leaves.
 const LAYERS: [(&str, &[&str]); 10] = [

@@ -9,6 +9,7 @@
 // Grid: stretches of pixels, stretches of channels, frames; combining takes a block for each group. Block: 256 threads, each with 16 bytes of a pixel at
 // a time. Shared memory: 68 bytes a thread (measure), 12 (combine), none (apply). Bound by bytes: frames are read twice and written once.
 // Architectures: sm_80 and later.
+#include "common/activation.cuh"
 #include "common/kernel.cuh"
 #include "common/number.cuh"
 #include "common/partial_vector.cuh"
@@ -155,7 +156,7 @@ DEVICE void apply(const GroupNormParameters& parameters) {
         for (int item = 0; item < Length; ++item) {
             float value = (widen(vector.values[item]) - means[item]) * factors[item] + shifts[item];
             if (residual != nullptr) value += widen(added.values[item]);
-            if (parameters.silu) value = value / (1.0f + exponential(-value));
+            if (parameters.silu) value = silu_of(value);
             vector.values[item] = narrow<T>(value);
         }
         store_partial_vector(result + offset, vector, part.count, parameters.whole_vectors);

@@ -1,29 +1,20 @@
 // A decoded frame to bytes: values of about -1 to 1 become levels of 0 to 255, rounded to the nearest, of two as near to the even one, and go out as
-// red, green and blue of each pixel, or as the planes of YUV 4:2:0, whose chroma is the mean of four pixels.
+// red, green and blue of each pixel.
 //
-// values: three channels, at any strides. bytes: [height, width, 3], or luma [height, width], blue and red differences [height / 2, width / 2] each.
-// flags: one byte for each block, 1 where it saw a value that is not finite. Grid: 1-D, blocks stride over pixels, or over squares of four.
-// Shared: 4 bytes. The levels' float32 operations are the CPU's, each rounded by itself; the rest are whole numbers: the same bytes. Bound by bytes.
+// values: three channels, at any strides. bytes: [height, width, 3]. flags: one byte for each block, 1 where it saw a value that is not finite.
+// Grid: 1-D, blocks stride over pixels. Shared: 4 bytes. The float32 operations are the CPU's, each rounded by itself: the same bytes. Bound by bytes.
 // Every architecture.
 #include "common/divisor.cuh"
 #include "common/number.cuh"
-
-// Of `colour.rs`.
-struct Component {
-    int32_t weights[3];
-    int32_t offset;
-};
 
 struct PixelParameters {
     const void* values;
     uint8_t* bytes;
     uint8_t* flags;
     int64_t channel_stride, row_stride, column_stride;
-    int32_t width, height;
-    // How many pixels, or squares of four, a row has.
-    Divisor across;
+    // Pixels of a row.
+    Divisor width;
     int32_t count;
-    Component luma, blue, red;
 };
 
 struct Levels {
@@ -47,18 +38,10 @@ DEVICE Levels levels_of(const PixelParameters& parameters, uint32_t x, uint32_t 
     return levels;
 }
 
-// Of the sum of 2^extra pixels.
-DEVICE uint8_t component_of(const Component& component, const Levels& sum, int extra) {
-    constexpr int BITS = 16;
-    int shift = BITS + extra;
-    int32_t value = component.weights[0] * sum.values[0] + component.weights[1] * sum.values[1] + component.weights[2] * sum.values[2];
-    return static_cast<uint8_t>((value + (1 << (shift - 1)) + (component.offset << shift)) >> shift);
-}
-
 template <typename T>
 DEVICE bool write_rgb(const PixelParameters& parameters, uint32_t index) {
     bool all_finite = true;
-    Division place = divide(index, parameters.across);
+    Division place = divide(index, parameters.width);
     Levels levels = levels_of<T>(parameters, place.rest, place.quotient, all_finite);
     uint8_t* bytes = parameters.bytes + static_cast<int64_t>(index) * 3;
 #pragma unroll
@@ -67,25 +50,6 @@ DEVICE bool write_rgb(const PixelParameters& parameters, uint32_t index) {
 }
 
 template <typename T>
-DEVICE bool write_yuv420(const PixelParameters& parameters, uint32_t index) {
-    bool all_finite = true;
-    Division place = divide(index, parameters.across);
-    Levels sum = {{0, 0, 0}};
-#pragma unroll
-    for (uint32_t corner = 0; corner < 4; corner++) {
-        uint32_t x = place.rest * 2 + corner % 2, y = place.quotient * 2 + corner / 2;
-        Levels levels = levels_of<T>(parameters, x, y, all_finite);
-        parameters.bytes[static_cast<int64_t>(y) * parameters.width + x] = component_of(parameters.luma, levels, 0);
-#pragma unroll
-        for (int channel = 0; channel < 3; channel++) sum.values[channel] += levels.values[channel];
-    }
-    uint8_t* chroma = parameters.bytes + static_cast<int64_t>(parameters.width) * parameters.height + index;
-    chroma[0] = component_of(parameters.blue, sum, 2);
-    chroma[parameters.count] = component_of(parameters.red, sum, 2);
-    return all_finite;
-}
-
-template <typename T, bool planar>
 DEVICE void write_pixels(const PixelParameters& parameters) {
     int* any_infinite = reinterpret_cast<int*>(shared_memory());
     if (threadIdx.x == 0) *any_infinite = 0;
@@ -93,7 +57,7 @@ DEVICE void write_pixels(const PixelParameters& parameters) {
     bool all_finite = true;
     uint32_t count = static_cast<uint32_t>(parameters.count);
     for (uint32_t index = blockIdx.x * blockDim.x + threadIdx.x; index < count; index += gridDim.x * blockDim.x) {
-        all_finite &= planar ? write_yuv420<T>(parameters, index) : write_rgb<T>(parameters, index);
+        all_finite &= write_rgb<T>(parameters, index);
     }
     // All that write, write the same.
     if (!all_finite) *any_infinite = 1;
@@ -101,9 +65,6 @@ DEVICE void write_pixels(const PixelParameters& parameters) {
     if (threadIdx.x == 0) parameters.flags[blockIdx.x] = static_cast<uint8_t>(*any_infinite);
 }
 
-KERNEL(rgb_f32, PixelParameters, 256, 0) { write_pixels<float, false>(parameters); }
-KERNEL(rgb_bf16, PixelParameters, 256, 0) { write_pixels<bfloat16, false>(parameters); }
-KERNEL(rgb_f16, PixelParameters, 256, 0) { write_pixels<float16, false>(parameters); }
-KERNEL(yuv420_f32, PixelParameters, 256, 0) { write_pixels<float, true>(parameters); }
-KERNEL(yuv420_bf16, PixelParameters, 256, 0) { write_pixels<bfloat16, true>(parameters); }
-KERNEL(yuv420_f16, PixelParameters, 256, 0) { write_pixels<float16, true>(parameters); }
+KERNEL(rgb_f32, PixelParameters, 256, 0) { write_pixels<float>(parameters); }
+KERNEL(rgb_bf16, PixelParameters, 256, 0) { write_pixels<bfloat16>(parameters); }
+KERNEL(rgb_f16, PixelParameters, 256, 0) { write_pixels<float16>(parameters); }

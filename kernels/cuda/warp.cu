@@ -9,9 +9,9 @@
 // Bound by loads from the first cache.
 // Architectures: all.
 
+#include "common/displacement.cuh"
 #include "common/kernel.cuh"
 #include "common/number.cuh"
-#include "common/rounded.cuh"
 
 struct WarpParameters {
     const float* coefficients;
@@ -25,46 +25,9 @@ struct WarpParameters {
 };
 
 constexpr int PADDING = 16;
-constexpr int STEP = 4;
-constexpr int MARGIN = 2;
 
 // How far beyond the border a place may lie for all its coefficients to be stored.
 constexpr int REACH = PADDING - 3;
-
-struct Weights {
-    Rounded tap[4];
-};
-
-// Weights of the Catmull-Rom spline for pixel `offset` of a step: centres lie at -3/8, -1/8, 1/8 and 3/8 of a step from the nearest node. Exact.
-DEVICE Weights phase(int offset) {
-    const float t = (offset < STEP / 2 ? 0.625f : 0.125f) + (offset % 2 ? 0.25f : 0.0f);
-    const float t2 = t * t, t3 = t * t * t;
-    return {{-0.5f * t + t2 - 0.5f * t3, 1.0f - 2.5f * t2 + 1.5f * t3, 0.5f * t + 2.0f * t2 - 1.5f * t3,
-             -0.5f * t2 + 0.5f * t3}};
-}
-
-// The first of the four nodes around pixel `index`.
-DEVICE int first_node(int index) { return index / STEP + MARGIN - 1 - (index % STEP < STEP / 2); }
-
-struct Displacement {
-    float x, y;
-};
-
-DEVICE Displacement displacement(const WarpParameters& p, int column, int row) {
-    const Weights across = phase(column % STEP), down = phase(row % STEP);
-    const int64_t first = static_cast<int64_t>(first_node(row)) * p.columns + first_node(column);
-    Rounded sums[2];
-    for (int tap = 0; tap < 4; tap++) {
-        for (int axis = 0; axis < 2; axis++) {
-            const float* node = p.nodes + 2 * (first + tap) + axis;
-            const int64_t next = 2 * static_cast<int64_t>(p.columns);
-            const Rounded value = down.tap[0] * node[0] + down.tap[1] * node[next] + down.tap[2] * node[2 * next] +
-                                  down.tap[3] * node[3 * next];
-            sums[axis] = tap == 0 ? across.tap[0] * value : sums[axis] + across.tap[tap] * value;
-        }
-    }
-    return {sums[0].value, sums[1].value};
-}
 
 // Of the four coefficients around a place at `t` between the second and the third: the uniform cubic B-spline, less a share of its second derivative.
 DEVICE Weights spline_weights(Rounded t) {
@@ -107,7 +70,7 @@ KERNEL(warp, WarpParameters, 128, 0) {
     if (column >= p.width) return;
     const int64_t plane = static_cast<int64_t>(p.width) * p.height;
     const int64_t pixel = static_cast<int64_t>(row) * p.width + column;
-    const Displacement moved = displacement(p, column, row);
+    const Displacement moved = displacement(p.nodes, p.columns, column, row);
     if (moved.x == 0.0f && moved.y == 0.0f) {
         for (int lane = 0; lane < 3; lane++) p.colours[lane * plane + pixel] = static_cast<float>(p.pixels[3 * pixel + lane]);
         return;

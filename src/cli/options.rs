@@ -98,7 +98,7 @@ pub struct Options {
     /// Factor that shifts the noise levels towards noise, over 0 and up to 100 [default: the model's own]
     #[arg(long, value_name = "NUMBER", allow_hyphen_values = true, help_heading = "Sampling")]
     pub(super) flow_shift: Option<OsString>,
-    /// The noise levels themselves instead of --steps: falling numbers up to 1, without the 0 at the end
+    /// The noise levels themselves instead of --steps: falling numbers up to 1, without the 0 at the end; with --two-pass those of the first pass
     #[arg(long, value_name = "LIST", allow_hyphen_values = true, help_heading = "Sampling")]
     pub(super) sigmas: Option<OsString>,
     /// How firmly the picture is held as the first frame, 0 to 1 [default: 1]

@@ -13,6 +13,7 @@ use crate::picture::Picture;
 use crate::units::Clip;
 
 mod clip_record;
+mod colour;
 #[cfg(feature = "ffmpeg")]
 mod container;
 pub mod degrade;

@@ -1,4 +1,4 @@
-//! From 8-bit RGB to the YUV 4:2:0 that video files hold, and back: ITU-R BT.709, limited ("tv") range (see [`crate::colour`]), chroma sited
+//! From 8-bit RGB to the YUV 4:2:0 that video files hold, and back: ITU-R BT.709, limited ("tv") range (see [`super::colour`]), chroma sited
 //! in the centre of four pixels (as in JPEG).
 //!
 //! The centre is not H.264's usual site (that is the left), so files have to say it. It is what most players assume whatever files say,
@@ -10,7 +10,7 @@
 
 use rayon::prelude::*;
 
-use crate::colour::{
+use super::colour::{
     BITS, BLUE_SHARE, CHROMA_BLUE, CHROMA_RANGE, CHROMA_RED, GREEN_SHARE, LUMA, LUMA_RANGE, RED_SHARE, fixed,
 };
 use crate::picture::Picture;
@@ -62,7 +62,7 @@ impl Yuv420 {
     /// Converts a picture of this frame's size. Every row pair is computed on its own: the result does not depend on threads.
     ///
     /// # Source
-    /// [`crate::colour`]'s equations, at most 0.51 levels from the exact value.
+    /// [`super::colour`]'s equations, at most 0.51 levels from the exact value.
     pub fn fill(&mut self, picture: &Picture) {
         let width = self.width;
         assert_eq!((picture.width(), picture.width() * picture.height()), (width, self.planes[0].len()));
@@ -93,7 +93,7 @@ impl Yuv420 {
     /// The picture that the planes show. Chroma between its sites is interpolated linearly, and beyond the outermost goes on as it is.
     ///
     /// # Source
-    /// [`crate::colour`]'s equations solved for red, green and blue, in 16-bit fixed point.
+    /// [`super::colour`]'s equations solved for red, green and blue, in 16-bit fixed point.
     pub fn to_picture(&self) -> Picture {
         let [luma, blue, red] = &self.planes;
         let (width, height) = (self.width, luma.len() / self.width);

@@ -373,8 +373,9 @@ pub trait Family {
     fn text_tokens(&self, _prompt: &MotionPrompt, _unconditional: bool) -> Result<Option<TextTokens>> {
         Ok(None)
     }
-    /// Operations that a clip takes, as far as they are counted; `clip` lies on the model's grid. As it stands none are.
-    fn work(&self, _text: TextTokens, _clip: &Clip) -> Option<Work> {
+    /// Operations that a clip takes, as far as they are counted; `clip` lies on the model's grid, and `text` is what [`text_tokens`](Self::text_tokens)
+    /// gave. As it stands none are.
+    fn work(&self, _text: Option<TextTokens>, _clip: &Clip) -> Option<Work> {
         None
     }
     /// What the stages of a run hold in memory; without reading weights. `text` is `None` where tokens are not counted.

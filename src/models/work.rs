@@ -16,10 +16,10 @@ pub struct TextTokens {
 pub struct Work {
     /// Positions of the latents that the denoiser attends over.
     pub tokens: usize,
-    /// Tokens of the prompt.
-    pub text_tokens: usize,
-    /// Encoding all texts.
-    pub text: f64,
+    /// Tokens of the prompt, for a model that makes such.
+    pub text_tokens: Option<usize>,
+    /// Encoding all texts, where a network does.
+    pub text: Option<f64>,
     /// Encoding the picture.
     pub encode: f64,
     /// A prediction with the prompt.
@@ -28,8 +28,8 @@ pub struct Work {
     pub unconditional: f64,
     /// What a prediction saves with each block that is perturbed.
     pub saved_by_perturbed_block: f64,
-    /// Decoding all frames.
-    pub decode: f64,
+    /// Decoding all frames, where a network does.
+    pub decode: Option<f64>,
 }
 
 impl Work {
@@ -59,13 +59,13 @@ mod tests {
         let clip = Clip { width: 64, height: 64, frames: PixelFrames(9), fps: Fps(25.0) };
         let work = Work {
             tokens: 1,
-            text_tokens: 1,
-            text: 0.0,
+            text_tokens: None,
+            text: None,
             encode: 0.0,
             prompt: 100.0,
             unconditional: 90.0,
             saved_by_perturbed_block: 1.0,
-            decode: 0.0,
+            decode: None,
         };
         let counted = |scale| work.step(&Recipe::plain(&clip, vec![1.0, 0.0], scale).passes[0], 1.0);
         assert_eq!([counted(1.0), counted(3.0)], [100.0, 190.0]);

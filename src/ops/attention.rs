@@ -11,6 +11,7 @@ mod metal;
 use candle_core::{DType, Tensor};
 
 use super::contents::{Contents, is_readable, written};
+use super::contract::Contract;
 use super::sliced_attention::sliced_attention;
 use crate::backend::cpu::attention::{Attention, AttentionShape, attend};
 use crate::backend::cpu::gemm::Kernels;
@@ -19,7 +20,10 @@ use crate::backend::cuda::{
     attention::{HeadStrides, Heads},
     device::{aligned, first_value},
 };
-use crate::error::{Error, Result};
+use crate::error::Result;
+
+/// Of the operands.
+const CONTRACT: Contract = Contract("attention");
 
 /// Queries, keys and values, all of one type: tokens before heads, as projections write them.
 #[derive(Clone, Copy)]
@@ -116,15 +120,15 @@ fn checked_shape(inputs: &Inputs<'_>, scale: f64, bias: Option<&Tensor>) -> Resu
     for (name, tensor) in [("key", key), ("value", value)] {
         if tensor.dims() != [batch, keys, heads, width] || tensor.dtype() != query.dtype() || keys == 0 {
             let wanted = format!("{:?} [{batch}, 1 or more, {heads}, {width}]", query.dtype());
-            return Err(misused(name, &wanted, format!("{:?} {:?}", tensor.dtype(), tensor.dims())));
+            return Err(CONTRACT.broken(name, &wanted, format!("{:?} {:?}", tensor.dtype(), tensor.dims())));
         }
     }
     if let Some(bias) = bias.filter(|bias| bias.dims() != [heads, queries, keys] || bias.dtype() != DType::F32) {
         let wanted = format!("F32 [{heads}, {queries}, {keys}]");
-        return Err(misused("bias", &wanted, format!("{:?} {:?}", bias.dtype(), bias.dims())));
+        return Err(CONTRACT.broken("bias", &wanted, format!("{:?} {:?}", bias.dtype(), bias.dims())));
     }
     if scale.is_nan() || scale <= 0.0 {
-        return Err(misused("scale", "a positive number", scale.to_string()));
+        return Err(CONTRACT.broken("scale", "a positive number", scale.to_string()));
     }
     Ok(AttentionShape { batch, queries, keys, heads, width })
 }
@@ -177,7 +181,8 @@ fn readable_heads(tensor: &Tensor) -> Result<(Tensor, Heads)> {
         return Ok((tensor.clone(), heads));
     }
     let copy = aligned(tensor)?;
-    let heads = heads_of(&copy)?.ok_or_else(|| misused("an input", "four axes", format!("{:?}", copy.dims())))?;
+    let heads =
+        heads_of(&copy)?.ok_or_else(|| CONTRACT.broken("an input", "four axes", format!("{:?}", copy.dims())))?;
     Ok((copy, heads))
 }
 
@@ -197,9 +202,4 @@ pub fn definition(inputs: &Inputs<'_>, scale: f64, bias: Option<&Tensor>) -> Res
     };
     let shares = candle_nn::ops::softmax(&scores, 3)?.to_dtype(v.dtype())?;
     Ok(shares.matmul(&v)?.transpose(1, 2)?.contiguous()?)
-}
-
-/// What only a defect in the caller brings about.
-fn misused(name: &str, wanted: &str, found: String) -> Error {
-    Error::run(format!("`{name}` of attention"), wanted, found, "please report this: it is a defect of stir")
 }

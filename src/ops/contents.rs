@@ -6,8 +6,12 @@ use candle_core::{CpuStorage, DType, Device, Shape, Storage, StorageRef, Tensor}
 use half::slice::HalfFloatSliceExt;
 use half::vec::HalfBitsVecExt;
 
+use super::contract::Contract;
 use crate::backend::cpu::gemm::{Values, ValuesMut, WeightValues};
-use crate::error::{Error, Result};
+use crate::error::Result;
+
+/// Of the operands.
+const CONTRACT: Contract = Contract("an operation");
 
 /// The values of a contiguous tensor on the CPU.
 pub struct Contents<'a> {
@@ -22,9 +26,9 @@ impl<'a> Contents<'a> {
     /// Values that do not follow each other.
     pub fn of(tensor: &'a Tensor) -> Result<Self> {
         let (storage, layout) = tensor.storage_and_layout();
-        let (start, end) = layout
-            .contiguous_offsets()
-            .ok_or_else(|| misused("a tensor", "contiguous values", format!("strides {:?}", layout.stride())))?;
+        let (start, end) = layout.contiguous_offsets().ok_or_else(|| {
+            CONTRACT.broken("a tensor", "contiguous values", format!("strides {:?}", layout.stride()))
+        })?;
         Ok(Self { storage, range: start..end })
     }
 
@@ -36,7 +40,7 @@ impl<'a> Contents<'a> {
         match self.weight_values(name)? {
             WeightValues::Float32(values) => Ok(Values::Float32(values)),
             WeightValues::Bfloat16(values) => Ok(Values::Bfloat16(values)),
-            _ => Err(misused(name, "type F32 or BF16", self.type_name())),
+            _ => Err(CONTRACT.broken(name, "type F32 or BF16", self.type_name())),
         }
     }
 
@@ -47,7 +51,7 @@ impl<'a> Contents<'a> {
     pub fn float32(&self, name: &str) -> Result<&[f32]> {
         match self.weight_values(name)? {
             WeightValues::Float32(values) => Ok(values),
-            _ => Err(misused(name, "type F32", self.type_name())),
+            _ => Err(CONTRACT.broken(name, "type F32", self.type_name())),
         }
     }
 
@@ -61,7 +65,7 @@ impl<'a> Contents<'a> {
             Storage::Cpu(CpuStorage::F32(values)) => Ok(WeightValues::Float32(&values[range])),
             Storage::Cpu(CpuStorage::BF16(values)) => Ok(WeightValues::Bfloat16(values[range].reinterpret_cast())),
             Storage::Cpu(CpuStorage::F16(values)) => Ok(WeightValues::Float16(values[range].reinterpret_cast())),
-            _ => Err(misused(name, "type F32, BF16 or F16 on the CPU", self.type_name())),
+            _ => Err(CONTRACT.broken(name, "type F32, BF16 or F16 on the CPU", self.type_name())),
         }
     }
 
@@ -92,11 +96,6 @@ pub fn written(shape: impl Into<Shape>, dtype: DType, write: impl FnOnce(ValuesM
             write(ValuesMut::Bfloat16(&mut y));
             Ok(Tensor::from_vec(y.reinterpret_into::<half::bf16>(), shape, &Device::Cpu)?)
         }
-        other => Err(misused("a result", "type F32 or BF16", format!("{other:?}"))),
+        other => Err(CONTRACT.broken("a result", "type F32 or BF16", format!("{other:?}"))),
     }
-}
-
-/// What only a defect in the caller brings about.
-fn misused(name: &str, wanted: &str, found: String) -> Error {
-    Error::run(format!("tensor `{name}`"), wanted, found, "please report this: it is a defect of stir")
 }

@@ -13,10 +13,14 @@ mod cuda;
 use candle_core::{DType, Device, Tensor};
 
 use super::contents::{Contents, written};
+use super::contract::Contract;
 pub use crate::backend::cpu::conv::KernelShape;
 use crate::backend::cpu::conv::{self as cpu, Convolution, Geometry};
 use crate::backend::cpu::gemm::{Kernels, Values, WeightValues};
-use crate::error::{Error, Result};
+use crate::error::Result;
+
+/// Of the operands.
+const CONTRACT: Contract = Contract("a convolution");
 
 /// A weight in the order in which its device reads it, with its bias.
 pub struct PackedKernel {
@@ -92,12 +96,12 @@ impl PackedKernel {
     pub fn from_bytes((bytes, dtype): (&[u8], DType), shape: [usize; 5], bias: Option<&Tensor>) -> Result<Self> {
         let expected = shape.iter().product::<usize>() * dtype.size_in_bytes();
         if bytes.len() != expected {
-            return Err(misused("weight", &format!("{expected} bytes"), bytes.len().to_string()));
+            return Err(CONTRACT.broken("weight", &format!("{expected} bytes"), bytes.len().to_string()));
         }
         let values = match dtype {
             DType::F32 => WeightValues::float32_of(bytes),
             DType::BF16 => WeightValues::two_bytes_of(bytes).map(WeightValues::Bfloat16),
-            other => return Err(misused("weight", "type F32 or BF16", format!("{other:?}"))),
+            other => return Err(CONTRACT.broken("weight", "type F32 or BF16", format!("{other:?}"))),
         };
         let values = match values {
             Some(WeightValues::Float32(values)) => Values::Float32(values),
@@ -183,7 +187,7 @@ pub fn conv3d_clip(
     epilogue: ClipEpilogue<'_>,
 ) -> Result<Vec<Tensor>> {
     if let Some(residuals) = epilogue.residuals.filter(|residuals| residuals.len() != windows.len()) {
-        return Err(misused("residuals", &windows.len().to_string(), residuals.len().to_string()));
+        return Err(CONTRACT.broken("residuals", &windows.len().to_string(), residuals.len().to_string()));
     }
     match &kernel.packed {
         Packed::Cpu { .. } => {
@@ -276,13 +280,13 @@ fn kernel_shape(shape: &[usize]) -> Result<KernelShape> {
         [outputs, inputs, depth, height, width] if height == width && height % 2 == 1 && inputs * depth > 0 => {
             Ok(KernelShape { outputs, inputs, taps: [depth, height, width] })
         }
-        ref other => Err(misused("weight", "shape [N, C, T, S, S] with an odd S", format!("{other:?}"))),
+        ref other => Err(CONTRACT.broken("weight", "shape [N, C, T, S, S] with an odd S", format!("{other:?}"))),
     }
 }
 
 fn expect_bias(bias: Option<&Tensor>, shape: KernelShape) -> Result<()> {
     match bias.filter(|bias| bias.dims() != [shape.outputs]) {
-        Some(bias) => Err(misused("bias", &format!("shape [{}]", shape.outputs), format!("{:?}", bias.dims()))),
+        Some(bias) => Err(CONTRACT.broken("bias", &format!("shape [{}]", shape.outputs), format!("{:?}", bias.dims()))),
         None => Ok(()),
     }
 }
@@ -301,7 +305,7 @@ impl<'a> Window<'a> {
         let KernelShape { outputs, inputs, taps: [depth, side, _] } = kernel.shape;
         let (first, [height, width]) = size(frames, inputs, depth)?;
         if stride == 0 {
-            return Err(misused("stride", "1 or more", "0".to_owned()));
+            return Err(CONTRACT.broken("stride", "1 or more", "0".to_owned()));
         }
         let geometry = Geometry { height, width, kernel: [side, side], stride };
         let [height, width] = geometry.result();
@@ -315,13 +319,13 @@ impl<'a> Window<'a> {
             && (residual.dims() != result || residual.dtype() != *dtype)
         {
             let found = format!("{:?} {:?}", residual.dtype(), residual.dims());
-            return Err(misused("residual", &format!("{dtype:?} {result:?}, as the result"), found));
+            return Err(CONTRACT.broken("residual", &format!("{dtype:?} {result:?}, as the result"), found));
         }
         if let Some(Noise { map, scale }) = epilogue.noise
             && [map.elem_count(), scale.elem_count()] != [geometry.pixels(), result[3]]
         {
             let wanted = format!("{} places and {} channels", geometry.pixels(), result[3]);
-            return Err(misused("noise", &wanted, format!("{} and {}", map.elem_count(), scale.elem_count())));
+            return Err(CONTRACT.broken("noise", &wanted, format!("{} and {}", map.elem_count(), scale.elem_count())));
         }
         Ok(())
     }
@@ -331,7 +335,7 @@ impl<'a> Window<'a> {
 fn size<'a>(frames: &[Option<&'a Tensor>], inputs: usize, depth: usize) -> Result<(&'a Tensor, [usize; 2])> {
     let wanted = format!("{depth} of one shape [1, H, W, {inputs}] and one type");
     let Some(first) = frames.iter().flatten().next().filter(|_| frames.len() == depth) else {
-        return Err(misused("frames", &wanted, format!("{} frames", frames.iter().flatten().count())));
+        return Err(CONTRACT.broken("frames", &wanted, format!("{} frames", frames.iter().flatten().count())));
     };
     let matches = |frame: &Tensor| frame.dims() == first.dims() && frame.dtype() == first.dtype();
     match *first.dims() {
@@ -340,16 +344,11 @@ fn size<'a>(frames: &[Option<&'a Tensor>], inputs: usize, depth: usize) -> Resul
         }
         _ => {
             let found: Vec<_> = frames.iter().flatten().map(|frame| (frame.dtype(), frame.dims())).collect();
-            Err(misused("frames", &wanted, format!("{found:?}")))
+            Err(CONTRACT.broken("frames", &wanted, format!("{found:?}")))
         }
     }
 }
 
 fn float32(tensor: &Tensor) -> Result<Vec<f32>> {
     Ok(tensor.to_device(&Device::Cpu)?.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
-}
-
-/// What only a defect in the caller brings about.
-fn misused(name: &str, wanted: &str, found: String) -> Error {
-    Error::run(format!("`{name}` of a convolution"), wanted, found, "please report this: it is a defect of stir")
 }

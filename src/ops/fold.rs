@@ -8,9 +8,13 @@ mod cuda;
 use candle_core::{DType, Tensor};
 
 use super::contents::{Contents, is_readable, written};
+use super::contract::Contract;
 use crate::backend::cpu::fold::{self as cpu, Addend, FoldedFrame};
 use crate::backend::cpu::gemm::{Values, ValuesMut};
-use crate::error::{Error, Result};
+use crate::error::Result;
+
+/// Of the operands.
+const CONTRACT: Contract = Contract("a fold");
 
 /// `frames: [1, H, W, C]`, `t` of them, to `[1, H / h, W / w, C t h w]`.
 ///
@@ -18,11 +22,13 @@ use crate::error::{Error, Result};
 /// No frames, frames of different shapes, sides that do not divide, or a failed tensor operation.
 pub fn fold(frames: &[&Tensor], [rows, columns]: [usize; 2]) -> Result<Tensor> {
     let wanted = || format!("[1, H, W, C] of one type, H and W multiples of {rows} and {columns}");
-    let Some(first) = frames.first().copied() else { return Err(misused(&wanted(), Vec::new())) };
+    let Some(first) = frames.first().copied() else {
+        return Err(CONTRACT.broken("frames", &wanted(), "none".to_owned()));
+    };
     let (_, height, width, channels) = first.dims4()?;
     let matches = |frame: &&Tensor| frame.dims() == first.dims() && frame.dtype() == first.dtype();
     if !frames.iter().all(matches) || first.dim(0)? != 1 || height % rows + width % columns > 0 {
-        return Err(misused(&wanted(), frames.iter().map(|frame| (frame.dtype(), frame.dims())).collect()));
+        return Err(CONTRACT.broken("frames", &wanted(), describe(frames)));
     }
     if !is_readable(first) {
         #[cfg(feature = "cuda")]
@@ -64,8 +70,9 @@ pub fn unfold(frame: &Tensor, block: [usize; 3], addend: Option<&Tensor>) -> Res
         _ => false,
     };
     if one != 1 || folded % volume != 0 || !addend.is_none_or(fits) {
-        let found = [Some(frame), addend].into_iter().flatten().map(|frame| (frame.dtype(), frame.dims()));
-        return Err(misused(&format!("[1, H, W, C], C a multiple of {volume}"), found.collect()));
+        let found: Vec<&Tensor> = [Some(frame), addend].into_iter().flatten().collect();
+        let wanted = format!("[1, H, W, C], C a multiple of {volume}");
+        return Err(CONTRACT.broken("frame", &wanted, describe(&found)));
     }
     if !is_readable(frame) {
         #[cfg(feature = "cuda")]
@@ -139,8 +146,7 @@ pub fn definition_of_unfold(frame: &Tensor, block: [usize; 3], addend: Option<&T
     (0..time).map(|index| Ok(x.narrow(0, index, 1)?.force_contiguous()?)).collect()
 }
 
-/// What only a defect in the caller brings about.
-fn misused(wanted: &str, found: Vec<(DType, &[usize])>) -> Error {
-    let hint = "please report this: it is a defect of stir";
-    Error::run("frames that are folded", wanted, format!("{found:?}"), hint)
+fn describe(frames: &[&Tensor]) -> String {
+    let frames: Vec<String> = frames.iter().map(|frame| format!("{:?} {:?}", frame.dtype(), frame.dims())).collect();
+    frames.join(", ")
 }

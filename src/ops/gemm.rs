@@ -10,10 +10,14 @@ mod cuda;
 use candle_core::{DType, Device, Tensor};
 
 use super::contents::{Contents, written};
+use super::contract::Contract;
 pub use super::packed_weight::{PackedWeight, WeightBytes};
 pub use crate::backend::cpu::gemm::Kernels;
 use crate::backend::cpu::gemm::{self as cpu, Multiplication, Panels, Product, StoredPanels};
-use crate::error::{Error, Result};
+use crate::error::Result;
+
+/// Of the operands.
+pub(super) const CONTRACT: Contract = Contract("a matrix product");
 
 /// The type in which the device multiplies fastest, of those whose sums are float32 and whose range is float32's: bfloat16, but float32 on processors
 /// that do not multiply pairs of bfloat16.
@@ -67,13 +71,13 @@ impl Gate {
     /// Another shape, or starts that do not ascend from 0.
     pub fn new(values: &Tensor, starts: &[usize]) -> Result<Self> {
         if starts.first() != Some(&0) || !starts.is_sorted() {
-            return Err(misused("gate", "starts that ascend from 0", format!("{starts:?}")));
+            return Err(CONTRACT.broken("gate", "starts that ascend from 0", format!("{starts:?}")));
         }
         match *values.dims() {
             [rows, _] if rows == starts.len() => {
                 Ok(Self { values: values.to_dtype(DType::F32)?.contiguous()?, starts: starts.to_vec() })
             }
-            ref other => Err(misused("gate", &format!("shape [{}, N]", starts.len()), format!("{other:?}"))),
+            ref other => Err(CONTRACT.broken("gate", &format!("shape [{}, N]", starts.len()), format!("{other:?}"))),
         }
     }
 
@@ -147,7 +151,7 @@ pub fn gemm_stored_with(
 
 fn multiplied(x: &Tensor, weight: Factor<'_>, epilogue: Epilogue<'_>, output: DType) -> Result<Tensor> {
     if !matches!(output, DType::F32 | DType::BF16 | DType::F16) {
-        return Err(misused("y", "type F32, BF16 or F16", format!("{output:?}")));
+        return Err(CONTRACT.broken("y", "type F32, BF16 or F16", format!("{output:?}")));
     }
     let shape = output_shape(x, weight.inputs, weight.outputs)?;
     let ones;
@@ -177,7 +181,7 @@ fn multiplied(x: &Tensor, weight: Factor<'_>, epilogue: Epilogue<'_>, output: DT
         (Epilogue::Residual { gate, .. }, Some(residual), Some(factors)) => {
             let columns = gate.values.dim(1)?;
             if columns != weight.outputs {
-                return Err(misused("gate", &format!("{} columns", weight.outputs), columns.to_string()));
+                return Err(CONTRACT.broken("gate", &format!("{} columns", weight.outputs), columns.to_string()));
             }
             let gate = cpu::Gate { values: factors.float32("gate")?, starts: &gate.starts };
             cpu::Epilogue::Residual { residual: residual.values("residual")?, gate }
@@ -254,19 +258,14 @@ pub fn definition_of_finished(y: &Tensor, bias: Option<&Tensor>, epilogue: Epilo
 pub(super) fn output_shape(x: &Tensor, inputs: usize, outputs: usize) -> Result<Vec<usize>> {
     match x.dims() {
         [leading @ .., last] if *last == inputs => Ok([leading, &[outputs]].concat()),
-        other => Err(misused("x", &format!("shape [..., {inputs}]"), format!("{other:?}"))),
+        other => Err(CONTRACT.broken("x", &format!("shape [..., {inputs}]"), format!("{other:?}"))),
     }
 }
 
 pub(super) fn checked_residual(residual: &Tensor, shape: &[usize], output: DType) -> Result<Tensor> {
     if residual.dims() != shape || residual.dtype() != output {
         let found = format!("{:?} {:?}", residual.dtype(), residual.dims());
-        return Err(misused("residual", &format!("the result's type and shape, {output:?} {shape:?}"), found));
+        return Err(CONTRACT.broken("residual", &format!("the result's type and shape, {output:?} {shape:?}"), found));
     }
     Ok(residual.contiguous()?)
-}
-
-/// What only a defect in the caller brings about.
-pub(super) fn misused(name: &str, wanted: &str, found: String) -> Error {
-    Error::run(format!("`{name}` of a matrix product"), wanted, found, "please report this: it is a defect of stir")
 }

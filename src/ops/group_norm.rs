@@ -9,9 +9,13 @@ mod cuda;
 use candle_core::{DType, Tensor};
 
 use super::contents::{Contents, is_readable, written};
+use super::contract::Contract;
 use crate::backend::cpu::gemm::Kernels;
 use crate::backend::cpu::group_norm::{self as cpu, Applied, Groups};
-use crate::error::{Error, Result};
+use crate::error::Result;
+
+/// Of the operands.
+const CONTRACT: Contract = Contract("a group norm");
 
 /// How a clip is normalised.
 #[derive(Debug, Clone, Copy)]
@@ -115,19 +119,25 @@ fn check(clip: &[Tensor], norm: &GroupNorm<'_>, residual: Option<&[Tensor]>) -> 
     let describe = |tensor: &Tensor| format!("{:?} {:?}", tensor.dtype(), tensor.dims());
     let channels = match *first.dims() {
         [1, _, _, channels] if norm.groups > 0 && channels > 0 && channels % norm.groups == 0 => channels,
-        _ => return Err(misused("clip", &format!("[1, H, W, C], C a multiple of {}", norm.groups), describe(first))),
+        _ => {
+            return Err(CONTRACT.broken(
+                "clip",
+                &format!("[1, H, W, C], C a multiple of {}", norm.groups),
+                describe(first),
+            ));
+        }
     };
     let matches = |frame: &&Tensor| frame.dims() == first.dims() && frame.dtype() == first.dtype();
     if let Some(other) = clip.iter().chain(residual.into_iter().flatten()).find(|frame| !matches(frame)) {
-        return Err(misused("clip and residual", &describe(first), describe(other)));
+        return Err(CONTRACT.broken("clip and residual", &describe(first), describe(other)));
     }
     if residual.is_some_and(|residual| residual.len() != clip.len()) {
         let found = residual.map_or(0, <[_]>::len).to_string();
-        return Err(misused("residual", &format!("{} frames", clip.len()), found));
+        return Err(CONTRACT.broken("residual", &format!("{} frames", clip.len()), found));
     }
     for tensor in [norm.weight, norm.bias] {
         if tensor.dims() != [channels] {
-            return Err(misused("weight and bias", &format!("[{channels}]"), describe(tensor)));
+            return Err(CONTRACT.broken("weight and bias", &format!("[{channels}]"), describe(tensor)));
         }
     }
     Ok(Some(channels))
@@ -135,9 +145,4 @@ fn check(clip: &[Tensor], norm: &GroupNorm<'_>, residual: Option<&[Tensor]>) -> 
 
 fn to_float32(tensor: &Tensor) -> Result<Vec<f32>> {
     Ok(tensor.to_dtype(DType::F32)?.to_vec1()?)
-}
-
-/// What only a defect in the caller brings about.
-fn misused(name: &str, wanted: &str, found: String) -> Error {
-    Error::run(format!("{name} of a group norm"), wanted, found, "please report this: it is a defect of stir")
 }

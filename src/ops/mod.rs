@@ -1,7 +1,9 @@
 //! Operations: each file holds an operation's contract, its definition in plain terms, and the dispatch to what makes it fast.
 
 pub mod attention;
+pub mod canvas;
 mod contents;
+mod contract;
 pub mod conv3d;
 pub mod dense_gemm;
 pub mod float8;
@@ -15,4 +17,5 @@ pub mod pixels;
 pub mod relight;
 pub mod resize;
 pub mod sliced_attention;
+pub mod soften;
 pub mod warp;

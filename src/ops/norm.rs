@@ -9,10 +9,14 @@ mod cuda;
 use candle_core::{D, DType, Tensor};
 
 use super::contents::{Contents, is_readable, written};
+use super::contract::Contract;
 use crate::backend::cpu::gemm::Kernels;
 use crate::backend::cpu::norm as cpu;
 pub use crate::backend::cpu::norm::Statistic;
 use crate::error::{Error, Result};
+
+/// Of the operands.
+const CONTRACT: Contract = Contract("a norm");
 
 /// How the last axis, `D` values, is normalised.
 #[derive(Debug, Clone, Copy)]
@@ -179,11 +183,11 @@ impl Sizes {
         let (tokens, width) = match *x.dims() {
             [.., tokens, width] if width > 0 => (tokens, width),
             [width] if width > 0 => (1, width),
-            ref other => return Err(misused("x", "shape [..., D], D at least 1", format!("{other:?}"))),
+            ref other => return Err(CONTRACT.broken("x", "shape [..., D], D at least 1", format!("{other:?}"))),
         };
         let expect = |name: &str, tensor: &Tensor, wanted: &[usize]| match tensor.dims() == wanted {
             true => Ok(()),
-            false => Err(misused(name, &format!("shape {wanted:?}"), format!("{:?}", tensor.dims()))),
+            false => Err(CONTRACT.broken(name, &format!("shape {wanted:?}"), format!("{:?}", tensor.dims()))),
         };
         let mut frames = 1;
         match norm.affine {
@@ -199,13 +203,13 @@ impl Sizes {
                 }
                 ref other => {
                     let wanted = format!("shape [F, {} or more, {width}], F a divisor of {tokens}", first + 2);
-                    return Err(misused("modulation", &wanted, format!("{other:?}")));
+                    return Err(CONTRACT.broken("modulation", &wanted, format!("{other:?}")));
                 }
             },
         }
         if let Then::Rotation { cosines, sines } = norm.then {
             if width % 2 == 1 {
-                return Err(misused("x", "an even number of values to turn in pairs", width.to_string()));
+                return Err(CONTRACT.broken("x", "an even number of values to turn in pairs", width.to_string()));
             }
             expect("cosines", cosines, &[tokens, width / 2])?;
             expect("sines", sines, &[tokens, width / 2])?;
@@ -243,9 +247,4 @@ impl Vectors {
 
 fn to_float32(tensor: &Tensor) -> Result<Vec<f32>> {
     Ok(tensor.to_dtype(DType::F32)?.flatten_all()?.to_vec1()?)
-}
-
-/// What only a defect in the caller brings about.
-fn misused(name: &str, wanted: &str, found: String) -> Error {
-    Error::run(format!("`{name}` of a norm"), wanted, found, "please report this: it is a defect of stir")
 }

@@ -8,7 +8,7 @@ use candle_core::quantized::{QStorage, QTensor};
 use candle_core::{DType, Device, Tensor};
 
 use super::contents::Contents;
-use super::gemm::misused;
+use super::gemm::CONTRACT;
 use crate::backend::cpu::gemm::{Kernels, PackedPanels, WeightValues};
 use crate::error::Result;
 
@@ -36,7 +36,7 @@ impl PackedWeight {
     /// As for [`new`](Self::new).
     pub fn with_kernels(weight: &Tensor, bias: Option<&Tensor>, kernels: &'static Kernels) -> Result<Self> {
         let &[outputs, inputs] = weight.dims() else {
-            return Err(misused("weight", "shape [N, K]", format!("{:?}", weight.dims())));
+            return Err(CONTRACT.broken("weight", "shape [N, K]", format!("{:?}", weight.dims())));
         };
         let weight = weight.contiguous()?;
         let contents = Contents::of(&weight)?;
@@ -64,7 +64,7 @@ impl PackedWeight {
     /// Other shapes, a weight that is not on the CPU, or blocks that cannot be read.
     pub fn from_blocks(weight: &QTensor, bias: Option<&Tensor>, dtype: DType) -> Result<Self> {
         let &[outputs, inputs] = weight.shape().dims() else {
-            return Err(misused("weight", "shape [N, K]", format!("{:?}", weight.shape().dims())));
+            return Err(CONTRACT.broken("weight", "shape [N, K]", format!("{:?}", weight.shape().dims())));
         };
         let kind = weight.dtype();
         let data = weight.data()?;
@@ -80,7 +80,7 @@ impl PackedWeight {
 
     fn with_bias(panels: PackedPanels, [outputs, inputs]: [usize; 2], bias: Option<&Tensor>) -> Result<Self> {
         if let Some(bias) = bias.filter(|bias| bias.dims() != [outputs]) {
-            return Err(misused("bias", &format!("shape [{outputs}]"), format!("{:?}", bias.dims())));
+            return Err(CONTRACT.broken("bias", &format!("shape [{outputs}]"), format!("{:?}", bias.dims())));
         }
         let bias = bias.map(to_float32).transpose()?;
         Ok(Self { panels, bias, outputs, inputs })
@@ -121,14 +121,14 @@ impl<'a> WeightBytes<'a> {
         let WeightBytes { dtype, bytes, shape } = *self;
         let expected = shape[0] * shape[1] * dtype.size_in_bytes();
         if bytes.len() != expected {
-            return Err(misused("weight", &format!("{expected} bytes"), bytes.len().to_string()));
+            return Err(CONTRACT.broken("weight", &format!("{expected} bytes"), bytes.len().to_string()));
         }
         match dtype {
             DType::F32 => Ok(WeightValues::float32_of(bytes)),
             DType::BF16 => Ok(WeightValues::two_bytes_of(bytes).map(WeightValues::Bfloat16)),
             DType::F16 => Ok(WeightValues::two_bytes_of(bytes).map(WeightValues::Float16)),
             DType::F8E4M3 => Ok(Some(WeightValues::Float8(bytes))),
-            other => Err(misused("weight", "type F32, BF16, F16 or F8E4M3", format!("{other:?}"))),
+            other => Err(CONTRACT.broken("weight", "type F32, BF16, F16 or F8E4M3", format!("{other:?}"))),
         }
     }
 }

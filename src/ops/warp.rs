@@ -2,14 +2,14 @@
 //!
 //! `out(p) = spline(p + d(p))`, where `d` interpolates a coarse grid of displacements and `spline` is the cubic spline through the picture's
 //! pixels, mirrored at the borders, less `0.046 (4 t (1 - t))^3` of its second derivative along each axis at the share `t` of the way between
-//! pixels; where `d` is exactly zero, `out(p)` is the pixel itself. Runs on the CPU: fast enough for every device.
+//! pixels; where `d` is exactly zero, `out(p)` is the pixel itself. Here it runs on the CPU; [`canvas`](super::canvas) is the same on a device.
 
 use rayon::prelude::*;
 
 use super::gemm::Kernels;
 pub use crate::backend::cpu::pixels::RowColours;
 pub use crate::backend::cpu::warp::{
-    DisplacementGrid, MARGIN, PixelRectangle, Replaced, RowDisplacements, STEP, SplinePicture,
+    DisplacementGrid, MARGIN, PixelRectangle, Replaced, ReplacedRows, RowDisplacements, STEP, SplinePicture,
 };
 use crate::backend::cpu::{pixels, warp};
 use crate::picture::Picture;

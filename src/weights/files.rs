@@ -8,6 +8,7 @@ use candle_core::quantized::gguf_file::{Content, Value};
 use safetensors::SafeTensors;
 use serde::Deserialize;
 
+use super::scaled::{self, BadScale};
 use super::store::MappedFile;
 use super::stored::Stored;
 use super::synthetic::Synthetic;
@@ -147,6 +148,10 @@ impl WeightFiles {
         if let Some(index) = &self.index {
             self.check(index, &places)?;
         }
+        scaled::join(&mut tensors).map_err(|BadScale { tensor, found }| {
+            let thing = format!("tensor `{tensor}` of weights `{}`", self.name);
+            Error::input(thing, "one finite number, the scale of a layer", found, "fetch the file again")
+        })?;
         Ok(tensors)
     }
 

@@ -8,6 +8,7 @@ pub mod files;
 pub mod hub;
 pub mod keymap;
 pub mod remote;
+mod scaled;
 pub mod store;
 mod stored;
 pub mod synthetic;

@@ -10,6 +10,7 @@ use candle_core::{DType, Device, Tensor};
 use safetensors::tensor::TensorView;
 use safetensors::{Dtype, View};
 
+use super::scaled::Scaled;
 use super::synthetic::SyntheticTensor;
 
 /// Where the bytes of a tensor are and how they are to be read.
@@ -25,6 +26,8 @@ pub enum Stored<'data> {
         /// Where the data starts.
         data: u64,
     },
+    /// In float8 in a safetensors file, with a scale.
+    Scaled(Scaled<'data>),
     /// In no file.
     Synthetic(SyntheticTensor),
 }
@@ -64,13 +67,15 @@ fn found(error: candle_core::Error) -> String {
 
 impl<'data> Stored<'data> {
     /// The types of tensors that are read.
-    pub const TYPES: &'static str = "float32, float16, bfloat16, float8 (e4m3) or a quantised type of GGUF, complete";
+    pub const TYPES: &'static str =
+        "float32, float16, bfloat16, float8 (e4m3, scaled or not) or a quantised type of GGUF, complete";
 
     /// The tensor's shape.
     pub fn shape(&self) -> &[usize] {
         match self {
             Self::Plain(view) => view.shape(),
             Self::Gguf { info, .. } => info.shape.dims(),
+            Self::Scaled(tensor) => tensor.shape(),
             Self::Synthetic(tensor) => tensor.shape(),
         }
     }
@@ -86,6 +91,7 @@ impl<'data> Stored<'data> {
                 other => format!("{other:?}"),
             },
             Self::Gguf { info, .. } => format!("GGUF {:?}", info.ggml_dtype),
+            Self::Scaled(_) => "scaled float8 (e4m3)".to_owned(),
             Self::Synthetic(_) => "random".to_owned(),
         }
     }
@@ -107,7 +113,7 @@ impl<'data> Stored<'data> {
                 }
                 Ok(())
             }
-            Self::Synthetic(_) => Ok(()),
+            Self::Scaled(_) | Self::Synthetic(_) => Ok(()),
         }
     }
 
@@ -119,6 +125,7 @@ impl<'data> Stored<'data> {
                 let tensor = self.quantized(&Device::Cpu)?.dequantize(&Device::Cpu).map_err(found)?;
                 tensor.to_dtype(dtype).map_err(found)
             }
+            Self::Scaled(tensor) => tensor.dense(dtype).map_err(found),
             Self::Synthetic(tensor) => tensor.dense(dtype).map_err(found),
         }
     }
@@ -177,7 +184,7 @@ impl<'data> Stored<'data> {
                 let bytes = file.get(start..start + size).ok_or("an end beyond that of the file")?;
                 Some(MappedValues { dtype: kind, bytes })
             }
-            Self::Synthetic(_) => None,
+            Self::Scaled(_) | Self::Synthetic(_) => None,
         })
     }
 
@@ -212,6 +219,7 @@ impl<'data> Stored<'data> {
                 let index = Tensor::new(rows, &Device::Cpu).map_err(found)?;
                 self.dense(dtype)?.index_select(&index, 0).map_err(found)
             }
+            Self::Scaled(tensor) => tensor.rows(rows, dtype).map_err(found),
             Self::Synthetic(tensor) => tensor.rows(rows, dtype).map_err(found),
         }
     }

@@ -52,7 +52,7 @@ fn the_model_that_ships_with_stir() {
     assert_eq!((&run["model"], &run["family"]), (&Value::from("sway"), &Value::from("sway")));
     assert_eq!((&run["steps"], &run["repeats"], &run["threads"]), (&2.into(), &2.into(), &1.into()));
     assert_eq!((&run["clip"]["width"], &run["clip"]["frames"]), (&64.into(), &5.into()));
-    assert_eq!(run["tokens"], Value::Null);
+    assert_eq!((&run["tokens"], &run["text_tokens"], &run["offload"]), (&925.into(), &Value::Null, &"none".into()));
     assert_eq!(scratch.names(), ["result.json"]);
 }
 
@@ -62,10 +62,12 @@ fn a_checkpoint() {
     let scratch = Scratch::new("bench-ltx");
     let model = repository("tests/fixtures/ltx/checkpoint").display().to_string();
     let size = ["-W", "96", "-H", "48", "--num-frames", "10", "--steps", "3", "--repeats", "1"];
-    let (result, table) = bench(&scratch, &[&["--model", &model, "--dtype", "f32"], &size[..]].concat());
+    let (result, table) =
+        bench(&scratch, &[&["--model", &model, "--dtype", "f32", "--offload", "disk"], &size[..]].concat());
     check(&result, &table, [1, 1, 1, 3, 1, 1]);
     let run = &result["run"];
     assert_eq!((&run["family"], &run["device"], &run["dtype"]), (&"ltx".into(), &"cpu".into(), &"f32".into()));
+    assert_eq!(run["offload"], "disk");
     // 17 frames of 96x64 are made: 3 latent frames of 3x2.
     assert_eq!(
         (&run["generated"]["height"], &run["generated"]["frames"], &run["tokens"]),

@@ -1,22 +1,17 @@
-//! Decoded frames as bytes, against those that the CPU makes and those that files hold.
-
-use std::path::Path;
+//! Decoded frames as bytes, against those that the CPU makes.
 
 use candle_core::{DType, Device, Tensor};
 use proptest::prelude::*;
 use stir::backend::cuda::launch::{Element, Launch};
-use stir::backend::cuda::pixels::{DecodedFrame, PixelLayout, PixelPlan};
-use stir::media::{self, OutputFormat, Target};
+use stir::backend::cuda::pixels::{DecodedFrame, PixelPlan};
 use stir::ops::pixels::to_bytes;
-use stir::picture::Picture;
-use stir::units::{Clip, Fps, PixelFrames};
 
 use crate::emulated::Emulated;
 use crate::memory::Memory;
 use crate::samples::random;
 
 /// What the kernel makes of `frame: [3, H, W]`, whose values may lie in any order.
-fn written(layout: PixelLayout, frame: &Tensor, blocks: u32) -> Option<Vec<u8>> {
+fn written(frame: &Tensor, blocks: u32) -> Option<Vec<u8>> {
     let (_, height, width) = frame.dims3().unwrap();
     // As they lie in memory.
     let is_innermost = frame.stride()[0] == 1;
@@ -24,7 +19,7 @@ fn written(layout: PixelLayout, frame: &Tensor, blocks: u32) -> Option<Vec<u8>> 
     let strides = if is_innermost { [1, 3 * width, 3] } else { [height * width, width, 1] };
     let element = Element::of(frame.dtype()).unwrap();
     let decoded = DecodedFrame { element, values: read.address(), size: [height, width], strides };
-    let plan = PixelPlan::new(layout, &decoded).unwrap();
+    let plan = PixelPlan::new(&decoded).unwrap();
     let bytes = Memory::poisoned(plan.bytes(), DType::U8);
     let launch = plan.launch(bytes.address());
     // Fewer blocks than planned, so that they stride, and leave flags as they were: those of blocks that were not run are 255.
@@ -36,21 +31,6 @@ fn written(layout: PixelLayout, frame: &Tensor, blocks: u32) -> Option<Vec<u8>> 
     assert!(flags.iter().all(|flag| *flag == u8::MAX));
     bytes.resize(plan.bytes(), 0);
     plan.pixels(bytes)
-}
-
-/// The planes that a Y4M file of one frame holds.
-fn planes(width: usize, height: usize, pixels: Vec<u8>) -> Vec<u8> {
-    let path = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("planes-{width}-{height}.y4m"));
-    let format = OutputFormat::of(&path).unwrap();
-    let (encoder, quality) = (media::VideoEncoder::Auto, media::DEFAULT_QUALITY);
-    let target = Target { path: path.clone(), format, encoder, quality, replace: true };
-    let clip = Clip { width, height, frames: PixelFrames(1), fps: Fps(25.0) };
-    let mut writer = media::create(&target, &clip).unwrap();
-    writer.write(&Picture::new(width, height, pixels)).unwrap();
-    writer.finish().unwrap();
-    let bytes = std::fs::read(&path).unwrap();
-    std::fs::remove_file(path).unwrap();
-    bytes[bytes.len() - PixelLayout::Yuv420.bytes([height, width])..].to_vec()
 }
 
 proptest! {
@@ -70,10 +50,9 @@ proptest! {
             false => random(&[3, height, width], seed, dtype),
         };
         let expected = to_bytes(&frame).unwrap().unwrap();
-        prop_assert_eq!(written(PixelLayout::Rgb, &frame, blocks).unwrap(), expected.clone());
-        prop_assert_eq!(written(PixelLayout::Yuv420, &frame, blocks).unwrap(), planes(width, height, expected));
+        prop_assert_eq!(written(&frame, blocks).unwrap(), expected);
         let odd = frame.narrow(1, 0, height - 1).unwrap().narrow(2, 0, width - 1).unwrap().force_contiguous().unwrap();
-        prop_assert_eq!(written(PixelLayout::Rgb, &odd, blocks), to_bytes(&odd).unwrap());
+        prop_assert_eq!(written(&odd, blocks), to_bytes(&odd).unwrap());
     }
 }
 
@@ -84,7 +63,7 @@ fn levels_are_rounded_as_on_the_cpu() {
     let values = Tensor::new(values, &Device::Cpu).unwrap().narrow(0, 0, 1140).unwrap();
     for dtype in [DType::F32, DType::BF16, DType::F16] {
         let frame = values.reshape((3, 10, 38)).unwrap().to_dtype(dtype).unwrap();
-        assert_eq!(written(PixelLayout::Rgb, &frame, 9), to_bytes(&frame).unwrap());
+        assert_eq!(written(&frame, 9), to_bytes(&frame).unwrap());
     }
 }
 
@@ -94,21 +73,17 @@ fn one_value_that_is_not_finite_is_reported() {
         let mut values = vec![0.5; 3 * 30 * 40];
         values[2500] = value;
         let frame = Tensor::from_vec(values, (3, 30, 40), &Device::Cpu).unwrap();
-        assert_eq!(written(PixelLayout::Rgb, &frame, 9), None);
-        assert_eq!(written(PixelLayout::Yuv420, &frame, 9), None);
+        assert_eq!(written(&frame, 9), None);
     }
 }
 
 #[test]
-fn frames_that_no_layout_fits_have_no_plan() {
-    let plan = |layout, size| {
+fn frames_of_no_pixels_or_too_many_have_no_plan() {
+    let plan = |size| {
         let frame = DecodedFrame { element: Element::Float32, values: 0, size, strides: [1; 3] };
-        PixelPlan::new(layout, &frame).map(|plan| plan.bytes())
+        PixelPlan::new(&frame).map(|plan| plan.bytes())
     };
-    assert_eq!(plan(PixelLayout::Rgb, [3, 5]), Some(46));
-    assert_eq!(plan(PixelLayout::Yuv420, [4, 6]), Some(37));
-    assert_eq!(plan(PixelLayout::Yuv420, [3, 4]), None);
-    assert_eq!(plan(PixelLayout::Yuv420, [4, 3]), None);
-    assert_eq!(plan(PixelLayout::Rgb, [0, 5]), None);
-    assert_eq!(plan(PixelLayout::Rgb, [1 << 16, 1 << 16]), None);
+    assert_eq!(plan([3, 5]), Some(46));
+    assert_eq!(plan([0, 5]), None);
+    assert_eq!(plan([1 << 16, 1 << 16]), None);
 }

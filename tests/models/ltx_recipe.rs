@@ -136,6 +136,10 @@ fn what_is_asked_for_comes_first() {
 
     let listed = SamplingOptions { sigmas: Some(vec![1.0, 0.5]), ..SamplingOptions::default() };
     assert_eq!(recipe(Ok("2b-0.9.8-distilled"), &listed).passes[0].sigmas, [1.0, 0.5, 0.0]);
+    // Of two passes they are the first's, and the second keeps its own.
+    let twice = recipe(Ok("2b-0.9.8-distilled"), &SamplingOptions { two_pass: true, ..listed });
+    assert_eq!(twice.passes[0].sigmas, [1.0, 0.5, 0.0]);
+    assert_eq!(twice.passes[1].sigmas, [0.9094, 0.725, 0.4219, 0.0]);
     let perturbed = SamplingOptions { perturbation_scale: Some(1.0), ..SamplingOptions::default() };
     assert_eq!(recipe(Err(Variant::Dev), &perturbed).passes[0].guidance.at(0.5).perturbed_blocks, [19]);
 }

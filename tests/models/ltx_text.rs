@@ -262,6 +262,31 @@ fn float8_weights_are_converted_when_they_are_used() {
     }
 }
 
+/// As ComfyUI's files of T5 are.
+#[test]
+fn scaled_float8_weights_are_what_they_stand_for() {
+    const SCALE: f32 = 0.3;
+    let matrix = |name: &str| name.contains("SelfAttention") || name.contains("DenseReluDense");
+    let narrow = |tensor: &Tensor| (tensor / f64::from(SCALE)).unwrap().to_dtype(DType::F8E4M3).unwrap();
+    let scratch = Scratch::new("t5-scaled");
+    let files = rewritten(&scratch, |name, tensor| {
+        if !matrix(&name) {
+            return vec![(name, tensor)];
+        }
+        let scale = Tensor::new(SCALE, &Device::Cpu).unwrap();
+        vec![(name.replace(".weight", ".scale_weight"), scale), (name, narrow(&tensor))]
+    });
+    let scaled = encode(&files, DType::F32, Residency::Layer, &NAMES);
+    let scratch = Scratch::new("t5-scaled-wide");
+    let files = rewritten(&scratch, |name, tensor| {
+        let wide = || (narrow(&tensor).to_dtype(DType::F32).unwrap() * f64::from(SCALE)).unwrap();
+        vec![(name.clone(), if matrix(&name) { wide() } else { tensor.clone() })]
+    });
+    for (scaled, wide) in scaled.iter().zip(encode(&files, DType::F32, Residency::Whole, &NAMES)) {
+        assert_eq!(values(scaled), values(&wide));
+    }
+}
+
 /// The names that GGUF files use, spelt out.
 fn gguf_name(name: &str) -> String {
     let renames = [

@@ -1,5 +1,6 @@
 //! Model families against their reference implementations.
 
+mod drawn_figure;
 #[path = "../support/fixture.rs"]
 mod fixture;
 #[cfg(feature = "hub")]

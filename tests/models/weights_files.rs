@@ -179,6 +179,59 @@ fn every_stored_type_projects_alike() {
     assert_eq!(narrow.dtype(), DType::BF16);
 }
 
+/// [`matrix`] in float8, with a scale.
+fn scaled_layer(scale: Tensor) -> Vec<(&'static str, Tensor)> {
+    vec![
+        ("layer.weight", matrix().to_dtype(DType::F8E4M3).unwrap()),
+        ("layer.scale_weight", scale),
+        ("layer.bias", vector(&[0.5, -4.0])),
+    ]
+}
+
+#[test]
+fn float8_is_multiplied_by_the_scale_beside_it() {
+    let scratch = Scratch::new("scaled-float8");
+    let mark = Tensor::zeros(0, DType::F32, &Device::Cpu).unwrap().to_dtype(DType::F8E4M3).unwrap();
+    let scale = Tensor::new(1f32 / 3.0, &Device::Cpu).unwrap();
+    let further = [("model.scaled_fp8", mark), ("layer.scale_input", vector(&[7.0]))];
+    let expected = matrix().affine(f64::from(1f32 / 3.0), 0.0).unwrap();
+    for (tensors, dtype) in [
+        (scaled_layer(scale.clone()), DType::F32),
+        (scaled_layer(scale.reshape(1).unwrap()), DType::BF16),
+        ([scaled_layer(scale).as_slice(), &further].concat(), DType::BF16),
+    ] {
+        write(&scratch, "model.safetensors", &tensors);
+        let files = WeightFiles::open(scratch.folder()).unwrap();
+        let placement = Placement { dtype, device: Device::Cpu };
+        let store = Store::open(&files, KeyMap::IDENTITY, &placement).unwrap();
+        let rounded = expected.to_dtype(dtype).unwrap();
+        assert_eq!(values(&store.take("layer.weight", &[2, 32]).unwrap()), values(&rounded));
+        let rows = store.take_rows("layer.weight", [2, 32], &[1, 0]).unwrap();
+        assert_eq!(values(&rows), [&values(&rounded)[32..], &values(&rounded)[..32]].concat());
+        let found = project(&files, dtype);
+        write(&scratch, "model.safetensors", &[("layer.weight", rounded), ("layer.bias", vector(&[0.5, -4.0]))]);
+        assert_eq!(values(&found), values(&project(&WeightFiles::open(scratch.folder()).unwrap(), dtype)));
+    }
+}
+
+#[test]
+fn scales_that_scale_nothing_or_by_nothing_are_refused() {
+    let scratch = Scratch::new("scaled-refused");
+    for scale in [vector(&[1.0, 2.0]), vector(&[]), vector(&[f32::NAN]), vector(&[f32::INFINITY])] {
+        write(&scratch, "model.safetensors", &scaled_layer(scale));
+        let message = refusal(&scratch).to_string();
+        assert!(message.contains("`layer.scale_weight`") && message.contains("one finite number"), "{message}");
+    }
+    let mut tensors = scaled_layer(vector(&[0.5]));
+    tensors[0].1 = matrix();
+    write(&scratch, "model.safetensors", &tensors);
+    let files = WeightFiles::open(scratch.folder()).unwrap();
+    let store = store(&files);
+    store.take("layer.weight", &[2, 32]).unwrap();
+    store.take("layer.bias", &[2]).unwrap();
+    assert!(store.finish().unwrap_err().to_string().ends_with("unknown tensors: layer.scale_weight"));
+}
+
 fn write_gguf(path: &std::path::Path, kind: GgmlDType) {
     let weight = QTensor::quantize(&matrix(), kind).unwrap();
     let bias = QTensor::quantize(&vector(&[0.5, -4.0]), GgmlDType::F32).unwrap();

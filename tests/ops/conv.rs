@@ -3,33 +3,15 @@
 use candle_core::{DType, Device, Tensor};
 use proptest::prelude::*;
 use stir::backend::cpu::gemm::Kernels;
-use stir::ops::conv3d::{Epilogue, Noise, PackedKernel, conv3d, definition, planes};
+use stir::ops::conv3d::{Epilogue, Noise, PackedKernel, conv3d};
 
-use crate::samples::{largest_difference, random, values};
+use crate::conv_cases::{Case, Operands};
+use crate::samples::{random, values};
 
 /// Bits of the values.
 fn bits(tensor: &Tensor) -> Vec<u32> {
     let values: Vec<f32> = tensor.to_dtype(DType::F32).unwrap().flatten_all().unwrap().to_vec1().unwrap();
     values.into_iter().map(f32::to_bits).collect()
-}
-
-/// A convolution with everything that can be chosen.
-#[derive(Debug, Clone)]
-struct Case {
-    size: [usize; 2],
-    inputs: usize,
-    outputs: usize,
-    depth: usize,
-    side: usize,
-    stride: usize,
-    frames: DType,
-    weight: DType,
-    with_bias: bool,
-    with_noise: bool,
-    with_residual: bool,
-    /// A frame that is not there, where there are others.
-    missing: usize,
-    seed: u64,
 }
 
 fn cases() -> impl Strategy<Value = Case> {
@@ -42,14 +24,15 @@ fn cases() -> impl Strategy<Value = Case> {
         (any::<bool>(), any::<bool>(), any::<bool>(), 0..4_usize),
         0..1000_u64,
     )
-        .prop_map(|((height, width, inputs, outputs), (depth, side, stride), (frames, weight), more, seed)| Case {
+        .prop_map(|((height, width, inputs, outputs), (depth, side, stride), (dtype, weight), more, seed)| Case {
             size: [height, width],
             inputs,
             outputs,
             depth,
             side,
             stride,
-            frames,
+            results: 1,
+            dtype,
             weight,
             with_bias: more.0,
             with_noise: more.1,
@@ -59,87 +42,28 @@ fn cases() -> impl Strategy<Value = Case> {
         })
 }
 
-/// What a case is computed from.
-struct Operands {
-    frames: Vec<Option<Tensor>>,
-    weight: Tensor,
-    bias: Option<Tensor>,
-    noise: Option<[Tensor; 2]>,
-    residual: Option<Tensor>,
-}
-
-impl Case {
-    fn result_shape(&self) -> [usize; 4] {
-        let [height, width] = self.size.map(|side| side.div_ceil(self.stride));
-        [1, height, width, self.outputs]
-    }
-
-    fn operands(&self) -> Operands {
-        let frame = |index: usize| {
-            let there = self.depth == 1 || index != self.missing;
-            let shape = [1, self.size[0], self.size[1], self.inputs];
-            there.then(|| random(&shape, self.seed + 10 + index as u64, self.frames))
-        };
-        let [_, height, width, outputs] = self.result_shape();
-        let noise =
-            || [random(&[height, width], self.seed + 2, DType::F32), random(&[outputs], self.seed + 3, DType::F32)];
-        let weight = [outputs, self.inputs, self.depth, self.side, self.side];
-        Operands {
-            frames: (0..self.depth).map(frame).collect(),
-            weight: random(&weight, self.seed + 1, self.weight),
-            bias: self.with_bias.then(|| random(&[outputs], self.seed + 4, DType::F32)),
-            noise: self.with_noise.then(noise),
-            residual: self.with_residual.then(|| random(&self.result_shape(), self.seed + 5, self.frames)),
-        }
-    }
-
-    /// By the definition, computed in `dtype`; of magnitudes where `absolute` says so.
-    fn defined(&self, operands: &Operands, dtype: DType, absolute: bool) -> Tensor {
-        let convert = |tensor: &Tensor| {
-            let tensor = tensor.to_dtype(dtype).unwrap();
-            if absolute { tensor.abs().unwrap() } else { tensor }
-        };
-        let frames: Vec<Option<Tensor>> = operands.frames.iter().map(|frame| frame.as_ref().map(convert)).collect();
-        let frames: Vec<Option<&Tensor>> = frames.iter().map(Option::as_ref).collect();
-        let weight = planes(&convert(&operands.weight)).unwrap();
-        let bias = operands.bias.as_ref().map(convert);
-        let noise = operands.noise.as_ref().map(|noise| noise.each_ref().map(convert));
-        let residual = operands.residual.as_ref().map(convert);
-        let epilogue =
-            Epilogue { noise: noise.as_ref().map(|[map, scale]| Noise { map, scale }), residual: residual.as_ref() };
-        definition(&frames, (&weight, bias.as_ref()), self.stride, epilogue).unwrap()
-    }
-
-    fn computed(&self, operands: &Operands, kernels: &'static Kernels) -> Tensor {
-        let weight = PackedKernel::with_kernels(&operands.weight, operands.bias.as_ref(), kernels).unwrap();
-        let frames: Vec<Option<&Tensor>> = operands.frames.iter().map(Option::as_ref).collect();
-        let epilogue = Epilogue {
-            noise: operands.noise.as_ref().map(|[map, scale]| Noise { map, scale }),
-            residual: operands.residual.as_ref(),
-        };
-        conv3d(&frames, &weight, self.stride, epilogue).unwrap()
-    }
+fn computed(case: &Case, operands: &Operands, kernels: &'static Kernels) -> Tensor {
+    let weight = PackedKernel::with_kernels(&operands.weight, operands.bias.as_ref(), kernels).unwrap();
+    let frames: Vec<Option<&Tensor>> = operands.windows[0].iter().map(Option::as_ref).collect();
+    let epilogue = Epilogue {
+        noise: operands.noise.as_ref().map(|[map, scale]| Noise { map, scale }),
+        residual: operands.residuals.first(),
+    };
+    conv3d(&frames, &weight, case.stride, epilogue).unwrap()
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 96, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// At most twice the error of the definition in float32 (rounded to the result's type), plus 2^-22 of the largest sum of products: both
-    /// round as often, but candle's product has several accumulators, and a lucky small case has no error at all.
     #[test]
     fn every_instruction_set_is_as_exact_as_the_definition(case in cases()) {
         let operands = case.operands();
-        let exact = values(&case.defined(&operands, DType::F64, false));
-        let naive = case.defined(&operands, DType::F32, false).to_dtype(case.frames).unwrap();
-        let naive = largest_difference(&naive, &exact);
-        let magnitude = values(&case.defined(&operands, DType::F64, true)).into_iter().fold(0.0, f64::max);
         for kernels in Kernels::available() {
-            let found = case.computed(&operands, kernels);
-            prop_assert_eq!(found.dtype(), case.frames);
+            let found = computed(&case, &operands, kernels);
+            prop_assert_eq!(found.dtype(), case.dtype);
             prop_assert_eq!(found.dims(), case.result_shape());
-            let error = largest_difference(&found, &exact);
-            let allowed = 2.0 * naive + magnitude * 2_f64.powi(-22);
-            prop_assert!(error <= allowed, "{}: {error:e}, allowed {allowed:e}", kernels.name());
+            let exact = case.expect_exact(&operands, 0, &found);
+            prop_assert!(exact.is_ok(), "{}: {exact:?}", kernels.name());
         }
     }
 }
@@ -152,7 +76,8 @@ const LARGE: Case = Case {
     depth: 3,
     side: 3,
     stride: 1,
-    frames: DType::F32,
+    results: 1,
+    dtype: DType::F32,
     weight: DType::F32,
     with_bias: true,
     with_noise: true,
@@ -164,7 +89,7 @@ const LARGE: Case = Case {
 fn each_large_case(mut check: impl FnMut(&Case, &'static Kernels)) {
     for kernels in Kernels::available() {
         for dtype in [DType::F32, DType::BF16] {
-            check(&Case { frames: dtype, weight: dtype, ..LARGE }, kernels);
+            check(&Case { dtype, weight: dtype, ..LARGE }, kernels);
         }
     }
 }
@@ -175,7 +100,7 @@ fn the_number_of_threads_changes_no_bit() {
         let operands = case.operands();
         let with_threads = |count| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(count).build().unwrap();
-            pool.install(|| bits(&case.computed(&operands, kernels)))
+            pool.install(|| bits(&computed(case, &operands, kernels)))
         };
         let one = with_threads(1);
         assert!(one == with_threads(2) && one == with_threads(5), "{}", kernels.name());
@@ -186,7 +111,7 @@ fn the_number_of_threads_changes_no_bit() {
 fn instruction_sets_with_fused_multiply_add_agree_in_every_bit() {
     let operands = LARGE.operands();
     let fused = Kernels::available().filter(|kernels| kernels.name() != "portable");
-    let results: Vec<Vec<u32>> = fused.map(|kernels| bits(&LARGE.computed(&operands, kernels))).collect();
+    let results: Vec<Vec<u32>> = fused.map(|kernels| bits(&computed(&LARGE, &operands, kernels))).collect();
     assert!(results.windows(2).all(|pair| pair[0] == pair[1]));
 }
 
@@ -197,9 +122,9 @@ fn widened_weights_give_the_bits_of_float32_weights() {
         for inputs in [40, 41] {
             let narrow = Case { inputs, weight: DType::BF16, ..LARGE };
             let mut operands = narrow.operands();
-            let found = bits(&narrow.computed(&operands, kernels));
+            let found = bits(&computed(&narrow, &operands, kernels));
             operands.weight = operands.weight.to_dtype(DType::F32).unwrap();
-            assert!(found == bits(&narrow.computed(&operands, kernels)), "{}", kernels.name());
+            assert!(found == bits(&computed(&narrow, &operands, kernels)), "{}", kernels.name());
         }
     }
 }

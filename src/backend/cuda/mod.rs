@@ -17,5 +17,6 @@ pub mod launch;
 pub mod norm;
 pub mod pixels;
 pub mod relight;
+pub mod soften;
 pub mod tensor_map;
 pub mod warp;

@@ -2,29 +2,9 @@
 
 use super::divisor::Divisor;
 use super::launch::{Element, Launch, striding_blocks};
-use crate::colour::{CHROMA_BLUE, CHROMA_RED, Component, LUMA};
 
 /// Threads of a block.
 const BLOCK: u32 = 256;
-
-/// How pixels lie in memory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum PixelLayout {
-    /// `[height, width, 3]`: red, green, blue.
-    Rgb,
-    /// Luma `[height, width]`, then the blue and the red difference, `[height / 2, width / 2]` each; both sides are even.
-    Yuv420,
-}
-
-impl PixelLayout {
-    /// Bytes of a frame of so many rows and columns.
-    pub fn bytes(self, [height, width]: [usize; 2]) -> usize {
-        match self {
-            Self::Rgb => height * width * 3,
-            Self::Yuv420 => height * width / 2 * 3,
-        }
-    }
-}
 
 /// A frame of values of about -1 to 1.
 #[derive(Debug, Clone, Copy)]
@@ -47,11 +27,8 @@ pub struct PixelParameters {
     bytes: u64,
     flags: u64,
     strides: [i64; 3],
-    width: i32,
-    height: i32,
-    across: Divisor,
+    width: Divisor,
     count: i32,
-    components: [Component; 3],
 }
 
 /// One pass over a frame, to an address that is yet to be known.
@@ -62,37 +39,26 @@ pub struct PixelPlan {
 }
 
 impl PixelPlan {
-    /// `None` for frames of no pixels, or of 2^31, or of odd sides where they have to be even.
-    pub fn new(layout: PixelLayout, frame: &DecodedFrame) -> Option<Self> {
+    /// To `[height, width, 3]`: red, green, blue. `None` for frames of no pixels, or of 2^31.
+    pub fn new(frame: &DecodedFrame) -> Option<Self> {
         let [height, width] = frame.size;
-        i32::try_from(height.checked_mul(width)?).ok().filter(|pixels| *pixels > 0)?;
-        let (across, count) = match layout {
-            PixelLayout::Rgb => (width, height * width),
-            PixelLayout::Yuv420 if (height | width) % 2 == 0 => (width / 2, height * width / 4),
-            PixelLayout::Yuv420 => return None,
-        };
-        let kernel = match (layout, frame.element) {
-            (PixelLayout::Rgb, Element::Float32) => "rgb_f32",
-            (PixelLayout::Rgb, Element::Bfloat16) => "rgb_bf16",
-            (PixelLayout::Rgb, Element::Float16) => "rgb_f16",
-            (PixelLayout::Yuv420, Element::Float32) => "yuv420_f32",
-            (PixelLayout::Yuv420, Element::Bfloat16) => "yuv420_bf16",
-            (PixelLayout::Yuv420, Element::Float16) => "yuv420_f16",
+        let count = i32::try_from(height.checked_mul(width)?).ok().filter(|pixels| *pixels > 0)?;
+        let kernel = match frame.element {
+            Element::Float32 => "rgb_f32",
+            Element::Bfloat16 => "rgb_bf16",
+            Element::Float16 => "rgb_f16",
         };
         let parameters = PixelParameters {
             values: frame.values,
             bytes: 0,
             flags: 0,
             strides: frame.strides.map(|stride| stride as i64),
-            width: width as i32,
-            height: height as i32,
-            across: Divisor::new(across as u32),
-            count: count as i32,
-            components: [LUMA, CHROMA_BLUE, CHROMA_RED],
+            width: Divisor::new(width as u32),
+            count,
         };
-        let grid = [striding_blocks(count, BLOCK as usize), 1, 1];
+        let grid = [striding_blocks(height * width, BLOCK as usize), 1, 1];
         let launch = Launch { kernel, grid, block: BLOCK, shared_bytes: 4, parameters };
-        Some(Self { launch, pixel_bytes: layout.bytes(frame.size) })
+        Some(Self { launch, pixel_bytes: height * width * 3 })
     }
 
     /// Bytes that the launch writes: those of the pixels, then a flag for each block, 1 where it saw a value that was not finite, and 0 elsewhere.

@@ -54,6 +54,9 @@ pub(super) struct Bench {
     /// Type that networks compute in: auto, bf16, f16 or f32; auto is bf16, or f32 on processors without bf16 products [default: auto]
     #[arg(long, value_name = "TYPE", value_parser = Names(&["auto", "bf16", "f16", "f32"]), hide_possible_values = true, help_heading = "Model")]
     dtype: Option<OsString>,
+    /// Where the denoiser's blocks wait for their turn: none (all are on the device), cpu (in the CPU's memory) or disk (in their file) [default: none]
+    #[arg(long, value_name = "WHERE", value_parser = Names(&["none", "cpu", "disk"]), hide_possible_values = true, help_heading = "Model")]
+    offload: Option<OsString>,
     #[command(flatten)]
     device: DeviceOptions,
 
@@ -154,6 +157,7 @@ impl Bench {
             duration: self.duration.clone(),
             num_frames: self.num_frames.clone(),
             dtype: self.dtype.clone(),
+            offload: self.offload.clone(),
             device: self.device.clone(),
             ..Options::default()
         }

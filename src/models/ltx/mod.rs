@@ -47,6 +47,7 @@ use crate::ops::gemm::fastest_dtype;
 use crate::units::{Clip, Grid};
 use crate::weights::store::Placement;
 use checkpoint::{Checkpoint, Files, VaeDecoder, VaeEncoder};
+use config::TransformerConfig;
 use denoiser::PART;
 use image_encoder::LATENTS;
 use recipe::{Rules, Subject};
@@ -135,7 +136,12 @@ fn opened(location: &Location, request: &ModelRequest, placement: &Placement) ->
     if let Location::Synthetic(name) = location {
         synthetic::check(request)?;
         let sizes = Sizes::of(name)?;
-        work::check_memory(&sizes.name, &sizes.transformer, placement)?;
+        let layers = match request.offload {
+            // Each is made anew whenever its turn comes.
+            Some(Offload::Disk) => Offload::blocks_at_a_time(placement.device.is_cpu()) as usize,
+            _ => sizes.transformer.layers,
+        };
+        work::check_memory(&sizes.name, &TransformerConfig { layers, ..sizes.transformer.clone() }, placement)?;
         let (model, release) = (PathBuf::from(&sizes.name), Some(sizes.release.to_owned()));
         return Ok(Opened { checkpoint: Checkpoint::synthetic(sizes)?, model, release });
     }
@@ -289,8 +295,8 @@ impl Family for Ltx {
         Ok(Some(TextTokens { prompt: count(&prompt.words)?, negative }))
     }
 
-    fn work(&self, text: TextTokens, clip: &Clip) -> Option<Work> {
-        Some(work::of(&self.checkpoint, text, clip))
+    fn work(&self, text: Option<TextTokens>, clip: &Clip) -> Option<Work> {
+        Some(work::of(&self.checkpoint, text?, clip))
     }
 
     fn memory(&self, text: Option<TextTokens>, recipe: &Recipe) -> Result<Memory> {

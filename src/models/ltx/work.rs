@@ -61,19 +61,16 @@ pub fn of(checkpoint: &Checkpoint, text: TextTokens, clip: &Clip) -> Work {
     let width = config.width() as f64;
     // Without queries and keys nothing is compared: of four projections two are left, and nothing of attention.
     let saved = MULTIPLY_ADD * tokens as f64 * 2.0 * width * width + prompt.attention / config.layers as f64;
+    let texts = [Some(text.prompt), text.negative];
     Work {
         tokens,
-        text_tokens: text.prompt,
-        text: [Some(text.prompt), text.negative]
-            .into_iter()
-            .flatten()
-            .map(|n| encode_text(checkpoint.text_config(), n))
-            .sum(),
+        text_tokens: Some(text.prompt),
+        text: Some(texts.into_iter().flatten().map(|tokens| encode_text(checkpoint.text_config(), tokens)).sum()),
         encode: encode(vae, Volume { frames: 1, area: clip.width * clip.height }),
         prompt: prompt.total(),
         unconditional: negative.total(),
         saved_by_perturbed_block: saved,
-        decode: decode(vae, Volume { frames: grid.frames, area: grid.height * grid.width }),
+        decode: Some(decode(vae, Volume { frames: grid.frames, area: grid.height * grid.width })),
     }
 }
 
@@ -167,7 +164,7 @@ pub fn check_memory(name: &str, config: &TransformerConfig, placement: &Placemen
         return Ok(());
     }
     let wanted = format!("{} of free memory for the weights alone", Bytes(needed));
-    let hint = "close other programs, use --dtype bf16, which takes half as much, or a smaller model";
+    let hint = "close other programs, use --dtype bf16, which takes half as much, --offload disk, or a smaller model";
     Err(Error::input(format!("--model {name}"), wanted, Bytes(available).to_string(), hint))
 }
 

@@ -22,12 +22,12 @@ use crate::ops::norm::{Affine, Norm, norm};
 use crate::shape;
 use crate::weights::store::Scope;
 
-const WIDTH: usize = 128;
+pub(super) const WIDTH: usize = 128;
 const HEADS: usize = 4;
-const LAYERS: usize = 4;
-const SIGMA_CHANNELS: usize = 64;
+pub(super) const LAYERS: usize = 4;
+pub(super) const SIGMA_CHANNELS: usize = 64;
 /// Tokens of a latent frame.
-const TOKENS: usize = CELLS + 1;
+pub(super) const TOKENS: usize = CELLS + 1;
 const NORM_EPSILON: f64 = 1e-6;
 /// Below this noise level `(x - clean) / sigma` would only magnify rounding; schedules end their last step at 0 but never ask there.
 const SMALLEST_SIGMA: f64 = 1e-4;

@@ -13,7 +13,7 @@ use crate::ops::conv3d::Epilogue;
 use crate::ops::group_norm::{GroupNorm, group_norm};
 use crate::weights::store::Scope;
 
-const WIDTHS: [usize; 4] = [24, 48, 96, 160];
+pub(super) const WIDTHS: [usize; 4] = [24, 48, 96, 160];
 const GROUPS: usize = 4;
 const HEADS: usize = 4;
 /// PyTorch's default for group norm.

@@ -1,8 +1,9 @@
 //! Eyes that may blink: plausible, visible and open.
 
-use super::class_map::{ClassMap, bilinear, class};
+use super::class_map::{ClassMap, class};
 use super::curve::{Curve, Point};
 use super::parts::{Eye, Head};
+use crate::backend::cpu::bilinear::bilinear;
 
 /// The eyes of a head, by their side of the screen.
 #[derive(Debug, Clone, Default, PartialEq)]

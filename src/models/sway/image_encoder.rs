@@ -18,7 +18,7 @@ use crate::ops::resize::{Window, resize};
 use crate::picture::{Picture, PixelBox};
 
 /// Side in pixels of the square that the network was trained on, and that the head crop is resized to.
-const TRAINED_SIDE: usize = 192;
+pub(super) const TRAINED_SIDE: usize = 192;
 /// No side of the resized picture is shorter.
 const SHORTEST_SIDE: usize = 96;
 /// The merged map is so fine that the head crop has this many cells across, where [`LONGEST_MAP_SIDE`] allows: more than the 96 of its logits, so
@@ -102,7 +102,7 @@ impl models::ImageEncoder for ImageEncoder {
 }
 
 /// Width and height that the whole picture is resized to: its aspect, about the trained area, multiples of [`MULTIPLE`].
-fn network_size(width: usize, height: usize) -> (usize, usize) {
+pub(super) fn network_size(width: usize, height: usize) -> (usize, usize) {
     let scale = TRAINED_SIDE as f64 / ((width * height) as f64).sqrt();
     let side = |pixels: usize| {
         let multiples = (pixels as f64 * scale / MULTIPLE as f64).round() as usize;

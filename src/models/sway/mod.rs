@@ -21,6 +21,7 @@ pub mod parts;
 mod plane;
 pub mod text;
 pub mod weights;
+mod work;
 
 use candle_core::{DType, Device};
 
@@ -29,7 +30,7 @@ use crate::error::{Error, Result};
 use crate::latents::{Constraint, Shapes};
 use crate::models::{
     self, Conditioning, Defaults, Family, Location, Memory, ModelRequest, MotionPrompt, Offload, PictureHints, Recipe,
-    SamplingOptions, TextTokens, VaeTiling, WeightSource,
+    SamplingOptions, TextTokens, VaeTiling, WeightSource, Work,
 };
 use crate::units::{Clip, Grid};
 use class_map::class;
@@ -101,7 +102,7 @@ pub struct Sway {
 }
 
 impl Sway {
-    /// `device`: where the networks run; frames are always drawn on the CPU.
+    /// `device`: where the networks run. Frames are drawn there too if it is a CUDA GPU, and by the CPU otherwise.
     ///
     /// # Errors
     /// Weights that are damaged, or belong to another model or version.
@@ -171,7 +172,7 @@ impl Family for Sway {
     }
 
     fn decoder(&self) -> Result<Box<dyn models::Decoder>> {
-        Ok(Box::new(frames::MotionDecoder))
+        Ok(Box::new(frames::MotionDecoder { device: self.device.clone() }))
     }
 
     fn upsampler(&self) -> Result<Box<dyn models::Upsampler>> {
@@ -192,6 +193,10 @@ impl Family for Sway {
             }
         }
         Ok(notes)
+    }
+
+    fn work(&self, _text: Option<TextTokens>, clip: &Clip) -> Option<Work> {
+        Some(work::of(clip))
     }
 
     fn memory(&self, _text: Option<TextTokens>, recipe: &Recipe) -> Result<Memory> {

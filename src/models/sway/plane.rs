@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::class_map::bilinear;
+use crate::backend::cpu::bilinear::bilinear;
 
 /// Numbers on a grid, `[height, width]`, float32.
 #[derive(Debug, Clone, PartialEq)]

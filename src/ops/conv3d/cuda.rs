@@ -2,7 +2,7 @@
 
 use candle_core::{DType, Tensor};
 
-use super::{KernelShape, Noise, Window, kernel_shape, misused};
+use super::{CONTRACT, KernelShape, Noise, Window, kernel_shape};
 use crate::backend::cuda::conv3d::{CHANNELS_TOGETHER, Convolution, batch, plan};
 use crate::backend::cuda::device::{Gpu, empty, pointer};
 use crate::backend::cuda::launch::Element;
@@ -26,7 +26,7 @@ impl PackedKernel {
         let shape = kernel_shape(weight.dims())?;
         if !matches!(weight.dtype(), DType::BF16 | DType::F16) || batch(shape.taps[0]) == 0 {
             let found = format!("{:?} {:?}", weight.dtype(), weight.dims());
-            return Err(misused("weight", "type BF16 or F16, and 96 frames at most", found));
+            return Err(CONTRACT.broken("weight", "type BF16 or F16, and 96 frames at most", found));
         }
         let missing = shape.inputs.next_multiple_of(CHANNELS_TOGETHER) - shape.inputs;
         let weight = weight.permute([0, 2, 3, 4, 1])?.pad_with_zeros(4, 0, missing)?.contiguous()?;
@@ -48,11 +48,11 @@ impl PackedKernel {
         let differs = |window: &&Window<'_>| window.dtype != dtype || window.geometry != first.geometry;
         if let Some(other) = windows.iter().find(differs) {
             let wanted = format!("{dtype:?}, as the weight, {:?}", first.geometry);
-            return Err(misused("frames", &wanted, format!("{:?}, {:?}", other.dtype, other.geometry)));
+            return Err(CONTRACT.broken("frames", &wanted, format!("{:?}, {:?}", other.dtype, other.geometry)));
         }
         let device = self.weight.device();
         let (Some(gpu), Some(element)) = (Gpu::of(device)?, Element::of(dtype)) else {
-            return Err(misused("weight", "values on a GPU", format!("{:?}", device.location())));
+            return Err(CONTRACT.broken("weight", "values on a GPU", format!("{:?}", device.location())));
         };
         let multiprocessors = gpu.multiprocessors()?;
         // What is converted is kept until the launches are under way: memory is given back in the order of the stream.

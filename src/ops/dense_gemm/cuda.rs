@@ -10,7 +10,7 @@ use crate::backend::cuda::gemm::{Product, Rows, Sizes};
 use crate::backend::cuda::launch::Element;
 use crate::backend::cuda::norm::row_stride;
 use crate::error::{Error, Result};
-use crate::ops::gemm::{Epilogue, checked_residual, finished, misused, output_shape};
+use crate::ops::gemm::{CONTRACT, Epilogue, checked_residual, finished, output_shape};
 
 /// As [`dense_gemm`](super::dense_gemm); `None` for other devices and types.
 pub(super) fn dense_gemm(x: &Tensor, weight: &DenseWeight<'_>, epilogue: Epilogue<'_>) -> Result<Option<Tensor>> {
@@ -74,11 +74,15 @@ impl Prepared {
         let shape = output_shape(x, inputs, outputs)?;
         for (name, tensor) in [("weight", Some(weight)), ("bias", bias)] {
             if let Some(tensor) = tensor.filter(|tensor| tensor.dtype() != x.dtype()) {
-                return Err(misused(name, &format!("x's type, {:?}", x.dtype()), format!("{:?}", tensor.dtype())));
+                return Err(CONTRACT.broken(
+                    name,
+                    &format!("x's type, {:?}", x.dtype()),
+                    format!("{:?}", tensor.dtype()),
+                ));
             }
         }
         if let Some(bias) = bias.filter(|bias| bias.dims() != [outputs]) {
-            return Err(misused("bias", &format!("shape [{outputs}]"), format!("{:?}", bias.dims())));
+            return Err(CONTRACT.broken("bias", &format!("shape [{outputs}]"), format!("{:?}", bias.dims())));
         }
         let (x, stride) = match row_stride(x.dims(), x.stride()).filter(|stride| *stride >= inputs) {
             Some(stride) => (x.clone(), stride),

@@ -2,7 +2,7 @@
 
 use candle_core::Tensor;
 
-use super::{Epilogue, misused};
+use super::{CONTRACT, Epilogue};
 use crate::backend::cuda::device::{Gpu, empty, pointer};
 use crate::backend::cuda::gate::{Activation, Finish, Gate, plan};
 use crate::backend::cuda::launch::Element;
@@ -17,7 +17,7 @@ pub(super) fn finished(y: &Tensor, bias: Option<&Tensor>, epilogue: Epilogue<'_>
     let (rows, width) = y.dims2()?;
     let expect = |name: &str, tensor: &Tensor, wanted: &[usize]| match tensor.dims() == wanted {
         true => Ok(()),
-        false => Err(misused(name, &format!("shape {wanted:?}"), format!("{:?}", tensor.dims()))),
+        false => Err(CONTRACT.broken(name, &format!("shape {wanted:?}"), format!("{:?}", tensor.dims()))),
     };
     let y = y.contiguous()?;
     let bias = bias.map(|bias| bias.to_dtype(y.dtype())?.contiguous()).transpose()?;

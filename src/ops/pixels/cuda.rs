@@ -4,7 +4,7 @@ use candle_core::{DType, Tensor};
 
 use crate::backend::cuda::device::{Gpu, empty, first_value, pointer};
 use crate::backend::cuda::launch::Element;
-use crate::backend::cuda::pixels::{DecodedFrame, PixelLayout, PixelPlan};
+use crate::backend::cuda::pixels::{DecodedFrame, PixelPlan};
 use crate::error::Result;
 
 /// A frame's bytes on the device, with what the kernel saw.
@@ -31,7 +31,7 @@ pub(super) fn write(frame: &Tensor) -> Result<Option<Written>> {
         size: [height, width],
         strides: [strides[0], strides[1], strides[2]],
     };
-    let Some(plan) = PixelPlan::new(PixelLayout::Rgb, &decoded) else { return Ok(None) };
+    let Some(plan) = PixelPlan::new(&decoded) else { return Ok(None) };
     let bytes = empty(plan.bytes(), DType::U8, frame.device())?;
     gpu.launch(&plan.launch(pointer(&bytes)?))?;
     Ok(Some(Written { plan, bytes }))

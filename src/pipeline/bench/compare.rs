@@ -65,6 +65,7 @@ fn differences(first: &Record, second: &Record) -> Vec<Difference> {
             ("device", run.device.clone()),
             ("type", run.dtype.clone()),
             ("threads", run.threads.to_string()),
+            ("offload", run.offload.clone()),
             ("clip", shape(&run.clip)),
             ("generated", shape(&run.generated)),
             ("steps", run.steps.to_string()),

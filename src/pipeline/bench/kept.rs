@@ -83,6 +83,7 @@ mod tests {
             device: "cuda:0".to_owned(),
             dtype: "bf16".to_owned(),
             threads: 2,
+            offload: "none".to_owned(),
             clip: shape,
             generated: shape,
             steps: 2,

@@ -94,12 +94,13 @@ pub fn run(request: &Request, command: &[String], say: &mut dyn FnMut(&str)) -> 
         device: device::name(&bench.device),
         dtype: bench.family.dtype().as_str().to_owned(),
         threads: rayon::current_num_threads(),
+        offload: bench.offload().name().to_owned(),
         clip: Shape::from(&clip),
         generated: Shape::from(&pass.clip),
         steps: pass.steps(),
         repeats: request.repeats,
         tokens: work.as_ref().map(|work| work.tokens),
-        text_tokens: work.as_ref().map(|work| work.text_tokens),
+        text_tokens: work.as_ref().and_then(|work| work.text_tokens),
     };
     let stages = measured.stages.iter().filter_map(|(name, measurements)| Stage::of(name, measurements, peak));
     Ok(Record {

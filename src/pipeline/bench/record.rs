@@ -9,6 +9,7 @@ use super::summary::Summary;
 use crate::device::energy::Energy;
 use crate::device::machine::Machine;
 use crate::error::{Error, Result};
+use crate::models::Offload;
 use crate::units::Clip;
 
 /// Raised when a field changes its meaning or goes away; fields may be added without.
@@ -58,6 +59,9 @@ pub struct Run {
     pub dtype: String,
     /// Threads of the CPU.
     pub threads: usize,
+    /// Where the denoiser's blocks waited for their turn: `none`, `cpu` or `disk`.
+    #[serde(default = "on_the_device")]
+    pub offload: String,
     /// What was written.
     pub clip: Shape,
     /// What the model made for it.
@@ -70,6 +74,11 @@ pub struct Run {
     pub tokens: Option<usize>,
     /// Tokens of the prompt; `None` where the model counts none.
     pub text_tokens: Option<usize>,
+}
+
+/// Results that do not say where blocks waited are from when they could wait nowhere else.
+fn on_the_device() -> String {
+    Offload::None.name().to_owned()
 }
 
 /// The shape of a clip.

@@ -57,6 +57,11 @@ impl Bench<'_> {
         &self.recipe.passes[0]
     }
 
+    /// Where the denoiser's blocks wait: on the device, unless asked otherwise.
+    pub fn offload(&self) -> Offload {
+        self.request.model.offload.unwrap_or(Offload::None)
+    }
+
     /// Runs every stage once and then as often as is asked for; `say` hears what is being done.
     pub fn measure(&self, say: &mut dyn FnMut(&str)) -> Result<Measured> {
         let repeats = self.request.repeats;
@@ -88,7 +93,7 @@ impl Bench<'_> {
             conditioning.image = timed.result;
         }
         let text_tokens = self.family.text_tokens(&self.prompt, self.pass().needs_unconditional())?;
-        let work = text_tokens.and_then(|tokens| self.family.work(tokens, &self.pass().clip));
+        let work = self.family.work(text_tokens, &self.pass().clip);
         let (mut steps, mut latents) = (Vec::new(), Latents::default());
         for (repeat, load) in load.iter_mut().enumerate() {
             say(&format!("step: {}", said(repeat)));
@@ -121,10 +126,10 @@ impl Bench<'_> {
         Ok(Measured {
             stages: vec![
                 ("load", counted(load, None)),
-                ("text", counted(text, work.as_ref().map(|work| work.text))),
+                ("text", counted(text, work.as_ref().and_then(|work| work.text))),
                 ("encode", counted(encode, work.as_ref().map(|work| work.encode))),
                 ("step", steps),
-                ("decode", counted(decode, work.as_ref().map(|work| work.decode))),
+                ("decode", counted(decode, work.as_ref().and_then(|work| work.decode))),
                 ("mux", counted(mux, None)),
             ],
             work,
@@ -144,7 +149,7 @@ impl Bench<'_> {
 
     /// `warm_up`: a single step.
     fn denoise(&self, conditioning: &Conditioning, work: Option<&Work>, warm_up: bool) -> Result<Denoised> {
-        let built = self.timed(|| self.family.denoiser(Offload::None))?;
+        let built = self.timed(|| self.family.denoiser(self.offload()))?;
         let mut pass = self.pass().clone();
         if warm_up {
             pass.sigmas = vec![pass.sigmas[0], 0.0];

@@ -126,7 +126,7 @@ fn plan_of(request: &Request, family: &dyn Family, (device, resolved): (&Device,
     let Resolved { clip, generated, recipe, .. } = resolved;
     let unconditional = recipe.passes.iter().any(Pass::needs_unconditional);
     let text = family.text_tokens(&spoken(&request.prompt, family), unconditional)?;
-    let works: Option<Vec<Work>> = recipe.passes.iter().map(|pass| family.work(text?, &pass.clip)).collect();
+    let works: Option<Vec<Work>> = recipe.passes.iter().map(|pass| family.work(text, &pass.clip)).collect();
     let amounts = Amounts::of(&recipe.passes, works.as_deref(), clip);
     let memory = family.memory(text, recipe)?;
     let budget = Budget::of(device);
@@ -141,6 +141,7 @@ fn plan_of(request: &Request, family: &dyn Family, (device, resolved): (&Device,
         device: device::name(device),
         dtype: family.dtype().as_str(),
         threads: rayon::current_num_threads(),
+        offload: offloading.offload,
         generated: &recipe.passes.last().expect("a recipe has a pass").clip,
     };
     let measured = time::nearest(kept::all(), &wanted);
@@ -167,7 +168,7 @@ fn plan_of(request: &Request, family: &dyn Family, (device, resolved): (&Device,
         disk: disk::uses(request, family, (clip, &recipe.passes))?,
         time_source: measured.map(|nearest| nearest.source),
         seconds,
-        bench_command: time::command(request, generated, wanted.threads),
+        bench_command: time::command(request, generated, &wanted),
         warnings: Vec::new(),
     };
     plan.warnings = warnings(&plan, &memory);

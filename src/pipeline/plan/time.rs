@@ -1,13 +1,13 @@
 //! How long stages will take, from what `stir bench` has measured on this machine.
 //!
-//! A stage whose operations are counted takes as long an operation as it did. Where they are not, a decode takes as long a pixel, as writing frames
+//! A stage whose operations are counted takes as long an operation as it did. Where they are not, now or then, a decode takes as long a pixel, as writing frames
 //! always does, and the rest as long as it did. Loading and reading the prompt take as long as they did: they depend on the model alone. What
 //! enlarges latents between two passes, and the borders that tiles decode twice, are not counted.
 
 use serde::Serialize;
 
 use crate::device::machine::Machine;
-use crate::models::{Pass, Work};
+use crate::models::{Offload, Pass, Work};
 use crate::pipeline::bench::record::{Record, Run, Shape};
 use crate::pipeline::kept_latents::quoted;
 use crate::pipeline::request::Request;
@@ -46,6 +46,8 @@ pub(super) struct Wanted<'a> {
     pub device: String,
     pub dtype: &'a str,
     pub threads: usize,
+    /// Where the denoiser's blocks wait.
+    pub offload: Offload,
     /// What the model makes in its last pass.
     pub generated: &'a Clip,
 }
@@ -53,10 +55,10 @@ pub(super) struct Wanted<'a> {
 impl Wanted<'_> {
     /// Whether a result was measured with the same machine and settings, on a comparable size.
     fn fits(&self, record: &Record) -> bool {
-        let Run { family, device, dtype, threads, .. } = &record.run;
+        let Run { family, device, dtype, threads, offload, .. } = &record.run;
         self.machine.is_like(&record.machine)
             && (family.as_str(), dtype.as_str()) == (self.family, self.dtype)
-            && (device, *threads) == (&self.device, self.threads)
+            && (device, *threads, offload.as_str()) == (&self.device, self.threads, self.offload.name())
             && self.distance(record) <= COMPARABLE.ln()
     }
 
@@ -112,9 +114,9 @@ impl Amounts {
         };
         Self {
             passes: passes.iter().enumerate().map(amount).collect(),
-            text: works.and_then(|works| Some(works.first()?.text)),
+            text: works.and_then(|works| works.first()?.text),
             encode: works.map(|works| works.iter().map(|work| work.encode).sum()),
-            decode: works.and_then(|works| Some(works.last()?.decode)),
+            decode: works.and_then(|works| works.last()?.decode),
             generated_pixels: passes.last().map_or(0.0, |pass| super::pixels(&pass.clip)),
             written_pixels: super::pixels(written),
         }
@@ -134,12 +136,15 @@ impl Amounts {
     /// Expected seconds of a stage for one clip; `None` where the result lacks it.
     pub fn seconds(&self, stage: &str, pass: Option<&PassAmount>, record: &Record) -> Option<f64> {
         let measured = record.stage(if stage == "denoise" { "step" } else { stage })?;
-        let (seconds, operations) = (measured.seconds.median, self.operations(stage, pass));
-        let per_operation = || Some(seconds / (1e12 * measured.teraflop.filter(|teraflop| *teraflop > 0.0)?));
+        let seconds = measured.seconds.median;
+        let counted = measured.teraflop.filter(|teraflop| *teraflop > 0.0);
+        let per_operation = counted.zip(self.operations(stage, pass));
         let per_pixel = |shape: Shape| seconds / (shape.width * shape.height * shape.frames).max(1) as f64;
-        match (stage, operations) {
+        match (stage, per_operation) {
             ("load" | "text", _) => Some(seconds),
-            ("encode" | "denoise" | "decode", Some(operations)) => Some(per_operation()? * operations),
+            ("encode" | "denoise" | "decode", Some((teraflop, operations))) => {
+                Some(seconds / (1e12 * teraflop) * operations)
+            }
             ("encode", None) => Some(seconds * self.passes.len() as f64),
             ("denoise", None) => Some(seconds * pass?.steps as f64),
             ("decode", None) => Some(per_pixel(record.run.generated) * self.generated_pixels),
@@ -149,7 +154,8 @@ impl Amounts {
 }
 
 /// The command that measures this machine for such a run; two steps show what every step takes.
-pub(super) fn command(request: &Request, generated: &Clip, threads: usize) -> String {
+pub(super) fn command(request: &Request, generated: &Clip, wanted: &Wanted) -> String {
+    let &Wanted { threads, offload, .. } = wanted;
     let mut words = vec!["stir bench --model".to_owned(), quoted(&request.model.model)];
     let mut add = |option: &str, value: String| words.extend([option.to_owned(), value]);
     let parts = [
@@ -164,6 +170,9 @@ pub(super) fn command(request: &Request, generated: &Clip, threads: usize) -> St
     }
     if let Some(dtype) = request.model.dtype {
         add("--dtype", dtype.as_str().to_owned());
+    }
+    if offload != Offload::None {
+        add("--offload", offload.name().to_owned());
     }
     add("--device", request.device.to_string());
     if std::thread::available_parallelism().is_ok_and(|cores| cores.get() != threads) {
@@ -199,6 +208,7 @@ mod tests {
             device: "cpu".to_owned(),
             dtype: "bf16".to_owned(),
             threads: 2,
+            offload: Offload::None.name().to_owned(),
             clip: shape,
             generated: shape,
             steps: 2,
@@ -216,13 +226,13 @@ mod tests {
         let (text, encode, prompt, decode) = (1e12, 4e12, 6e12, 8e12);
         Work {
             tokens: 1,
-            text_tokens: 1,
-            text,
+            text_tokens: Some(1),
+            text: Some(text),
             encode,
             prompt,
             unconditional: prompt,
             saved_by_perturbed_block: 0.0,
-            decode,
+            decode: Some(decode),
         }
     }
 
@@ -244,6 +254,15 @@ mod tests {
         assert_eq!(seconds(true), [1.0, 1.0, 2.0 * 2.0, 4.0 * 3.0, 4.0, 2.0].map(Some));
     }
 
+    /// Of a version that counted nothing of this model.
+    #[test]
+    fn a_result_without_counts_serves_as_if_nothing_were_counted() {
+        let amounts =
+            Amounts::of(&Recipe::plain(&clip(64, 9), vec![1.0, 0.0], 1.0).passes, Some(&[work()]), &clip(64, 9));
+        let record = record("a", 64, false);
+        assert_eq!(amounts.seconds("denoise", Some(&amounts.passes[0]), &record), Some(1.0));
+    }
+
     #[test]
     fn stages_that_are_not_counted_take_as_long_a_pixel_or_as_they_did() {
         assert_eq!(seconds(false), [1.0, 1.0, 2.0, 2.0, 2.0, 2.0].map(Some));
@@ -262,6 +281,7 @@ mod tests {
             device: "cpu".to_owned(),
             dtype: "bf16",
             threads: 2,
+            offload: Offload::None,
             generated: &generated,
         };
         let chosen = |records: &[Record]| {
@@ -275,6 +295,7 @@ mod tests {
         let mut unlike = vec![record("a", 120, true), record("a", 2052, true)];
         unlike.push(Record { run: Run { threads: 1, ..near.run.clone() }, ..near.clone() });
         unlike.push(Record { run: Run { dtype: "f32".to_owned(), ..near.run.clone() }, ..near.clone() });
+        unlike.push(Record { run: Run { offload: "disk".to_owned(), ..near.run.clone() }, ..near.clone() });
         unlike.push(Record { run: Run { device: "metal".to_owned(), ..near.run.clone() }, ..near.clone() });
         unlike.push(Record { run: Run { family: "sway".to_owned(), ..near.run.clone() }, ..near.clone() });
         unlike.push(Record { machine: Machine { cores: 99, ..machine.clone() }, ..near });

@@ -10,7 +10,7 @@ mod sample;
 mod spline;
 
 pub use grid::{DisplacementGrid, MARGIN, RowDisplacements, STEP};
-pub use spline::{PADDING, PixelRectangle, Replaced, SplinePicture};
+pub use spline::{PADDING, PixelRectangle, Replaced, ReplacedRows, SplinePicture};
 
 use super::gemm::{Kernels, Loops};
 use super::pixels::{RowColours, block, starts};

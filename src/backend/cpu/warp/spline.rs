@@ -1,5 +1,7 @@
 //! The coefficients of the spline through a picture, made once and patched where the picture changes.
 
+use std::ops::Range;
+
 use rayon::prelude::*;
 
 use crate::picture::Picture;
@@ -39,12 +41,30 @@ pub struct PixelRectangle {
     pub height: usize,
 }
 
+/// The rows that a replacement changes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ReplacedRows {
+    /// Of the picture.
+    pub pixels: Range<usize>,
+    /// Of the coefficients, padding counted.
+    pub coefficients: Range<usize>,
+}
+
 /// What [`SplinePicture::replace`] has overwritten.
 pub struct Replaced {
     place: PixelRectangle,
     bytes: Vec<u8>,
     part: Block,
     coefficients: Vec<[f32; 4]>,
+}
+
+impl Replaced {
+    /// The rows that were changed, and that [`SplinePicture::restore`] changes again.
+    pub fn rows(&self) -> ReplacedRows {
+        let first = (self.part.top + PADDING as isize) as usize;
+        let PixelRectangle { top, height, .. } = self.place;
+        ReplacedRows { pixels: top..top + height, coefficients: first..first + self.part.height }
+    }
 }
 
 impl SplinePicture {
@@ -71,6 +91,11 @@ impl SplinePicture {
     /// The coefficients, `[height + 2 PADDING, width + 2 PADDING]`: red, green, blue in 0 to 255, and 0.
     pub fn coefficients(&self) -> &[[f32; 4]] {
         &self.coefficients
+    }
+
+    /// Rows of coefficients: `height + 2 PADDING`.
+    pub fn rows(&self) -> usize {
+        self.height + 2 * PADDING
     }
 
     /// Puts other pixels, `[height, width, 3]`, into a rectangle, and returns what [`restore`](Self::restore) needs to undo it exactly.

@@ -6,6 +6,8 @@
 use candle_core::{Device, Tensor};
 
 use super::decoder::{Decoder, LatentSize};
+use super::stream::Stream;
+use crate::backend::reader::Reader;
 use crate::error::{Error, Result};
 
 /// How frames are cut, in latent rows and columns.
@@ -100,14 +102,15 @@ impl Decoder {
         let size = LatentSize::of(latents)?;
         let (rows, columns) = (spans(size.height, tiling), spans(size.width, tiling));
         let mut frames: Vec<Tensor> = Vec::new();
+        let mut reader = Reader::new(latents.device())?;
         for (row, down) in rows.iter().enumerate() {
             for (column, across) in columns.iter().enumerate() {
                 let tile = Tile { down: *down, across: *across };
                 let noise = noise.iter().map(|map| tile.crop_map(map, size)).collect::<Result<Vec<_>>>()?;
                 let mut stream = self.prepare(timestep, &noise)?.stream(&tile.crop(latents)?)?;
                 let mut index = 0;
-                while let Some(pixels) = stream.next()? {
-                    let pixels = pixels.to_device(&Device::Cpu)?.to_dtype(candle_core::DType::F32)?;
+                while let Some(pixels) = next_on_cpu(&mut stream, &mut reader)? {
+                    let pixels = pixels.to_dtype(candle_core::DType::F32)?;
                     let (_, height, width) = pixels.dims3()?;
                     let ratio = height / down.length;
                     let weight = |shares: Vec<f32>, shape| Tensor::from_vec(shares, shape, &Device::Cpu);
@@ -127,6 +130,16 @@ impl Decoder {
         }
         Ok(Tensor::stack(&frames, 1)?.unsqueeze(0)?)
     }
+}
+
+/// The next frame of a tile in the CPU's memory; a device that computes beside its copies goes on with those behind it.
+fn next_on_cpu(stream: &mut Stream, reader: &mut Reader) -> Result<Option<Tensor>> {
+    while reader.takes_more()
+        && let Some(pixels) = stream.next()?
+    {
+        reader.begin(pixels)?;
+    }
+    reader.finish()
 }
 
 /// A part of a frame, in latents.

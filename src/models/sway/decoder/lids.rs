@@ -1,6 +1,7 @@
 //! Blinking: an eye's upper lid, drawn from the picture's own skin and lash.
 
-use crate::models::sway::class_map::{ClassMap, bilinear, class};
+use crate::backend::cpu::bilinear::bilinear;
+use crate::models::sway::class_map::{ClassMap, class};
 use crate::models::sway::parts::Eye;
 use crate::models::sway::plane::{Plane, smooth_step};
 use crate::ops::warp::PixelRectangle;

@@ -1,5 +1,7 @@
 //! Brighter, dimmer, warmer: as light does it, stronger from where the picture's light comes, and without clipping.
 
+use rayon::prelude::*;
+
 use crate::models::sway::motion::ControlFrame;
 use crate::models::sway::plane::Plane;
 use crate::ops::relight::{Light, LightGains, relight_row};
@@ -12,6 +14,21 @@ const GAIN: f32 = 0.12;
 const WARMTH: f32 = 0.05;
 /// Pixels a cell of the light map.
 const CELL: usize = 16;
+
+/// How light changes in a frame.
+pub struct LightChange {
+    /// Gain where the strength is 1, as a share of a pixel's light.
+    pub gain: f32,
+    /// What is added to the gain of red and taken from that of blue.
+    pub warm: f32,
+}
+
+impl LightChange {
+    /// What the controls ask for.
+    pub fn of(control: &ControlFrame) -> Self {
+        Self { gain: control.light_gain * GAIN, warm: control.warmth * WARMTH }
+    }
+}
 
 /// Where light falls: a smooth map with mean 1, made once per picture.
 pub struct LightMap {
@@ -43,11 +60,15 @@ impl LightMap {
             round_row(colours, bytes);
             return;
         }
-        let gain = control.light_gain * GAIN;
-        let gains =
-            LightGains::new(self.row(row, colours.width()).into_iter().map(|strength| gain * strength).collect());
-        let light = Light { gains: &gains, warm: control.warmth * WARMTH, row };
-        relight_row(colours, &light, bytes);
+        let change = LightChange::of(control);
+        let strengths = self.row(row, colours.width());
+        let gains = LightGains::new(strengths.into_iter().map(|strength| change.gain * strength).collect());
+        relight_row(colours, &Light { gains: &gains, warm: change.warm, row }, bytes);
+    }
+
+    /// The strength at each pixel of a picture, `[height, width]`.
+    pub fn strengths(&self, width: usize, height: usize) -> Vec<f32> {
+        (0..height).into_par_iter().flat_map_iter(|row| self.row(row, width)).collect()
     }
 
     /// The strength at each pixel of a row: bilinear between the middles of cells.

@@ -10,17 +10,22 @@ mod lines;
 pub mod puppet;
 mod skin;
 
+use candle_core::Device;
+
 use super::class_map::ClassMap;
 use super::motion::MotionFrame;
 use super::parts::{Eye, Parts};
+use crate::error::Result;
+use crate::ops::canvas::{self, Canvas, CanvasPicture, Drawing};
+use crate::ops::soften::{BlurredPicture, soften_row};
 use crate::ops::warp::{DisplacementGrid, Replaced, SplinePicture, warp};
 use crate::picture::Picture;
 
-use beyond::Beyond;
+use beyond::out_of_focus;
 use camera::{Camera, minimal_cover};
 use deform::{Deformation, source_grid};
 use lids::Lid;
-use light::LightMap;
+use light::{LightChange, LightMap};
 use puppet::Puppet;
 
 /// Whether there is enough skin around `eye` to draw its lid by: without a lid it stays open.
@@ -36,7 +41,7 @@ pub struct FrameRenderer {
     light: LightMap,
     lids: [Option<Lid>; 2],
     /// Made when the camera first zooms out.
-    beyond: Option<Beyond>,
+    beyond: Option<BlurredPicture>,
 }
 
 impl FrameRenderer {
@@ -74,17 +79,12 @@ impl FrameRenderer {
 
     /// One frame, zoomed in by at least `cover` (see [`camera::cover_zooms`]).
     pub fn render_covered(&mut self, motion: &MotionFrame, cover: f64) -> Picture {
-        let size = [self.source.picture().width(), self.source.picture().height()];
-        let camera = Camera::new(&motion.control, cover, size[0], size[1]);
-        let deformation = Deformation::new(&self.puppet, motion, &camera, size);
-        let grid = source_grid(deformation.as_ref(), &camera, size);
-        if camera.scale() < 1.0 && self.beyond.is_none() {
-            self.beyond = Some(Beyond::new(self.source.picture()));
-        }
+        let grid = self.displacements(motion, cover);
+        self.blur_beyond(motion, cover);
         let opened = self.close_eyes([motion.control.blink_left, motion.control.blink_right]);
         let frame = warp(&self.source, &grid, |row, displacements, colours, bytes| {
             if let Some(beyond) = &self.beyond {
-                beyond.soften_row(row, displacements, colours);
+                soften_row(beyond, row, displacements, colours);
             }
             self.light.finish_row(&motion.control, row, colours, bytes);
         });
@@ -94,10 +94,63 @@ impl FrameRenderer {
         frame
     }
 
+    /// A canvas of this device for the picture; `None` where the CPU draws.
+    ///
+    /// # Errors
+    /// Too little memory, or a device that fails.
+    pub fn canvas_on(&self, device: &Device) -> Result<Option<Box<dyn Canvas>>> {
+        if device.is_cpu() {
+            return Ok(None);
+        }
+        canvas::on(device, &CanvasPicture { picture: &self.source, strengths: &self.strengths() })
+    }
+
+    /// How strongly light falls at each pixel of the picture, `[height, width]`, 1 on average.
+    pub fn strengths(&self) -> Vec<f32> {
+        self.light.strengths(self.source.picture().width(), self.source.picture().height())
+    }
+
+    /// The picture with its spline, eyes as they are.
+    pub fn source(&self) -> &SplinePicture {
+        &self.source
+    }
+
+    /// Begins to draw on a canvas of this picture what [`render_covered`](Self::render_covered) draws.
+    ///
+    /// # Errors
+    /// Too little memory, or a device that fails.
+    pub fn begin_on(&mut self, canvas: &mut dyn Canvas, motion: &MotionFrame, cover: f64) -> Result<()> {
+        let grid = self.displacements(motion, cover);
+        self.blur_beyond(motion, cover);
+        let opened = self.close_eyes([motion.control.blink_left, motion.control.blink_right]);
+        for replaced in &opened {
+            canvas.refresh(&self.source, &replaced.rows())?;
+        }
+        let LightChange { gain, warm } = LightChange::of(&motion.control);
+        canvas.begin(&Drawing { grid: &grid, blurred: self.beyond.as_ref(), gain, warm })?;
+        for replaced in opened.into_iter().rev() {
+            let rows = replaced.rows();
+            self.source.restore(replaced);
+            canvas.refresh(&self.source, &rows)?;
+        }
+        Ok(())
+    }
+
+    /// Blurs the picture for what lies beyond its borders, when the camera first zooms out.
+    fn blur_beyond(&mut self, motion: &MotionFrame, cover: f64) {
+        if self.beyond.is_none() && self.camera(motion, cover).scale() < 1.0 {
+            self.beyond = Some(out_of_focus(self.source.picture()));
+        }
+    }
+
+    fn camera(&self, motion: &MotionFrame, cover: f64) -> Camera {
+        Camera::new(&motion.control, cover, self.source.picture().width(), self.source.picture().height())
+    }
+
     /// From where each pixel of a frame is taken: what [`render_covered`](Self::render_covered) warps by.
     pub fn displacements(&self, motion: &MotionFrame, cover: f64) -> DisplacementGrid {
         let size = [self.source.picture().width(), self.source.picture().height()];
-        let camera = Camera::new(&motion.control, cover, size[0], size[1]);
+        let camera = self.camera(motion, cover);
         let deformation = Deformation::new(&self.puppet, motion, &camera, size);
         source_grid(deformation.as_ref(), &camera, size)
     }

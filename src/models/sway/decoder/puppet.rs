@@ -1,5 +1,6 @@
 //! What of the picture moves, and how freely: maps made once per picture, at a node every four pixels.
 
+use crate::backend::cpu::bilinear::bilinear;
 use crate::models::sway::class_map::{ClassMap, class};
 use crate::models::sway::curve::Point;
 use crate::models::sway::parts::{Head, Rectangle, find_heads};
@@ -152,9 +153,7 @@ impl NodeClasses<'_> {
         let planes: Vec<_> = (0..class::COUNT).map(|class| self.map.plane(class)).collect();
         Plane::from_fn(self.columns, self.rows, |column, row| {
             let (x, y) = ((column as f32 + 0.5) * STEP as f32 * u, (row as f32 + 0.5) * STEP as f32 * v);
-            let at = |class: usize| {
-                crate::models::sway::class_map::bilinear(planes[class], self.map.width(), self.map.height(), x, y)
-            };
+            let at = |class: usize| bilinear(planes[class], self.map.width(), self.map.height(), x, y);
             value(&at)
         })
     }

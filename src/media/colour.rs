@@ -27,7 +27,6 @@ pub const CHROMA_RANGE: f64 = 224.0 / 255.0;
 
 /// Weights of red, green and blue in fixed point, and the value for black.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(C)]
 pub struct Component {
     weights: [i32; 3],
     offset: i32,
