@@ -1,5 +1,5 @@
-//! Cargo's build script. With the feature `cuda` it compiles every `kernels/cuda/*.cu` by NVIDIA's compiler into one fat binary each, for all
-//! architectures, and writes the table by which `src/backend/cuda/device/images.rs` holds them. Without it there is nothing to do.
+//! Cargo's build script. It says which build this is, by `kernels/build/identity.rs`. With the feature `cuda` it compiles every `kernels/cuda/*.cu`
+//! by NVIDIA's compiler into one fat binary each, for all architectures, and writes the table by which `src/backend/cuda/device/images.rs` holds them.
 
 use std::collections::hash_map::DefaultHasher;
 use std::env;
@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, exit};
 use std::sync::Mutex;
 use std::thread;
+
+#[path = "build/identity.rs"]
+mod identity;
 
 /// Machine code for these, and PTX of the first for all later ones.
 const ARCHITECTURES: [&str; 6] = ["80", "86", "89", "90a", "100", "120"];
@@ -24,10 +27,10 @@ const ADVICE: &str = "install the CUDA toolkit 12.8, 12.9 or 13 (https://develop
 
 fn main() {
     println!("cargo::rerun-if-changed=kernels/build.rs");
+    identity::tell();
     if env::var_os("CARGO_FEATURE_CUDA").is_none() {
         return;
     }
-    println!("cargo::rerun-if-changed=kernels/cuda");
     for variable in ["CUDA_HOME", "CUDA_PATH"] {
         println!("cargo::rerun-if-env-changed={variable}");
     }

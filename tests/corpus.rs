@@ -5,6 +5,8 @@
 
 use std::path::Path;
 
+#[path = "fuzz/targets/clip_record.rs"]
+mod clip_record;
 #[path = "fuzz/targets/config.rs"]
 mod config;
 #[path = "fuzz/targets/diffusers.rs"]
@@ -50,7 +52,7 @@ macro_rules! replays {
     };
 }
 
-replays! { config diffusers gguf image jobs latents noise prompt safetensors shards single_file spiece state tokenizer_json }
+replays! { clip_record config diffusers gguf image jobs latents noise prompt safetensors shards single_file spiece state tokenizer_json }
 
 /// Runs a target on every file of its corpus. A failure is preceded by the file's name.
 fn replay(target: &str, run: fn(&[u8])) {

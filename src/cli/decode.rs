@@ -110,6 +110,7 @@ impl DecodeOptions {
             output: self.format.target(self.output.as_deref(), Some(&clip_name(&latents)))?,
             save_frames: path("--save-frames", &self.save_frames)?,
             watermark: self.format.watermark()?,
+            metadata: self.format.metadata(),
             model: model.map(str::to_owned),
             vae,
             text_encoder,

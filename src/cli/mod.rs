@@ -7,6 +7,7 @@ mod decode;
 mod devices;
 mod emergencies;
 mod generate;
+mod info;
 pub mod jobs;
 mod models;
 pub mod options;
@@ -19,6 +20,7 @@ mod schema;
 mod shared_options;
 mod signals;
 mod values;
+mod verify;
 
 use std::ffi::OsString;
 use std::sync::Arc;
@@ -60,6 +62,8 @@ enum Command {
     Plan(Box<Options>),
     Resume(Box<resume::ResumeOptions>),
     Decode(Box<decode::DecodeOptions>),
+    Info(info::Info),
+    Verify(Box<verify::Verify>),
     Models(models::Models),
     Devices(devices::Devices),
     Bench(Box<bench::Bench>),
@@ -95,6 +99,12 @@ fn run_command(arguments: Vec<OsString>) -> u8 {
         Command::Completions(completions) => (plain(), completions.run()),
         Command::Schema(schema) => (plain(), schema.run()),
         Command::Devices(devices) => (plain(), devices.run()),
+        Command::Info(info) => (plain(), info.run()),
+        Command::Verify(verify) => {
+            let console = Arc::new(verify.console());
+            let result = verify.run(console.clone());
+            (console, result)
+        }
         Command::Models(models) => {
             let console = plain();
             let result = emergencies::watch(&console).and_then(|()| models.run(&console));
@@ -151,11 +161,14 @@ fn run_command(arguments: Vec<OsString>) -> u8 {
 
 /// What `stir plan` does is what `--dry-run` asks `stir generate` for, of a single run; and a run goes on where it was.
 fn parser() -> clap::Command {
-    let device = "Where to run, as with `stir generate`; the clip has the same bytes only where it ran before [default: the run's]";
+    let resumed = "Where to run, as with `stir generate`; the clip has the same bytes only where it ran before [default: the run's]";
+    let verified = "Where to run: auto, cpu, cuda, cuda:N or metal [default: the record's]";
     let hidden = |plan: clap::Command, option: &'static str| plan.mut_arg(option, |option| option.hide(true));
+    let device = |command: clap::Command, help: &'static str| command.mut_arg("device", |option| option.help(help));
     Cli::command()
         .mut_subcommand("plan", |plan| ["dry_run", "jobs", "journal"].into_iter().fold(plan, hidden))
-        .mut_subcommand("resume", |resume| resume.mut_arg("device", |option| option.help(device)))
+        .mut_subcommand("resume", |resume| device(resume, resumed))
+        .mut_subcommand("verify", |verify| device(verify, verified))
 }
 
 /// The options together with those of `--config`, if it is among them.

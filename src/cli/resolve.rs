@@ -54,6 +54,7 @@ impl Options {
             count: count as usize,
             preview,
             watermark: self.format.watermark()?,
+            metadata: self.format.metadata(),
             eyes: request::parse_eyes(&self.eyes()?)?,
             size: self.size()?,
             fps,

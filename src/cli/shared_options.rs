@@ -38,6 +38,12 @@ pub(super) struct Parts {
 }
 
 impl PartOptions {
+    /// Those that are given, by their names.
+    pub fn given(&self) -> Vec<(&'static str, OsString)> {
+        let Self { vae, text_encoder, tokenizer } = self;
+        given([("vae", vae), ("text-encoder", text_encoder), ("tokenizer", tokenizer)])
+    }
+
     pub fn parts(&self) -> Result<Parts> {
         let path = |option, value| values::optional(option, value, values::path);
         Ok(Parts {
@@ -46,6 +52,10 @@ impl PartOptions {
             tokenizer: path("--tokenizer", &self.tokenizer)?,
         })
     }
+}
+
+fn given<const COUNT: usize>(options: [(&'static str, &Option<OsString>); COUNT]) -> Vec<(&'static str, OsString)> {
+    options.into_iter().filter_map(|(option, value)| Some((option, value.clone()?))).collect()
 }
 
 /// Where networks run.
@@ -64,6 +74,11 @@ impl DeviceOptions {
     /// The device as it was given.
     pub fn given_device(&self) -> &Option<OsString> {
         &self.device
+    }
+
+    /// Those of a run's own that are given, by their names.
+    pub fn given(&self) -> Vec<(&'static str, OsString)> {
+        given([("device", &self.device)])
     }
 
     pub fn device(&self) -> Result<DeviceChoice> {
@@ -96,6 +111,10 @@ pub(super) struct FormatOptions {
     #[arg(long, value_name = "NAME", value_parser = Names(&["auto", "x264", "nvenc"]), hide_possible_values = true, help_heading = "Output")]
     encoder: Option<OsString>,
 
+    /// Leave out the record of how the clip was made, which `stir info` prints: it is in the metadata of .mp4, .mov and .webm, in NAME.json beside others
+    #[arg(long, help_heading = "Output")]
+    no_metadata: bool,
+
     /// Refuse to replace a clip that is already there
     #[arg(long, help_heading = "Output")]
     no_clobber: bool,
@@ -112,6 +131,11 @@ impl FormatOptions {
         let quality = self.quality.as_deref().map_or(Ok(DEFAULT_QUALITY), values::quality)?;
         let encoder = self.encoder.as_deref().map(|encoder| values::text("--encoder", encoder)?.parse()).transpose()?;
         Ok(Target { path, format, encoder: encoder.unwrap_or_default(), quality, replace: !self.no_clobber })
+    }
+
+    /// Whether the clip carries its record.
+    pub fn metadata(&self) -> bool {
+        !self.no_metadata
     }
 
     pub fn watermark(&self) -> Result<Option<Watermark>> {

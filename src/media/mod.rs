@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::picture::Picture;
 use crate::units::Clip;
 
+mod clip_record;
 mod colour;
 #[cfg(feature = "ffmpeg")]
 mod container;
@@ -21,16 +22,20 @@ mod disk_space;
 mod encoding;
 mod expected_size;
 mod frame_count;
+pub mod frames;
 pub mod framing;
 mod gif;
 pub mod image;
 mod output_format;
 mod palette;
+#[cfg(feature = "ffmpeg")]
+mod playback;
 mod png_folder;
 mod rate;
 #[cfg(feature = "ffmpeg")]
 mod recode;
 mod resize;
+mod scratch;
 mod staging;
 mod target;
 mod unfinished;
@@ -41,8 +46,10 @@ pub mod watermark;
 mod y4m;
 mod yuv420;
 
+pub use clip_record::{LONGEST_RECORD, read_record, sidecar};
 pub use expected_size::{Disk, ExpectedSize, expected_size, waiting_bytes};
 pub use output_format::OutputFormat;
+pub use scratch::ScratchFolder;
 pub use target::{Target, check_apart, check_clip, check_file, check_target, warn_of_leftovers};
 pub use unfinished::{abandon_unfinished, keep_at_an_early_end, remove_at_an_early_end};
 pub use video_encoder::VideoEncoder;
@@ -59,6 +66,9 @@ pub trait ClipWriter: Send {
     /// # Errors
     /// A failed encoder or file operation, a frame of another size, or more frames than the clip has.
     fn write(&mut self, frame: &Picture) -> Result<()>;
+
+    /// Replaces the record that the clip was created with, where the format can still take another one: all can but WebM.
+    fn describe(&mut self, _record: String) {}
 
     /// Completes the clip and gives it its final name.
     ///
@@ -94,6 +104,27 @@ pub fn write_atomically(target: &Path, bytes: &[u8], replace: bool) -> Result<()
 /// # Errors
 /// Like [`check_target`] and [`check_clip`]; also a quality out of range.
 pub fn create(target: &Target, clip: &Clip) -> Result<Box<dyn ClipWriter>> {
+    create_with(target, clip, None)
+}
+
+/// As [`create`], for a clip that carries this text about how it was made: an MP4, QuickTime or WebM in its metadata, any other in [`sidecar`].
+///
+/// # Errors
+/// As [`create`].
+pub fn create_described(target: &Target, clip: &Clip, record: String) -> Result<Box<dyn ClipWriter>> {
+    match sidecar(target) {
+        None => create_with(target, clip, Some(record)),
+        Some(path) => {
+            if !target.replace {
+                target::check_free(&path)?;
+            }
+            let clip = create_with(target, clip, None)?;
+            Ok(Box::new(clip_record::WithSidecar::create(clip, &path, (target.replace, record))?))
+        }
+    }
+}
+
+fn create_with(target: &Target, clip: &Clip, record: Option<String>) -> Result<Box<dyn ClipWriter>> {
     check_clip(target, clip)?;
     if !target.replace {
         target::check_free(&target.path)?;
@@ -105,19 +136,30 @@ pub fn create(target: &Target, clip: &Clip) -> Result<Box<dyn ClipWriter>> {
     match target.format {
         OutputFormat::Y4m => Ok(Box::new(y4m::Y4mWriter::create(target, clip)?)),
         OutputFormat::Gif => Ok(Box::new(gif::GifWriter::create(target, clip)?)),
-        _ => create_video(target, clip),
+        _ => create_video(target, clip, record),
     }
 }
 
 #[cfg(feature = "ffmpeg")]
-fn create_video(target: &Target, clip: &Clip) -> Result<Box<dyn ClipWriter>> {
+fn create_video(target: &Target, clip: &Clip, record: Option<String>) -> Result<Box<dyn ClipWriter>> {
     let encoding = encoding::Encoding::of(target).expect("the other formats have been dealt with");
-    Ok(Box::new(video::VideoWriter::create(target, encoding, clip)?))
+    Ok(Box::new(video::VideoWriter::create(target, encoding, (clip, record))?))
 }
 
 #[cfg(not(feature = "ffmpeg"))]
-fn create_video(target: &Target, _clip: &Clip) -> Result<Box<dyn ClipWriter>> {
+fn create_video(target: &Target, _clip: &Clip, _record: Option<String>) -> Result<Box<dyn ClipWriter>> {
     Err(without_ffmpeg(target.format))
+}
+
+/// What encodes `target`, and the versions of its libraries: what a file's bytes depend on besides the frames. `None` where that is a part of stir.
+pub fn encoder(target: &Target) -> Option<String> {
+    #[cfg(feature = "ffmpeg")]
+    return encoding::Encoding::of(target).map(|encoding| format!("{} of {}", encoding.encoder, video::libraries()));
+    #[cfg(not(feature = "ffmpeg"))]
+    {
+        let _ = target;
+        None
+    }
 }
 
 /// Checks that this build, with these libraries, can write `target`'s format.

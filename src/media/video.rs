@@ -1,5 +1,5 @@
-//! Clips as MP4, MOV, WebM and WebP through the system's FFmpeg libraries. Besides [`super::recode`] the only file that knows
-//! FFmpeg's types.
+//! Clips as MP4, MOV, WebM and WebP through the system's FFmpeg libraries. Besides [`super::recode`] and [`super::playback`] the only file that
+//! knows FFmpeg's types.
 
 use std::path::Path;
 use std::sync::Once;
@@ -19,6 +19,9 @@ use super::staging::Staged;
 use super::yuv420::Yuv420;
 use super::{ClipWriter, OutputFormat, Target, WrittenClip, container, disk_space, unfinished};
 
+/// The metadata entry of a clip's record: the one that every container has and every player shows.
+pub(super) const RECORD: &str = "comment";
+
 /// Encodes and multiplexes frame by frame.
 ///
 /// One video track from 0 s. Videos are yuv420p, BT.709 in limited range and tagged so; H.264 is of the High profile. The file depends on
@@ -29,6 +32,8 @@ pub(super) struct VideoWriter {
     output: Output,
     staged: Staged,
     format: OutputFormat,
+    /// What goes into the metadata at the end.
+    record: Option<String>,
     frames: FrameSource,
     count: FrameCount,
     times: Times,
@@ -46,11 +51,12 @@ struct Times {
 }
 
 impl VideoWriter {
-    /// Starts a clip.
+    /// Starts a clip, with the text that goes into its metadata.
     ///
     /// # Errors
     /// A target that cannot be written, an odd size, a quality out of range, or an FFmpeg without the encoder.
-    pub fn create(target: &Target, encoding: Encoding, clip: &Clip) -> Result<Self> {
+    pub fn create(target: &Target, encoding: Encoding, of: (&Clip, Option<String>)) -> Result<Self> {
+        let (clip, mut record) = of;
         let count = match encoding.samples {
             Samples::Yuv420 => FrameCount::new_even(clip)?,
             Samples::Bgra => FrameCount::new(clip)?,
@@ -78,6 +84,10 @@ impl VideoWriter {
             .map_err(|error| encoding_failed(target.format, "adding the video track", error))?;
         stream.set_time_base(time);
         stream.set_avg_frame_rate(frame.invert());
+        // FFmpeg writes WebM's metadata in front of the frames, and the others' behind them.
+        if let Some(record) = record.take_if(|_| target.format == OutputFormat::Webm) {
+            output.set_metadata(dictionary(vec![(RECORD, record)]));
+        }
         output
             .write_header_with(dictionary(encoding.container_settings(rate)))
             .map_err(|error| write_failed(&target.path, error))?;
@@ -85,7 +95,7 @@ impl VideoWriter {
 
         let frames = FrameSource::new(encoding.samples, clip);
         let times = Times { frame, encoder: time, stream: stream_time };
-        Ok(Self { encoder, output, staged, format: target.format, frames, count, times })
+        Ok(Self { encoder, output, staged, format: target.format, record, frames, count, times })
     }
 
     /// Moves what the encoder has ready into the file.
@@ -119,11 +129,20 @@ impl ClipWriter for VideoWriter {
         self.drain()
     }
 
+    fn describe(&mut self, record: String) {
+        if let Some(earlier) = &mut self.record {
+            *earlier = record;
+        }
+    }
+
     fn finish(mut self: Box<Self>) -> Result<WrittenClip> {
         self.count.complete()?;
         self.encoder.send_eof().map_err(|error| encoding_failed(self.format, "completing the encoding", error))?;
         self.drain()?;
         let path = self.staged.target().to_owned();
+        if let Some(record) = self.record.take() {
+            self.output.set_metadata(dictionary(vec![(RECORD, record)]));
+        }
         self.output.write_trailer().map_err(|error| write_failed(&path, error))?;
         let Self { output, staged, format, .. } = *self;
         drop(output);
@@ -265,6 +284,12 @@ pub(super) fn library() -> String {
     format!("libavcodec {}.{}.{}", version >> 16, version >> 8 & 255, version & 255)
 }
 
+/// Name and version of the libraries that clips are written by.
+pub(super) fn libraries() -> String {
+    let version = format::version();
+    format!("{}, libavformat {}.{}.{}", library(), version >> 16, version >> 8 & 255, version & 255)
+}
+
 /// How to come by FFmpeg libraries with all encoders.
 pub(super) const INSTALL: &str = "install the full FFmpeg (Debian and Ubuntu: apt install libavcodec-extra; Fedora: RPM Fusion's ffmpeg; \
                                   macOS: brew install ffmpeg)";
@@ -321,7 +346,7 @@ pub(super) fn dictionary(settings: Settings) -> Dictionary<'static> {
 }
 
 /// The path as FFmpeg's `file:` URL, without which a colon in a name would be taken for a protocol.
-fn file_url(path: &Path) -> Result<String> {
+pub(super) fn file_url(path: &Path) -> Result<String> {
     let Some(text) = path.to_str() else {
         return Err(Error::input(
             format!("output in {}", path.display()),
@@ -379,7 +404,7 @@ mod tests {
         let clip = Clip { width: 96, height: 64, frames: PixelFrames(3), fps: Fps(25.0) };
         for format in [OutputFormat::Mp4, OutputFormat::Webm, OutputFormat::Webp] {
             let target = Target { path: folder.join("clip"), ..target(format, VideoEncoder::Auto) };
-            let mut writer = VideoWriter::create(&target, Encoding::of(&target).unwrap(), &clip).unwrap();
+            let mut writer = VideoWriter::create(&target, Encoding::of(&target).unwrap(), (&clip, None)).unwrap();
             let frame = Picture::new(96, 64, vec![90; 96 * 64 * 3]);
             writer.write(&frame).unwrap();
             writer.encoder.send_eof().unwrap();

@@ -11,12 +11,14 @@ pub mod memory;
 mod offload;
 pub mod recipe;
 pub mod sway;
+mod weight_source;
 pub mod work;
 
 pub use location::{Location, SYNTHETIC};
 pub use memory::{Memory, OffloadedWeights, StageMemory, Tiles};
 pub use offload::Offload;
 pub use recipe::{DecodeSettings, Pass, Recipe, SamplingOptions};
+pub use weight_source::{WeightOrigin, WeightSource};
 pub use work::{TextTokens, Work};
 
 use std::collections::BTreeMap;
@@ -393,6 +395,11 @@ pub trait Family {
     /// # Errors
     /// None that opening the model did not find.
     fn memory(&self, text: Option<TextTokens>, recipe: &Recipe) -> Result<Memory>;
+    /// Every file whose weights a clip of `recipe` is made with, tokenizers too; what stands in for files that are not there.
+    ///
+    /// # Errors
+    /// Files that have gone since the model was opened.
+    fn weights(&self, recipe: &Recipe) -> Result<Vec<WeightSource>>;
     /// What the sampler must keep for this conditioning.
     ///
     /// # Errors

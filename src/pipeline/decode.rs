@@ -9,6 +9,9 @@ use super::latent_file::LatentFile;
 use super::latent_record::{LatentRecord, PictureRecord, fingerprint};
 use super::observer::{Level, Observer, Stage};
 use super::prepare::prepared;
+use super::provenance::Record;
+use super::provenance::gather::Decoding;
+use super::provenance::sums::FrameSum;
 use super::request::{self, check_side};
 use super::residency::decode_what_fits;
 use super::writing::Writers;
@@ -40,6 +43,8 @@ pub(super) struct ClipDecode<'a> {
     pub target: Target,
     /// Where the frames go one by one.
     pub frames_target: Option<Target>,
+    /// What the clip says of how it was made, but for its frames.
+    pub record: Option<Record>,
 }
 
 impl ClipDecode<'_> {
@@ -55,9 +60,14 @@ impl ClipDecode<'_> {
         observer.begin(Stage::Decode, count);
         let mut frames = decoder.start(&DecodeInputs { piece, ..self.inputs })?;
         frames.note().into_iter().for_each(|note| observer.say(Level::Note, note));
+        let record = self.record.clone().map(|record| record.of_tiles(piece.filter(|_| frames.note().is_some())));
         let writers = Writers {
-            clip: media::create(&self.target, self.clip)?,
+            clip: match &record {
+                Some(record) => media::create_described(&self.target, self.clip, record.to_json())?,
+                None => media::create(&self.target, self.clip)?,
+            },
             frames: self.frames_target.as_ref().map(|target| media::create(target, self.clip)).transpose()?,
+            record: record.map(|record| (record, FrameSum::default())),
         };
         writers.write_beside(|written| {
             // The tail that only fills the model's grid is not asked for.
@@ -91,6 +101,8 @@ pub struct DecodeRequest {
     pub save_frames: Option<PathBuf>,
     /// What is drawn into the corner of every frame.
     pub watermark: Option<Watermark>,
+    /// Whether the clip carries the record of how it was made.
+    pub metadata: bool,
     /// The model that made them.
     pub model: Option<String>,
     /// Its autoencoder: a folder or a file.
@@ -146,6 +158,8 @@ pub fn decode(request: &DecodeRequest, observer: &mut dyn Observer) -> Result<()
         }
         None
     };
+    let decoding = Decoding { request, family: family.as_ref(), recorded: file.record(), latents: &latents, pass };
+    let record = request.metadata.then(|| decoding.record(observer)).transpose()?;
     let nothing = Conditioning::default();
     let decode = ClipDecode {
         family: family.as_ref(),
@@ -163,6 +177,7 @@ pub fn decode(request: &DecodeRequest, observer: &mut dyn Observer) -> Result<()
         watermark: watermark.as_ref(),
         target: request.output.clone(),
         frames_target: request.frames_target(),
+        record,
     };
     observer.clip(0, 1, *seed);
     let made = decode_what_fits(&decode, family.decoder()?.as_ref(), &mut || false, observer)?;
@@ -183,7 +198,9 @@ impl DecodeRequest {
         let inputs: Vec<&Path> = [Some(self.latents.as_path()), image, mark].into_iter().flatten().collect();
         let targets: Vec<Target> = [Some(self.output.clone()), self.frames_target()].into_iter().flatten().collect();
         targets.iter().try_for_each(|target| media::check_target(target, &inputs))?;
-        let paths: Vec<PathBuf> = targets.into_iter().map(|target| target.path).collect();
+        let sidecar = media::sidecar(&self.output).filter(|_| self.metadata);
+        sidecar.iter().try_for_each(|path| media::check_file(path, self.output.replace, &inputs))?;
+        let paths: Vec<PathBuf> = targets.into_iter().map(|target| target.path).chain(sidecar).collect();
         media::check_apart(&paths)?;
         media::warn_of_leftovers(&paths);
         Ok(())

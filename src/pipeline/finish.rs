@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::decode::ClipDecode;
 use super::latent_record::LatentRecord;
 use super::observer::{Level, Observer};
+use super::provenance::{Record, sums};
 use super::residency::Networks;
 use super::run::Run;
 use super::{kept_latents, latent_file};
@@ -31,11 +32,12 @@ impl Run<'_> {
         latents: &Latents,
         observer: &mut dyn Observer,
     ) -> Result<WrittenClip> {
-        let kept = self.keep(index, latents, observer)?;
+        let record = self.clip_record(index, latents)?;
+        let kept = self.keep(index, (latents, record.as_ref()), observer)?;
         if let Some(kept) = kept.as_ref().filter(|_| !self.family.decodes_onto_picture()) {
             observer.latents_kept(Some(&kept_latents::command(self.request, index, &kept.path)));
         }
-        let made = self.decode(networks, index, latents, observer);
+        let made = self.decode(networks, index, (latents, record), observer);
         observer.latents_kept(None);
         match (made, kept) {
             (Ok(written), Some(Kept { path, until_done: true })) => match std::fs::remove_file(&path) {
@@ -51,13 +53,14 @@ impl Run<'_> {
     }
 
     /// Writes the latents where that was asked for, and else beside the clip, if making them again takes long.
-    fn keep(&self, index: usize, latents: &Latents, observer: &mut dyn Observer) -> Result<Option<Kept>> {
+    fn keep(&self, index: usize, of: (&Latents, Option<&Record>), observer: &mut dyn Observer) -> Result<Option<Kept>> {
+        let (latents, record) = of;
         let (request, cheap) = (self.request, self.family.decodes_onto_picture());
         let asked = request.save_latents.as_ref().map(|path| request.path(path, index));
         if asked.is_none() && cheap {
             return Ok(None);
         }
-        let bytes = latent_file::to_bytes(latents, &self.record(index))?;
+        let bytes = latent_file::to_bytes(latents, &self.latent_record(index, record.cloned()))?;
         let beside_clip = || match &request.save_state {
             Some(state) => kept_latents::replace(&bytes, state.latents()),
             None => kept_latents::keep(&bytes, &request.target(index).path),
@@ -94,7 +97,7 @@ impl Run<'_> {
     }
 
     /// What a later decode of clip `index` has to know.
-    fn record(&self, index: usize) -> LatentRecord {
+    fn latent_record(&self, index: usize, provenance: Option<Record>) -> LatentRecord {
         LatentRecord {
             family: self.family.name().to_owned(),
             // What is the device's own here may not be elsewhere.
@@ -108,7 +111,16 @@ impl Run<'_> {
             generated: self.framing.generated(),
             settings: self.recipe.decode,
             picture: self.picture.clone(),
+            provenance,
         }
+    }
+
+    /// What clip `index` says of how it was made, where it is to.
+    fn clip_record(&self, index: usize, latents: &Latents) -> Result<Option<Record>> {
+        let Some(record) = &self.record else { return Ok(None) };
+        let shapes = self.family.latent_shapes(&self.recipe.passes[0].clip);
+        let noise = sums::of_latents(&self.noise_of_pass(index, true, &shapes)?)?;
+        Ok(Some(record.of_clip(self.request.seed(index), noise, sums::of_latents(latents)?)))
     }
 
     pub(super) fn last_pass(&self) -> &Pass {
@@ -119,9 +131,10 @@ impl Run<'_> {
         &self,
         networks: &mut Networks,
         index: usize,
-        latents: &Latents,
+        of: (&Latents, Option<Record>),
         observer: &mut dyn Observer,
     ) -> Result<WrittenClip> {
+        let (latents, record) = of;
         let scene = self.scenes.last().expect("a recipe has a pass");
         if let Some(preview) = self.preview(index, self.last_pass(), scene, Some(networks.decoder()?)) {
             preview.write(latents, &scene.conditioning, observer)?;
@@ -142,6 +155,7 @@ impl Run<'_> {
             watermark: self.watermark.as_ref(),
             target: self.request.target(index),
             frames_target: self.request.frames_target(index),
+            record,
         };
         networks.decode(&decode, observer)
     }

@@ -80,6 +80,9 @@ pub(super) fn command(request: &Request, index: usize, latents: &Path) -> String
     if request.device != DeviceChoice::Auto {
         add("--device", request.device.to_string());
     }
+    if !request.metadata {
+        words.push("--no-metadata".to_owned());
+    }
     if !target.replace {
         words.push("--no-clobber".to_owned());
     }

@@ -265,6 +265,7 @@ mod tests {
             generated: (64, 64),
             settings: DecodeSettings::default(),
             picture: None,
+            provenance: None,
         }
     }
 

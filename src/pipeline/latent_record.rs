@@ -3,7 +3,9 @@
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
+use super::provenance::Record;
 use super::request::{MOST_FRAMES, RATES, SIDES, parse_eyes};
 use crate::error::{Error, Result, quoted};
 use crate::media::degrade::Degradation;
@@ -41,6 +43,8 @@ pub struct LatentRecord {
     pub settings: DecodeSettings,
     /// The picture, where the decoder draws on it.
     pub picture: Option<PictureRecord>,
+    /// The record of the run's clip, where it is to have one.
+    pub provenance: Option<Record>,
 }
 
 /// The picture that a decoder draws on, and what is said of it.
@@ -141,6 +145,8 @@ struct Entry {
     decode: DecodeEntry,
     #[serde(skip_serializing_if = "Option::is_none")]
     picture: Option<PictureEntry>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    provenance: Option<serde_json::Value>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -233,6 +239,7 @@ impl From<&LatentRecord> for Entry {
                     .collect(),
                 degrade: picture.degradation.name().to_owned(),
             }),
+            provenance: record.provenance.as_ref().map(|record| json!(record)),
         }
     }
 }
@@ -301,6 +308,7 @@ impl Entry {
                 noise: share("noise", &self.decode.noise)?,
             },
             picture: picture.transpose()?,
+            provenance: self.provenance.map(|record| Record::parse(&record.to_string(), thing)).transpose()?,
         })
     }
 }
@@ -337,6 +345,7 @@ mod tests {
                 eyes: vec![PixelBox { left: 0.1 + 0.2, top: 1e-7, width: 4.0, height: 1.0 / 3.0 }],
                 degradation: Degradation::Mild,
             }),
+            provenance: None,
         }
     }
 

@@ -1,6 +1,7 @@
 //! The whole run: picture -> conditioning -> denoise -> decode -> clip.
 
 pub mod bench;
+mod data_folder;
 pub mod decode;
 pub mod denoise;
 mod finish;
@@ -12,6 +13,7 @@ pub mod observer;
 pub mod plan;
 mod prepare;
 mod preview;
+pub mod provenance;
 pub mod request;
 pub mod residency;
 mod run;
@@ -23,9 +25,9 @@ mod writing;
 
 use crate::error::{Error, Result};
 use crate::media::degrade::Degradation;
+use crate::media::image::OpenedPicture;
 use crate::media::{self, WrittenClip};
 use crate::models::{self, Family};
-use crate::picture::Picture;
 use crate::units::Clip;
 use observer::{Level, Observer, Stage};
 use request::Request;
@@ -70,16 +72,17 @@ pub fn resume(request: &Request, saved: SavedRun, observer: &mut dyn Observer) -
 ///
 /// # Errors
 /// Bad input, or a place that cannot be written to.
-pub fn check(request: &Request, observer: &mut dyn Observer) -> Result<Picture> {
+pub fn check(request: &Request, observer: &mut dyn Observer) -> Result<OpenedPicture> {
     request.save_state.as_ref().map_or(Ok(()), SaveState::check)?;
     check_from(request, None, observer)
 }
 
 /// The same of a run that goes on.
-fn check_from(request: &Request, saved: Option<&SavedRun>, observer: &mut dyn Observer) -> Result<Picture> {
+fn check_from(request: &Request, saved: Option<&SavedRun>, observer: &mut dyn Observer) -> Result<OpenedPicture> {
     request.remarks.iter().for_each(|(level, line)| observer.say(*level, line));
     models::check(&request.model)?;
     request.check_targets_from(saved.map(|saved| saved.record().clip))?;
+    provenance::gather::check(request)?;
     let image = saved.and_then(|saved| saved.image.as_ref()).unwrap_or(&request.image);
     let opened = media::image::open(image, &request.read)?;
     opened.notes.iter().for_each(|note| observer.say(Level::Note, note));
@@ -87,7 +90,7 @@ fn check_from(request: &Request, saved: Option<&SavedRun>, observer: &mut dyn Ob
     let clip = request.clip(&opened.picture)?;
     request.check_clip(&clip)?;
     request.watermark(&clip)?;
-    Ok(opened.picture)
+    Ok(opened)
 }
 
 /// Refuses what was warned of, where the request is strict; for when the model is open.
@@ -106,7 +109,7 @@ pub fn check_warnings(request: &Request, observer: &dyn Observer) -> Result<()> 
 /// The run itself, from where it goes on; whatever ends it is said together with how it goes on later.
 fn run(
     request: &Request,
-    picture: Picture,
+    picture: OpenedPicture,
     (family, mut saver): (Box<dyn Family>, Saver),
     observer: &mut dyn Observer,
 ) -> Result<()> {

@@ -2,6 +2,9 @@
 
 use super::latent_record::{self, PictureRecord};
 use super::observer::{Level, Observer, Stage};
+use super::plan::with_decisions;
+use super::provenance::Record;
+use super::provenance::gather::Known;
 use super::request::{self, Request};
 use super::run::{Run, Scene};
 use super::state::Saver;
@@ -10,6 +13,7 @@ use crate::error::Result;
 use crate::latents::Latents;
 use crate::media::degrade::{Degradation, degrade, for_motion};
 use crate::media::framing::Framing;
+use crate::media::image::OpenedPicture;
 use crate::media::watermark::PreparedWatermark;
 use crate::models::{
     Conditioning, Family, ImageEncoder, MotionPrompt, Pass, PictureHints, Recipe, TextCondition, TextEncoder,
@@ -91,22 +95,38 @@ pub(super) struct Preparation<'a> {
     /// The picture as it was read.
     original: Picture,
     resolved: Resolved,
+    /// What is done to the picture before the model sees it.
+    degradation: Degradation,
+    /// What clips say of how they were made, where they are to.
+    record: Option<Record>,
 }
 
 impl<'a> Preparation<'a> {
     /// Resolves the request, and says what is made of it. `original`: the picture as it was read.
     pub fn of(
         request: &'a Request,
-        original: Picture,
+        opened: OpenedPicture,
         family: &'a dyn Family,
         observer: &mut dyn Observer,
     ) -> Result<Self> {
+        let OpenedPicture { picture: original, sha256, .. } = opened;
         let resolved = Resolved::of(request, &original, family, observer)?;
-        let Resolved { clip, generated, recipe, .. } = &resolved;
+        let Resolved { clip, framing, generated, recipe, .. } = &resolved;
         let level = if generated == clip { Level::Detail } else { Level::Note };
         observer.say(level, &request::describe(clip, generated));
         observer.say(Level::Detail, &recipe.describe());
-        Ok(Self { request, family, original, resolved })
+        let degradation = degradation(request, recipe, observer);
+        let known = Known {
+            request: with_decisions(request, family, &resolved),
+            family,
+            recipe,
+            clip,
+            shown: framing.shown(),
+            degradation,
+            picture: &sha256,
+        };
+        let record = request.metadata.then(|| known.record(observer)).transpose()?;
+        Ok(Self { request, family, original, resolved, degradation, record })
     }
 
     /// What the text encoder is to read.
@@ -127,9 +147,8 @@ impl<'a> Preparation<'a> {
         encoder: &dyn ImageEncoder,
         observer: &mut dyn Observer,
     ) -> Result<Run<'a>> {
-        let Self { request, family, original, resolved } = self;
+        let Self { request, family, original, resolved, degradation, mut record } = self;
         let Resolved { clip, framing, recipe, hints, noise, watermark, .. } = resolved;
-        let degradation = degradation(request, &recipe, observer);
         if degradation != Degradation::Off {
             let line = format!("the picture is made like a frame of a video first: --degrade {}", degradation.name());
             observer.say(Level::Note, &line);
@@ -140,13 +159,29 @@ impl<'a> Preparation<'a> {
             let image = encoder.encode(&picture, &hints)?;
             scenes.push(Scene { picture, conditioning: Conditioning { image, text: words.condition.clone() } });
         }
+        if let Some(record) = &mut record {
+            let prepared = scenes.iter().map(|scene| latent_record::fingerprint(&scene.picture)).collect();
+            record.computed(prepared, words.tokens);
+        }
         family.notes(&scenes[0].conditioning)?.iter().for_each(|note| observer.say(Level::Note, note));
         let picture = (family.decodes_onto_picture() && request.save_latents.is_some()).then(|| PictureRecord {
             fingerprint: latent_record::fingerprint(&original),
             eyes: request.eyes.clone(),
             degradation,
         });
-        Ok(Run { request, family, framing, recipe, text: words.tokens, scenes, clip, watermark, noise, picture })
+        Ok(Run {
+            request,
+            family,
+            framing,
+            recipe,
+            text: words.tokens,
+            scenes,
+            clip,
+            watermark,
+            noise,
+            picture,
+            record,
+        })
     }
 }
 
@@ -154,11 +189,11 @@ impl<'a> Run<'a> {
     /// All that comes before noise. `original`: the picture as it was read.
     pub(super) fn prepare(
         request: &'a Request,
-        original: Picture,
+        opened: OpenedPicture,
         (family, saver): (&'a dyn Family, &mut Saver),
         observer: &mut dyn Observer,
     ) -> Result<Self> {
-        let preparation = Preparation::of(request, original, family, observer)?;
+        let preparation = Preparation::of(request, opened, family, observer)?;
         saver.begin(request, &preparation.original, (family, &preparation.resolved), observer)?;
         observer.begin(Stage::Text, 1);
         let words = preparation.words().encode(family, family.text_encoder()?.as_ref(), observer)?;

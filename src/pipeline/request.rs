@@ -102,6 +102,8 @@ pub struct Request {
     pub watermark: Option<Watermark>,
     /// Where the run saves how far it is.
     pub save_state: Option<SaveState>,
+    /// Whether clips carry the record of how they were made.
+    pub metadata: bool,
 }
 
 impl Request {
@@ -169,7 +171,8 @@ impl Request {
         for index in resumed.unwrap_or(0)..self.count {
             self.targets(index).try_for_each(|target| media::check_target(&target, &inputs))?;
             let replace = self.output.replace || resumed == Some(index);
-            self.latents_path(index).map_or(Ok(()), |file| media::check_file(&file, replace, &inputs))?;
+            let files = self.sidecar(index).into_iter().chain(self.latents_path(index));
+            files.into_iter().try_for_each(|file| media::check_file(&file, replace, &inputs))?;
         }
         let state = self.save_state.iter().flat_map(SaveState::files);
         let paths: Vec<PathBuf> = state.chain(self.outputs_from(resumed.unwrap_or(0))).collect();
@@ -180,6 +183,11 @@ impl Request {
 
     fn targets(&self, index: usize) -> impl Iterator<Item = Target> {
         [Some(self.target(index)), self.frames_target(index), self.preview_target(index)].into_iter().flatten()
+    }
+
+    /// Where the record of clip `index` goes, if it is in a file of its own.
+    fn sidecar(&self, index: usize) -> Option<PathBuf> {
+        media::sidecar(&self.target(index)).filter(|_| self.metadata)
     }
 
     fn latents_path(&self, index: usize) -> Option<PathBuf> {
@@ -193,7 +201,10 @@ impl Request {
 
     /// The same from this clip on.
     fn outputs_from(&self, first: usize) -> impl Iterator<Item = PathBuf> {
-        let of_clip = |index: usize| self.targets(index).map(|target| target.path).chain(self.latents_path(index));
+        let of_clip = |index: usize| {
+            let targets = self.targets(index).map(|target| target.path);
+            targets.chain(self.sidecar(index)).chain(self.latents_path(index))
+        };
         (first..self.count).flat_map(of_clip)
     }
 

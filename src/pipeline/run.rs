@@ -4,6 +4,7 @@ use super::denoise::{Denoising, Moment};
 use super::latent_record::PictureRecord;
 use super::observer::{Observer, Stage};
 use super::preview::Preview;
+use super::provenance::Record;
 use super::request::Request;
 use super::residency::Networks;
 use super::state::{Place, Point, Saver, keeps_start};
@@ -34,6 +35,8 @@ pub(super) struct Run<'a> {
     pub(super) noise: Option<Latents>,
     /// What saved latents say of the picture.
     pub(super) picture: Option<PictureRecord>,
+    /// What clips say of how they were made, as far as it is the same for all.
+    pub(super) record: Option<Record>,
 }
 
 /// What a pass sees.
@@ -163,7 +166,7 @@ impl Run<'_> {
     }
 
     /// The noise that a pass begins with.
-    fn noise_of_pass(&self, index: usize, first: bool, shapes: &Shapes) -> Result<Latents> {
+    pub(super) fn noise_of_pass(&self, index: usize, first: bool, shapes: &Shapes) -> Result<Latents> {
         let seed = self.request.seed(index);
         match &self.noise {
             Some(noise) if first => Ok(noise.clone()),

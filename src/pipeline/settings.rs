@@ -139,6 +139,9 @@ impl From<&Request> for Settings {
         if let Some(preview) = &request.preview {
             set("preview", file(&preview.path));
         }
+        if !request.metadata {
+            set("no_metadata", json!(true));
+        }
         for (option, path) in
             [("save_frames", &request.save_frames), ("save_latents", &request.save_latents), ("noise", &request.noise)]
         {
@@ -184,6 +187,7 @@ impl From<&DecodeRequest> for Settings {
             ("quality", Some(json!(output.quality))),
             ("no_clobber", Some(json!(!output.replace))),
             ("watermark", request.watermark.as_ref().map(mark)),
+            ("no_metadata", (!request.metadata).then_some(json!(true))),
             ("save_frames", request.save_frames.as_deref().map(file)),
         ];
         let given = entries.into_iter().filter_map(|(option, value)| Some((option, value?)));

@@ -17,13 +17,13 @@ use crate::diffusion::schedule;
 use crate::error::Result;
 use crate::latents::{Constraint, Latents, Shapes};
 use crate::media::framing::Fit;
-use crate::media::image::{ImageSource, ReadOptions};
+use crate::media::image::{ImageSource, OpenedPicture, ReadOptions};
 use crate::media::watermark::Watermark;
 use crate::media::{OutputFormat, Target, VideoEncoder};
 use crate::models::{
     Conditioning, DecodeInputs, DecodeState, Decoder, Denoiser, Family, ImageCondition, ImageEncoder, Memory,
     ModelRequest, MotionPrompt, Offload, PictureHints, Prediction, Recipe, SamplingOptions, TextCondition, TextEncoder,
-    TextTokens, Upsampler,
+    TextTokens, Upsampler, WeightSource,
 };
 use crate::picture::{Color, Picture};
 use crate::units::{Clip, Fps, Grid, PixelFrames};
@@ -124,6 +124,10 @@ impl Family for Coarse {
     }
 
     fn notes(&self, _conditioning: &Conditioning) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
+    fn weights(&self, _recipe: &Recipe) -> Result<Vec<WeightSource>> {
         Ok(Vec::new())
     }
 
@@ -300,7 +304,12 @@ fn request(output: std::path::PathBuf) -> Request {
         preview: None,
         watermark: None,
         save_state: None,
+        metadata: false,
     }
+}
+
+fn opened() -> OpenedPicture {
+    OpenedPicture { picture: picture(), sha256: "0".repeat(64), notes: Vec::new() }
 }
 
 fn picture() -> Picture {
@@ -314,7 +323,7 @@ fn what_a_coarse_grid_makes_is_cut_to_what_was_asked() {
     let mut heard = Heard::default();
     super::run(
         &request(folder.0.join("frames")),
-        picture(),
+        opened(),
         (Box::new(Coarse::default()), Saver::default()),
         &mut heard,
     )
@@ -343,7 +352,7 @@ fn several_clips_are_named_by_their_seeds() {
         ..request(folder.0.join("clip.y4m"))
     };
     several.check_targets().unwrap();
-    super::run(&several, picture(), (Box::new(Coarse::default()), Saver::default()), &mut heard).unwrap();
+    super::run(&several, opened(), (Box::new(Coarse::default()), Saver::default()), &mut heard).unwrap();
     assert_eq!(heard.seeds, [7, 8, 9]);
     assert_eq!(heard.finished.iter().map(|outcome| outcome.seed).collect::<Vec<_>>(), [7, 8, 9]);
     // One after half of the steps, one of the final latents.
@@ -364,7 +373,7 @@ fn latents_that_cannot_be_saved_are_kept_beside_the_clip() {
     let folder = Folder::new("unsaved");
     let save_latents = Some(folder.0.join("gone/latents.safetensors"));
     let unsaved = Request { save_latents, ..request(folder.0.join("clip.y4m")) };
-    let error = super::run(&unsaved, picture(), (Box::new(Coarse::default()), Saver::default()), &mut Heard::default())
+    let error = super::run(&unsaved, opened(), (Box::new(Coarse::default()), Saver::default()), &mut Heard::default())
         .unwrap_err();
     let kept = folder.0.join("clip.latents.safetensors");
     assert!(error.to_string().contains("gone"), "{error}");
@@ -458,7 +467,7 @@ fn nothing_that_exists_is_replaced_where_that_is_asked() {
         ..request(folder.0.join("clip.y4m"))
     };
     all(false).check_targets().unwrap();
-    super::run(&all(false), picture(), (Box::new(Coarse::default()), Saver::default()), &mut Heard::default()).unwrap();
+    super::run(&all(false), opened(), (Box::new(Coarse::default()), Saver::default()), &mut Heard::default()).unwrap();
     for name in ["clip.y4m", "latents.safetensors", "frames", "look.gif"] {
         let kept = folder.0.join("kept");
         std::fs::rename(folder.0.join(name), &kept).unwrap();
@@ -467,5 +476,5 @@ fn nothing_that_exists_is_replaced_where_that_is_asked() {
         std::fs::rename(&kept, folder.0.join(name)).unwrap();
     }
     all(true).check_targets().unwrap();
-    super::run(&all(true), picture(), (Box::new(Coarse::default()), Saver::default()), &mut Heard::default()).unwrap();
+    super::run(&all(true), opened(), (Box::new(Coarse::default()), Saver::default()), &mut Heard::default()).unwrap();
 }

@@ -4,6 +4,8 @@ use std::panic::resume_unwind;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::thread;
 
+use super::provenance::Record;
+use super::provenance::sums::FrameSum;
 use crate::error::Result;
 use crate::media::{ClipWriter, WrittenClip};
 use crate::picture::Picture;
@@ -17,6 +19,8 @@ pub(super) struct Writers {
     pub clip: Box<dyn ClipWriter>,
     /// The folder of single frames.
     pub frames: Option<Box<dyn ClipWriter>>,
+    /// What the clip says of how it was made, and the sum of the frames so far.
+    pub record: Option<(Record, FrameSum)>,
 }
 
 impl Writers {
@@ -27,7 +31,7 @@ impl Writers {
     /// What decoding or writing fails with; no file is completed then.
     pub fn write_beside(mut self, decode: impl FnOnce(&SyncSender<Picture>) -> Result<()>) -> Result<WrittenClip> {
         let (sender, receiver) = sync_channel(WAITING);
-        let writers = thread::scope(|scope| {
+        let mut writers = thread::scope(|scope| {
             let writing = scope.spawn(move || {
                 receiver.iter().try_for_each(|frame| self.write(&frame))?;
                 Ok(self)
@@ -40,10 +44,17 @@ impl Writers {
         if let Some(frames) = writers.frames {
             frames.finish()?;
         }
+        if let Some((mut record, sum)) = writers.record {
+            record.sha256.frames = Some(sum.finish());
+            writers.clip.describe(record.to_json());
+        }
         writers.clip.finish()
     }
 
     fn write(&mut self, frame: &Picture) -> Result<()> {
+        if let Some((_, sum)) = &mut self.record {
+            sum.add(frame);
+        }
         self.clip.write(frame)?;
         self.frames.as_mut().map_or(Ok(()), |frames| frames.write(frame))
     }
@@ -86,7 +97,7 @@ mod tests {
     fn written(refused: Option<u8>, broken: Option<u8>) -> (Result<WrittenClip>, Vec<u8>) {
         let seen = Arc::default();
         let clip = Box::new(Recorder { seen: Arc::clone(&seen), refused });
-        let result = Writers { clip, frames: None }.write_beside(|frames| {
+        let result = Writers { clip, frames: None, record: None }.write_beside(|frames| {
             for index in 0..20 {
                 if broken == Some(index) {
                     return Err(failure("decoding"));

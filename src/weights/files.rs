@@ -33,6 +33,7 @@ pub struct WeightFiles {
 #[derive(Debug)]
 struct NamedFile {
     name: String,
+    path: PathBuf,
     content: MappedFile,
 }
 
@@ -102,6 +103,16 @@ impl WeightFiles {
     /// As [`MappedFile::check_unchanged`].
     pub fn check_unchanged(&self) -> Result<()> {
         self.files.iter().try_for_each(|file| file.content.check_unchanged())
+    }
+
+    /// What makes the weights that are in no file.
+    pub fn made_from(&self) -> Option<String> {
+        self.synthetic.as_ref().map(Synthetic::made_from)
+    }
+
+    /// Its files; none where its weights are made up.
+    pub fn paths(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(|file| file.path.as_path())
     }
 
     /// What messages call the checkpoint: its path.
@@ -215,7 +226,7 @@ impl WeightFiles {
 impl NamedFile {
     fn open(path: &Path) -> Result<Self> {
         let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        Ok(Self { name, content: MappedFile::open(path)? })
+        Ok(Self { name, path: path.to_owned(), content: MappedFile::open(path)? })
     }
 
     fn damaged(&self, problem: &dyn std::fmt::Display) -> Error {

@@ -50,6 +50,11 @@ impl Synthetic {
         Self { name: name.into(), seed, known }
     }
 
+    /// All that its values depend on.
+    pub fn made_from(&self) -> String {
+        format!("{}, seed {}", self.name, self.seed)
+    }
+
     /// What messages call it.
     pub fn name(&self) -> &str {
         &self.name

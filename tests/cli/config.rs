@@ -89,7 +89,7 @@ fn a_run_can_come_from_a_file_alone() {
     let arguments = ["generate", "--config", "settings.toml"];
     let outcome = run(command().current_dir(scratch.folder()).args(arguments)).expect_code(0);
     assert_eq!((outcome.stdout.as_str(), outcome.stderr.as_str()), ("clip.y4m\n", ""));
-    assert_eq!(scratch.names(), ["clip.y4m", "picture.png", "settings.toml"]);
+    assert_eq!(scratch.names(), ["clip.y4m", "clip.y4m.json", "picture.png", "settings.toml"]);
 }
 
 /// Whatever is wrong, the message names the file and, where it is about one, the line and the key.

@@ -166,7 +166,7 @@ fn latents_outlive_a_failed_decode() {
     run_ltx(&scratch, "whole.y4m", &shape).expect_code(0);
     let outcome = within_limit(&scratch, &ltx(&scratch, "the clip.y4m", &shape)).expect_code(1);
     assert!(outcome.stderr.contains("error: writing the clip.y4m: File too large"), "{}", outcome.stderr);
-    assert_eq!(scratch.names(), ["picture.png", "the clip.latents.safetensors", "whole.y4m"]);
+    assert_eq!(scratch.names(), ["picture.png", "the clip.latents.safetensors", "whole.y4m", "whole.y4m.json"]);
     insta::assert_snapshot!("decode-kept", outcome.stderr.lines().last().unwrap());
     run_advice(&scratch, &outcome.stderr);
     assert_same(&scratch, "whole.y4m", "the clip.y4m");

@@ -19,6 +19,7 @@ mod ltx_options;
 mod ltx_two_pass;
 mod models;
 mod plan;
+mod provenance;
 mod refusals;
 mod resume;
 mod runs;
@@ -31,6 +32,7 @@ mod single_file;
 mod support;
 mod talk;
 mod texts;
+mod verify;
 
 use std::ffi::OsString;
 

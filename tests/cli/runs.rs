@@ -66,7 +66,8 @@ fn given_noise_equals_drawn_noise() {
     use stir::diffusion::noise;
 
     let scratch = Scratch::new("noise");
-    let (drawn, _) = saved_run(&scratch, "drawn", &["--seed", "42"]);
+    // The record that latents carry says where the noise came from.
+    let (drawn, _) = saved_run(&scratch, "drawn", &["--seed", "42", "--no-metadata"]);
     let family = stir::models::open(&stir::models::ModelRequest::named("sway"), &Device::Cpu).unwrap();
     let clip = stir::units::Clip {
         width: 160,
@@ -82,7 +83,8 @@ fn given_noise_equals_drawn_noise() {
         .collect();
     let file = scratch.path("noise.safetensors");
     candle_core::safetensors::save(&tensors, &file).unwrap();
-    let (given, _) = saved_run(&scratch, "given", &["--seed", "42", "--noise", file.to_str().unwrap()]);
+    let (given, _) =
+        saved_run(&scratch, "given", &["--seed", "42", "--no-metadata", "--noise", file.to_str().unwrap()]);
     assert!(drawn == given, "the same noise gave other latents");
 }
 

@@ -13,6 +13,8 @@ fn help_is_what_the_documentation_says() {
         ("plan-help", &["plan", "--help"]),
         ("resume-help", &["resume", "--help"]),
         ("decode-help", &["decode", "--help"]),
+        ("info-help", &["info", "--help"]),
+        ("verify-help", &["verify", "--help"]),
         ("models-help", &["models", "--help"]),
         ("models-inspect-help", &["models", "inspect", "--help"]),
         ("models-pull-help", &["models", "pull", "--help"]),

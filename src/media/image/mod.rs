@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use image::metadata::Orientation;
 use image::{DynamicImage, GrayImage, ImageDecoder, ImageReader, Limits, RgbImage};
+use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
 use crate::picture::{Color, Picture};
@@ -74,6 +75,8 @@ pub struct ReadOptions {
 pub struct OpenedPicture {
     /// The pixels.
     pub picture: Picture,
+    /// The SHA-256 of the file in hexadecimal digits.
+    pub sha256: String,
     /// Lines for the user: for instance that of an animation the first frame is taken.
     pub notes: Vec<String>,
 }
@@ -122,7 +125,7 @@ pub fn decode(bytes: &[u8], thing: &str, options: &ReadOptions) -> Result<Opened
     if let Some(alpha) = alpha {
         lay_over(picture.pixels_mut(), &alpha, options.background);
     }
-    Ok(OpenedPicture { picture, notes })
+    Ok(OpenedPicture { picture, sha256: format!("{:x}", Sha256::digest(bytes)), notes })
 }
 
 fn decode_layer(bytes: &[u8], thing: &str, any_image: bool) -> Result<Layer> {

@@ -41,7 +41,7 @@ use crate::latents::{Constraint, Latents, Shapes};
 use crate::models::catalog::{self, Role};
 use crate::models::{
     self, Conditioning, Family, Location, Memory, ModelRequest, MotionPrompt, Offload, PictureHints, Recipe,
-    SamplingOptions, TextTokens, VaeTiling, Variant, Work,
+    SamplingOptions, TextTokens, VaeTiling, Variant, WeightSource, Work,
 };
 use crate::ops::gemm::fastest_dtype;
 use crate::units::{Clip, Grid};
@@ -311,6 +311,14 @@ impl Family for Ltx {
         let clips: Vec<Clip> = recipe.passes.iter().map(|pass| pass.clip).collect();
         let given = memory::Given { checkpoint: &self.checkpoint, placement: &self.placement, tiling: self.tiling };
         given.memory(text, &clips)
+    }
+
+    fn weights(&self, recipe: &Recipe) -> Result<Vec<WeightSource>> {
+        let mut sources = self.checkpoint.weights();
+        if recipe.passes.len() > 1 {
+            sources.extend(Upsampler::weights(self.upsampler_place()?)?);
+        }
+        Ok(sources)
     }
 
     /// The picture is the first latent frame.

@@ -30,7 +30,7 @@ use crate::error::{Error, Result};
 use crate::latents::{Constraint, Shapes};
 use crate::models::{
     self, Conditioning, Defaults, Family, Location, Memory, ModelRequest, MotionPrompt, Offload, PictureHints, Recipe,
-    SamplingOptions, TextTokens, VaeTiling, Work,
+    SamplingOptions, TextTokens, VaeTiling, WeightSource, Work,
 };
 use crate::units::{Clip, Grid};
 use class_map::class;
@@ -209,6 +209,10 @@ impl Family for Sway {
 
     fn memory(&self, _text: Option<TextTokens>, recipe: &Recipe) -> Result<Memory> {
         Ok(memory::memory(&self.weights, recipe))
+    }
+
+    fn weights(&self, _recipe: &Recipe) -> Result<Vec<WeightSource>> {
+        Ok(self.weights.sources())
     }
 
     fn constraints(&self, conditioning: &Conditioning, _clip: &Clip) -> Result<Vec<Constraint>> {

@@ -8,7 +8,7 @@ use super::encoder::Encoder;
 use super::keys;
 use crate::error::{Error, Result};
 use crate::models::manifest::Manifest;
-use crate::models::{Defaults, Location};
+use crate::models::{Defaults, Location, WeightOrigin, WeightSource};
 use crate::weights::checkpoint::Checkpoint;
 use crate::weights::digest::hexadecimal;
 use crate::weights::fingerprint;
@@ -27,6 +27,7 @@ pub const EMBEDDED_BYTES: u64 = (EMBEDDED_ENCODER.len() + EMBEDDED_DENOISER.len(
 #[derive(Debug)]
 pub struct Weights {
     defaults: Defaults,
+    sums: [String; 2],
     encoder: Checkpoint,
     denoiser: Checkpoint,
 }
@@ -81,7 +82,22 @@ impl Weights {
             let hint = "have the manifest written again: python -m scripts.sway.manifest --models FOLDER";
             return Err(Error::input(thing, format!("checksums of {ENCODER} and {DENOISER}"), found, hint));
         };
-        Ok(Self { defaults: manifest.defaults, encoder: open(ENCODER, encoder)?, denoiser: open(DENOISER, denoiser)? })
+        Ok(Self {
+            defaults: manifest.defaults,
+            sums: [encoder, denoiser].map(|sum| sum.to_ascii_lowercase()),
+            encoder: open(ENCODER, encoder)?,
+            denoiser: open(DENOISER, denoiser)?,
+        })
+    }
+
+    /// Both files, whose content is known.
+    pub fn sources(&self) -> Vec<WeightSource> {
+        let source = |(network, name, sha256): (_, &str, &String)| {
+            let (name, sha256) = (name.to_owned(), sha256.clone());
+            WeightSource { network, origin: WeightOrigin::Known { name, sha256 } }
+        };
+        let [encoder, denoiser] = &self.sums;
+        [("encoder", ENCODER, encoder), ("denoiser", DENOISER, denoiser)].map(source).to_vec()
     }
 
     /// What tells both files from others, in hexadecimal digits: see [`fingerprint`].

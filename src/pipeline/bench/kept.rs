@@ -7,20 +7,14 @@ use sha2::{Digest, Sha256};
 use super::record::{Record, Run};
 use crate::error::{Error, Result};
 use crate::media;
+use crate::pipeline::data_folder::data_folder;
 
 /// Most characters of a model's name in a file's.
 const LONGEST_NAME: usize = 60;
 
 /// Where results are kept: `stir/bench` in the folder that `XDG_DATA_HOME` names, else in `~/.local/share`; `None` without either.
 pub fn folder() -> Option<PathBuf> {
-    folder_of(|variable| std::env::var_os(variable).map(PathBuf::from))
-}
-
-fn folder_of(variable: impl Fn(&str) -> Option<PathBuf>) -> Option<PathBuf> {
-    // By the rules of XDG a relative folder is none.
-    let absolute = |name| variable(name).filter(|folder| folder.is_absolute());
-    let data = absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share")))?;
-    Some(data.join("stir/bench"))
+    data_folder("bench")
 }
 
 /// Keeps a result in place of an earlier one of the same machine, model, size and way of running, and says where.
@@ -98,19 +92,6 @@ mod tests {
             text_tokens: None,
         };
         Record::new(&[], "2026-11-21T15:00:00Z".to_owned(), Machine::of(&Device::Cpu), run)
-    }
-
-    #[test]
-    fn results_go_to_the_folder_for_data() {
-        let variables = |data: Option<&str>, home: Option<&str>| {
-            let known = [("XDG_DATA_HOME", data.map(str::to_owned)), ("HOME", home.map(str::to_owned))];
-            folder_of(|name| known.iter().find(|(known, _)| *known == name)?.1.as_ref().map(PathBuf::from))
-        };
-        assert_eq!(variables(Some("/data"), Some("/home/a")), Some("/data/stir/bench".into()));
-        for data in [None, Some(""), Some("relative")] {
-            assert_eq!(variables(data, Some("/home/a")), Some("/home/a/.local/share/stir/bench".into()));
-        }
-        assert_eq!(variables(None, None), None);
     }
 
     #[test]

@@ -69,12 +69,12 @@ impl<'a> Shared<'a> {
 
     fn prepare(&self, pending: &Pending<'a>, session: &mut Session) -> Result<Preparation<'a>> {
         let request = &pending.job.request;
-        let picture = media::image::open(&request.image, &request.read)?.picture;
+        let opened = media::image::open(&request.image, &request.read)?;
         if Identity::of(request)? != pending.identity {
             let wanted = "files that stay as they were when the jobs were checked";
             return Err(Error::run("the picture", wanted, "others under their names", "run the same command again"));
         }
-        Preparation::of(request, picture, self.family, session.observer)
+        Preparation::of(request, opened, self.family, session.observer)
     }
 
     /// All words first, then all pictures: one network after the other.

@@ -205,7 +205,7 @@ impl Session<'_> {
 
     /// The index of the job's model.
     fn check(&mut self, job: &Job, models: &mut Models) -> Result<usize> {
-        let picture = super::check(&job.request, self.observer)?;
+        let picture = super::check(&job.request, self.observer)?.picture;
         let model = models.of(&job.request)?;
         Resolved::of(&job.request, &picture, models.opened[model].family.as_ref(), self.observer)?;
         Ok(model)

@@ -26,7 +26,7 @@ pub struct Planned {
 /// # Errors
 /// What a run would refuse.
 pub fn plan(request: &Request, observer: &mut dyn Observer) -> Result<Planned> {
-    let picture = pipeline::check(request, observer)?;
+    let picture = pipeline::check(request, observer)?.picture;
     let device = request.device.open()?;
     let family = models::open(&request.model, &device)?;
     let resolved = Resolved::of(request, &picture, family.as_ref(), observer)?;
@@ -37,7 +37,7 @@ pub fn plan(request: &Request, observer: &mut dyn Observer) -> Result<Planned> {
 
 /// The request with what the model decides, where asking for it would decide the same: guidance may change from level to level or from pass to
 /// pass, and a pass may leave out steps of its schedule.
-fn with_decisions(request: &Request, family: &dyn Family, resolved: &Resolved) -> Request {
+pub(in crate::pipeline) fn with_decisions(request: &Request, family: &dyn Family, resolved: &Resolved) -> Request {
     let Resolved { generated, recipe, .. } = resolved;
     let first = &recipe.passes[0];
     let mut request = request.clone();

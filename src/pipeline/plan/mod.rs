@@ -4,6 +4,7 @@ mod check;
 mod disk;
 mod time;
 
+pub(super) use check::with_decisions;
 pub use check::{Planned, plan};
 pub use disk::DiskUse;
 pub use time::TimeSource;

@@ -79,7 +79,7 @@ fn a_model_is_loaded_once_for_all_jobs() {
     assert_eq!(jobs.built(), ["words: hair", "words: leaves", "image encoder", "denoiser", "decoder"]);
     // The bytes are those of a run of its own.
     let alone = Request { output: target(jobs.path("alone.y4m")), ..again[1].request.clone() };
-    super::super::run(&alone, picture(), (Box::new(Coarse::default()), Saver::default()), &mut Heard::default())
+    super::super::run(&alone, opened(), (Box::new(Coarse::default()), Saver::default()), &mut Heard::default())
         .unwrap();
     let bytes = |name: &str| std::fs::read(jobs.path(name)).unwrap();
     assert!(bytes("alone.y4m") == bytes("b.y4m"));

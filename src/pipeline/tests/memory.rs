@@ -20,7 +20,7 @@ impl Tight {
     fn run(&mut self, count: usize) -> Result<()> {
         let request = Request { count, ..request(self.folder.0.join("clip.y4m")) };
         let family = Coarse { memory: Some(self.memory.clone()), ..Coarse::default() };
-        super::super::run(&request, picture(), (Box::new(family), Saver::default()), &mut self.heard)
+        super::super::run(&request, opened(), (Box::new(family), Saver::default()), &mut self.heard)
     }
 
     fn decodes(&self) -> Vec<usize> {
@@ -103,6 +103,6 @@ fn other_failures_are_not_tried_again() {
     };
     let memory = Rc::new(memory);
     let family = Coarse { memory: Some(memory.clone()), ..Coarse::default() };
-    super::super::run(&request, picture(), (Box::new(family), Saver::default()), &mut Heard::default()).unwrap_err();
+    super::super::run(&request, opened(), (Box::new(family), Saver::default()), &mut Heard::default()).unwrap_err();
     assert_eq!(*memory.decodes.borrow(), [96]);
 }

@@ -67,7 +67,7 @@ fn a_frame_that_is_not_finite_ends_the_decode_and_keeps_the_latents() {
         assert!(said.contains("--vae-tiling is on") != same, "{said}");
         let latents = all(&latents_in(&runs.scratch.path("latents.safetensors")));
         assert!(!same || latents == sound.latents, "the latents are not those of the sound checkpoint");
-        assert_eq!(runs.scratch.names(), ["0.safetensors", "0.y4m", "latents.safetensors"]);
+        assert_eq!(runs.scratch.names(), ["0.safetensors", "0.y4m", "0.y4m.json", "latents.safetensors"]);
         std::fs::remove_file(runs.scratch.path("latents.safetensors")).unwrap();
     }
 }

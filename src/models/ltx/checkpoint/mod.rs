@@ -22,14 +22,14 @@ use super::scheduler::{self, Scheduler};
 use super::synthetic::{self, Sizes};
 use super::text::config::Config as TextConfig;
 use super::text::t5::{self, Residency};
-use super::text::tokenizer::{Tokenizer, Tokens};
+use super::text::tokenizer::{self, Tokenizer, Tokens};
 use super::transformer::Transformer;
 use super::upsampler::Upsampler;
 use super::vae;
 use super::vae::statistics::Statistics;
 use crate::backend::carriers::{self, Kept};
 use crate::error::{Error, Result};
-use crate::models::Offload;
+use crate::models::{Offload, WeightSource};
 use crate::weights::digest::hexadecimal;
 use crate::weights::files::WeightFiles;
 use crate::weights::fingerprint;
@@ -175,6 +175,17 @@ impl Checkpoint {
     /// Whether its weights are made up.
     pub fn is_synthetic(&self) -> bool {
         self.tokenizer.is_none()
+    }
+
+    /// Where the weights of all parts come from, and the tokenizer.
+    pub fn weights(&self) -> Vec<WeightSource> {
+        let parts = [
+            WeightSource::of("transformer", &self.transformer.files),
+            WeightSource::of("vae", &self.vae.files),
+            WeightSource::of("text_encoder", &self.text_encoder.files),
+        ];
+        let tokenizer = self.tokenizer.iter().map(|path| WeightSource::file("tokenizer", &tokenizer::file_at(path)));
+        parts.into_iter().flatten().chain(tokenizer).collect()
     }
 
     /// The sizes of the text encoder.

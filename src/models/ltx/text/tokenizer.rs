@@ -32,6 +32,15 @@ pub struct Tokens {
     pub cut: String,
 }
 
+/// The file that [`Tokenizer::open`] reads.
+pub fn file_at(path: &Path) -> PathBuf {
+    if !path.is_dir() {
+        return path.to_owned();
+    }
+    let known = ["spiece.model", "tokenizer.json"].map(|name| path.join(name));
+    known.into_iter().find(|file| file.exists()).unwrap_or_else(|| path.join("spiece.model"))
+}
+
 impl Tokenizer {
     /// Reads a `spiece.model`, a `tokenizer.json`, or the one that is in a folder: the former where both are.
     ///

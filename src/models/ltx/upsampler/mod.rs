@@ -17,6 +17,7 @@ use self::layers::{Block, ClipConvolution, ClipNorm};
 use super::vae::statistics::Statistics;
 use crate::diffusion::instance_norm::adaptive_instance_norm;
 use crate::error::{Error, Result};
+use crate::models::WeightSource;
 use crate::nn::convolution::{FrameConvolution, FrameShape};
 use crate::ops::fold::unfold;
 use crate::shape;
@@ -74,6 +75,14 @@ impl Upsampler {
         digest.update(format!("{config:?}"));
         WeightFiles::open(&folder_inside(path))?.fingerprint(digest);
         Ok(())
+    }
+
+    /// Where the weights at `path` come from.
+    ///
+    /// # Errors
+    /// Files that cannot be read.
+    pub fn weights(path: &Path) -> Result<Vec<WeightSource>> {
+        Ok(WeightSource::of("latent_upsampler", &WeightFiles::open(&folder_inside(path))?))
     }
 
     fn of(path: &Path, files: &WeightFiles, store: Store) -> Result<Self> {
