@@ -74,7 +74,7 @@ fn jobs_are_made_and_those_that_cannot_be_are_named() {
         "{\"image\": \"pictures/a.png\", \"output\": \"first.y4m\"}\n\
          {\"image\": \"pictures/missing.png\"}\n\n\
          {\"image\": \"pictures/b.png\", \"steppes\": 4}\n\
-         {\"image\": \"pictures/b.png\", \"prompt\": \"light shifting [push in]\", \"seed\": 7, \"height\": 48}\n\
+         {\"image\": \"pictures/b.png\", \"prompt\": \"light shifting [push in]\", \"seed\": 7, \"height\": 48, \"no_metadata\": true}\n\
          {\"image\": \"pictures/c.png\", \"steps\": 0}\n\
          {\"image\": \"pictures/c.png\", \"count\": 2, \"format\": \"gif\"}\n",
     );
@@ -87,7 +87,19 @@ fn jobs_are_made_and_those_that_cannot_be_are_named() {
     assert_eq!(journal, expected);
 
     // The same bytes as of runs of their own, one of them with nothing shared.
-    let single = ["-i", "pictures/b.png", "-p", "light shifting [push in]", "--seed", "7", "-W", "64", "-H", "48"];
+    let single = [
+        "-i",
+        "pictures/b.png",
+        "-p",
+        "light shifting [push in]",
+        "--seed",
+        "7",
+        "-W",
+        "64",
+        "-H",
+        "48",
+        "--no-metadata",
+    ];
     jobs.run(&[&single[..], &["-o", "single.mp4"]].concat()).expect_code(0);
     jobs.run(&["-i", "pictures/c.png", "--seed", "43", "-o", "single.gif"]).expect_code(0);
     assert!(jobs.bytes("single.mp4") == jobs.bytes("clips/b.mp4"));
@@ -271,12 +283,16 @@ mod cut_short {
         jobs.run(&["-i", "pictures", "-o", "clips/", "--format", "y4m"]).expect_code(0)
     }
 
-    /// Everything in `clips`, without what a killed process may leave of an output.
+    /// Everything in `clips` but the records beside each clip, without what a killed process may leave of an output.
     fn clips(jobs: &Jobs) -> Vec<String> {
         let entries = std::fs::read_dir(jobs.scratch.path("clips")).unwrap();
         let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         names.retain(|name| !name.contains(".part-"));
         names.sort();
+        for clip in names.clone().iter().filter(|name| name.ends_with(".y4m")) {
+            let record = format!("{clip}.json");
+            names.remove(names.binary_search(&record).unwrap_or_else(|_| panic!("{record} is missing")));
+        }
         names
     }
 

@@ -166,8 +166,10 @@ fn an_interrupted_run_says_how_it_goes_on() {
             assert_eq!(last_event["hint"], advice);
             assert!(!scratch.names().iter().any(|name| name.contains("clip")), "{:?}", scratch.names());
             stir(&scratch, &["resume", &state, "-q"]).expect_code(0);
-            assert_same(&scratch, "whole.y4m", "clip.y4m");
-            std::fs::remove_file(scratch.path("clip.y4m")).unwrap();
+            for (whole, clip) in [("whole.y4m", "clip.y4m"), ("whole.y4m.json", "clip.y4m.json")] {
+                assert_same(&scratch, whole, clip);
+                std::fs::remove_file(scratch.path(clip)).unwrap();
+            }
         }
     }
 }
@@ -335,7 +337,7 @@ fn a_full_disk_leaves_the_last_state() {
     let end = outcome.stderr.lines().rev().take(2).collect::<Vec<_>>();
     assert!(end[1].starts_with("error: writing clip.y4m: File too large"), "{}", outcome.stderr);
     assert!(end[0].ends_with("; the state is saved, and this goes on: stir resume state"), "{}", outcome.stderr);
-    assert_eq!(scratch.names(), ["picture.png", "state", "whole.y4m"]);
+    assert_eq!(scratch.names(), ["picture.png", "state", "whole.y4m", "whole.y4m.json"]);
     let outcome = stir(&scratch, &["resume", "state"]).expect_code(0);
     assert!(outcome.stderr.contains("going on with a run after step 4\n"), "{}", outcome.stderr);
     assert_same(&scratch, "whole.y4m", "clip.y4m");

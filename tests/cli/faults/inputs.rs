@@ -66,5 +66,5 @@ fn kept_latents_that_go_do_not_disturb_the_run() {
     run.until_stage("decode");
     fs::remove_file(scratch.path("clip.latents.safetensors")).unwrap();
     run.end().expect_success();
-    assert_eq!(made(&scratch), ["clip.y4m"]);
+    assert_eq!(made(&scratch), ["clip.y4m", "clip.y4m.json"]);
 }

@@ -58,7 +58,7 @@ fn a_decode_with_too_little_memory_takes_smaller_pieces_and_then_fails() {
 
     let (mut smaller_pieces, mut failures) = (0, 0);
     for kibibytes in (0..20).map(|steps| 1_200_000 - steps * STEP) {
-        std::fs::remove_file(scratch.path("clip.y4m")).ok();
+        ["clip.y4m", "clip.y4m.json"].map(|name| std::fs::remove_file(scratch.path(name)).ok());
         let outcome = within(kibibytes, &decode);
         let said = &outcome.stderr;
         match outcome.code {
@@ -66,7 +66,7 @@ fn a_decode_with_too_little_memory_takes_smaller_pieces_and_then_fails() {
             Some(0) => assert!(bytes(&scratch, "clip.y4m") == whole, "{kibibytes} KiB"),
             Some(1) if said.contains("out of memory") => {
                 assert!(said.contains("\nerror: ") && said.contains("\n  next: "), "{kibibytes} KiB: {said}");
-                assert_eq!(made(&scratch), ["latents.safetensors", "whole.y4m"], "{kibibytes} KiB");
+                assert_eq!(made(&scratch), ["latents.safetensors", "whole.y4m", "whole.y4m.json"], "{kibibytes} KiB");
                 failures += 1;
             }
             code => panic!("{kibibytes} KiB: {code:?}\n{said}"),
@@ -87,7 +87,7 @@ fn a_decode_that_never_fits_keeps_the_latents() {
     assert!(ended.talk.contains("ulimit -v"), "{}", ended.talk);
     let command = "stir decode clip.latents.safetensors -o clip.y4m --device cpu\n";
     assert!(ended.talk.ends_with(&format!("this finishes the clip: {command}")), "{}", ended.talk);
-    assert_eq!(made(&scratch), ["clip.latents.safetensors", "whole.y4m"]);
+    assert_eq!(made(&scratch), ["clip.latents.safetensors", "whole.y4m", "whole.y4m.json"]);
     run(&mut decode(&scratch, "clip.latents.safetensors", &["--device", "cpu"])).expect_code(0);
     assert!(bytes(&scratch, "clip.y4m") == bytes(&scratch, "whole.y4m"));
 }

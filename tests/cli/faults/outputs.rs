@@ -46,7 +46,7 @@ fn two_runs_with_the_same_output_do_not_share_latents() {
     let scratch = with_model("same-latents");
     let both = ["7", "8"].map(|seed| Running::start(ltx(&scratch, "clip.y4m", &["--seed", seed])));
     both.into_iter().for_each(|run| _ = run.end().expect_success());
-    assert_eq!(made(&scratch), ["clip.y4m"]);
+    assert_eq!(made(&scratch), ["clip.y4m", "clip.y4m.json"]);
 }
 
 /// The latents are gone with it, and nothing is said of them.
