@@ -57,6 +57,10 @@ fn lines(record: &Record) -> Vec<String> {
     let mut say = |label: &str, fact: String| lines.push(format!("{label:<13}{fact}").trim_end().to_owned());
     say("made by", build(&record.stir));
     say("on", device(&record.device));
+    for maker in &record.begun_by {
+        say("begun by", build(&maker.stir));
+        say("  on", device(&maker.device));
+    }
     if let Some(encoder) = &record.encoder {
         say("written by", encoder.clone());
     }

@@ -120,7 +120,9 @@ impl Run<'_> {
         let Some(record) = &self.record else { return Ok(None) };
         let shapes = self.family.latent_shapes(&self.recipe.passes[0].clip);
         let noise = sums::of_latents(&self.noise_of_pass(index, true, &shapes)?)?;
-        Ok(Some(record.of_clip(self.request.seed(index), noise, sums::of_latents(latents)?)))
+        let record = record.of_clip(self.request.seed(index), noise, sums::of_latents(latents)?);
+        let begun = self.begun.as_ref().filter(|begun| begun.clip == index);
+        Ok(Some(Record { begun_by: begun.map_or_else(Vec::new, |begun| begun.by.clone()), ..record }))
     }
 
     pub(super) fn last_pass(&self) -> &Pass {

@@ -181,6 +181,7 @@ impl<'a> Preparation<'a> {
             noise,
             picture,
             record,
+            begun: None,
         })
     }
 }
@@ -198,7 +199,8 @@ impl<'a> Run<'a> {
         observer.begin(Stage::Text, 1);
         let words = preparation.words().encode(family, family.text_encoder()?.as_ref(), observer)?;
         observer.begin(Stage::Encode, 1);
-        preparation.encode(words, family.image_encoder()?.as_ref(), observer)
+        let run = preparation.encode(words, family.image_encoder()?.as_ref(), observer)?;
+        Ok(Run { begun: saver.begun(), ..run })
     }
 }
 

@@ -5,6 +5,7 @@ use super::latent_record::PictureRecord;
 use super::observer::{Observer, Stage};
 use super::preview::Preview;
 use super::provenance::Record;
+use super::provenance::record::Maker;
 use super::request::Request;
 use super::residency::Networks;
 use super::state::{Place, Point, Saver, keeps_start};
@@ -37,6 +38,16 @@ pub(super) struct Run<'a> {
     pub(super) picture: Option<PictureRecord>,
     /// What clips say of how they were made, as far as it is the same for all.
     pub(super) record: Option<Record>,
+    /// What else took steps of a clip that is gone on with.
+    pub(super) begun: Option<Begun>,
+}
+
+/// A clip that others have begun.
+pub(super) struct Begun {
+    /// The clip, from 0.
+    pub(super) clip: usize,
+    /// What took its first steps.
+    pub(super) by: Vec<Maker>,
 }
 
 /// What a pass sees.

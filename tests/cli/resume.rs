@@ -399,6 +399,32 @@ fn change_state(scratch: &Scratch, change: impl FnOnce(&mut Value, &mut HashMap<
 /// Changes a state.
 type Change = Box<dyn FnOnce(&mut Value, &mut HashMap<String, Tensor>)>;
 
+/// The clip says who began it, and nobody promises its bytes; the next clip is of this build alone.
+#[test]
+fn a_clip_that_another_build_began_says_so() {
+    let scratch = Scratch::new("resume-build");
+    scratch.picture("picture.png", 96, 64);
+    let options = ["-W", "160", "--num-frames", "25", "--count", "2", "--steps", "5"];
+    let run = ltx(&[&options[..], &["-o", "clip.mp4", "--save-state", "state"]].concat());
+    killed(&scratch, &run, |event| is_step(event, "denoise", 3));
+    std::fs::rename(scratch.path("state/state.safetensors"), scratch.path("kept")).unwrap();
+    change_state(&scratch, |record, _| record["makers"][0]["stir"]["build"] = json!("another"));
+    let outcome = stir(&scratch, &["resume", "state"]).expect_code(0);
+    assert!(outcome.stderr.contains("warning: the run began by build another on "), "{}", outcome.stderr);
+    assert!(outcome.stderr.contains(": the clip will not have the same bytes\n"), "{}", outcome.stderr);
+    let info = |clip: &str| stir(&scratch, &["info", clip]).expect_code(0).stdout;
+    assert!(info("clip-7.mp4").contains("begun by     stir ") && info("clip-7.mp4").contains("build another\n"));
+    assert!(!info("clip-8.mp4").contains("begun by"));
+    let model = fixture("checkpoint");
+    let verify = |clip: &str| stir(&scratch, &["verify", clip, "--image", "picture.png", "--model", &model]);
+    let refused = verify("clip-7.mp4").expect_code(2).stderr;
+    assert!(
+        refused.contains("wanted a clip of a single run, found one that several builds or devices made"),
+        "{refused}"
+    );
+    verify("clip-8.mp4").expect_code(0);
+}
+
 #[test]
 fn refusals() {
     let scratch = Scratch::new("resume-refusals");
@@ -457,6 +483,7 @@ fn refusals() {
         ("a request of another kind", record("/request", json!([]))),
         ("an option that is none", record("/request/steps", json!({"a": 1}))),
         ("an option out of its range", record("/request/steps", json!("0"))),
+        ("nobody who made it", record("/makers", json!([]))),
         ("another picture", record("/inputs/picture", json!("00"))),
         ("no latents", Box::new(|_, tensors| tensors.clear())),
         ("latents of another size", tensor("latents", zeros(&[1, 8, 4, 2, 3], candle_core::DType::F32))),
@@ -491,6 +518,8 @@ fn refusals() {
     );
     add("every step without a folder", &["generate", "-i", "picture.png", "-p", "hair", "--save-state-every", "2"]);
     add("every zeroth step", &[&save("new")[..], &["--save-state-every", "0"]].concat());
+    // What the record says of build and processor is not as long everywhere.
+    let refusals = refusals.replace(&format!("{} bytes", whole.len() - 1), "N bytes");
     insta::assert_snapshot!("refusals-resume", refusals.replace(&fixture("checkpoint"), "CHECKPOINT"));
 
     // Nothing of this has harmed it.

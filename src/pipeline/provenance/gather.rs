@@ -7,7 +7,7 @@ use candle_core::Device;
 use serde_json::{Value, json};
 
 use super::record::{
-    self, Build, Decode, DeviceFacts, GuidanceFacts, Model, Options, PassFacts, PictureSums, Record, Resolved,
+    self, Build, Decode, DeviceFacts, GuidanceFacts, Maker, Model, Options, PassFacts, PictureSums, Record, Resolved,
     ResultSums, Shape, WeightSum,
 };
 use super::sums;
@@ -125,6 +125,7 @@ impl Known<'_> {
                 watermark: watermark_sum(request.watermark.as_ref())?,
             }),
             device: facts,
+            begun_by: Vec::new(),
             encoder: media::encoder(&request.output),
             sha256: ResultSums { noise: known(), latents: known(), frames: known() },
             decode: None,
@@ -225,6 +226,11 @@ fn watermark_sum(watermark: Option<&Watermark>) -> Result<Option<String>> {
 }
 
 /// Where the networks of a model run.
+/// What runs this family now.
+pub fn maker(family: &dyn Family) -> Maker {
+    Maker { stir: Build::own(), device: device_facts(family) }
+}
+
 fn device_facts(family: &dyn Family) -> DeviceFacts {
     let (device, dtype) = (family.device(), family.dtype().as_str().to_owned());
     let unknown = || "unknown".to_owned();
@@ -302,6 +308,7 @@ impl Decoding<'_> {
                     model,
                     picture: None,
                     device,
+                    begun_by: Vec::new(),
                     encoder,
                     sha256: ResultSums { noise: None, latents, frames: Some(UNKNOWN.to_owned()) },
                     decode,

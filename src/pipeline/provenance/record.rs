@@ -1,6 +1,7 @@
 //! The record of a clip, as JSON.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -98,6 +99,9 @@ pub struct Record {
     pub picture: Option<PictureSums>,
     /// Where the networks ran.
     pub device: DeviceFacts,
+    /// What took steps of the clip before, where a saved state was gone on with by another build or elsewhere.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub begun_by: Vec<Maker>,
     /// What wrote the file, and the versions of its libraries; `None` where that is a part of stir.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub encoder: Option<String>,
@@ -133,6 +137,30 @@ impl Build {
     /// Whether both compute the same. A commit alone changes nothing.
     pub fn is_same(&self, other: &Self) -> bool {
         (&self.version, &self.build) == (&other.version, &other.build)
+    }
+}
+
+/// A build that runs on a device.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Maker {
+    /// The build.
+    pub stir: Build,
+    /// The device.
+    pub device: DeviceFacts,
+}
+
+impl Maker {
+    /// Whether both compute the same.
+    pub fn is_same(&self, other: &Self) -> bool {
+        self.stir.is_same(&other.stir) && self.device == other.device
+    }
+}
+
+impl fmt::Display for Maker {
+    fn fmt(&self, formatter: &mut fmt::Formatter) -> fmt::Result {
+        let Self { stir, device } = self;
+        write!(formatter, "build {} on {} in {}", stir.build, device.model, device.dtype)
     }
 }
 
@@ -488,6 +516,7 @@ mod tests {
             },
             picture: Some(PictureSums { file: sum("b"), prepared: vec![sum("c")], watermark: Some(sum("d")) }),
             device: device(),
+            begun_by: vec![Maker { stir: Build::own(), device: device() }],
             encoder: Some("libx264".to_owned()),
             sha256: ResultSums { noise: Some(sum("e")), latents: Some(sum("f")), frames: Some(sum("0")) },
             decode: Some(Decode { options: Options::new(), stir: Build::own(), device: device() }),

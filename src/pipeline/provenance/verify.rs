@@ -161,6 +161,11 @@ impl Claim<'_> {
     /// Latents that were decoded in another way, or elsewhere, than their run would have.
     pub fn request(&self) -> Result<&Options> {
         let thing = || format!("clip {}", self.clip.display());
+        if !self.record.begun_by.is_empty() {
+            let found = "one that several builds or devices made, from a saved state on";
+            let hint = "`stir info` names them; none of them makes it again alone";
+            return Err(Error::input(thing(), "a clip of a single run", found, hint));
+        }
         match (&self.record.request, &self.record.decode) {
             (Some(request), None) => Ok(request),
             (Some(_), Some(_)) => {

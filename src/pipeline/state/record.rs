@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::inputs::Inputs;
 use crate::error::{Error, Result, quoted};
+use crate::pipeline::provenance::record::Maker;
 use crate::pipeline::request::Request;
 use crate::pipeline::settings::Settings;
 
@@ -12,6 +13,8 @@ use crate::pipeline::settings::Settings;
 const VERSION: u64 = 1;
 /// A state goes on where it was written: another version may round otherwise.
 const ENGINE: &str = concat!("stir ", env!("CARGO_PKG_VERSION"));
+/// More builds and devices than anybody goes on with one clip by.
+const MOST_MAKERS: usize = 8;
 /// More text than every option of a run together.
 const LONGEST: usize = 1 << 20;
 
@@ -27,6 +30,8 @@ pub struct StateRecord {
     pub request: Map<String, Value>,
     /// What tells what the run reads from others.
     pub(super) inputs: Inputs,
+    /// What took the steps of the clip that is under way; the last one is at it.
+    pub(super) makers: Vec<Maker>,
     /// Clips in all.
     pub count: usize,
     /// The clip that is under way, from 0; as many as there are when all are complete.
@@ -48,7 +53,7 @@ impl StateRecord {
     ///
     /// # Errors
     /// Names of files that cannot be written down.
-    pub(super) fn new(request: &Request, inputs: Inputs) -> Result<Self> {
+    pub(super) fn new(request: &Request, inputs: Inputs, maker: Maker) -> Result<Self> {
         let folder = std::env::current_dir().map_err(|error| {
             Error::run("the current folder", "its name", error.to_string(), "start stir in another")
         })?;
@@ -65,6 +70,7 @@ impl StateRecord {
             folder: folder.display().to_string(),
             request: as_texts(&Settings::from(request)),
             inputs,
+            makers: vec![maker],
             count: request.count,
             clip: 0,
             pass: 0,
@@ -103,6 +109,9 @@ impl StateRecord {
         }
         let record: Self = serde_json::from_value(value).map_err(|error| damaged(error.to_string()))?;
         let Self { count, clip, pass, step, .. } = record;
+        if record.makers.is_empty() || record.makers.len() > MOST_MAKERS {
+            return Err(damaged(format!("steps by {} builds and devices", record.makers.len())));
+        }
         let at_beginning = pass == 0 && step == 0;
         if clip > count || clip == count && !at_beginning || pass > 0 && step == 0 {
             return Err(damaged(format!("step {step} of pass {pass} of clip {clip} of {count}")));
@@ -112,7 +121,28 @@ impl StateRecord {
 
     /// The same run at another place.
     pub(super) fn at(self, clip: usize, pass: usize, step: usize) -> Self {
-        Self { clip, pass, step, ..self }
+        Self { clip, pass, step, ..self }.of_its_makers()
+    }
+
+    /// The same run, gone on with by this one.
+    pub(super) fn gone_on_with(mut self, maker: Maker) -> Self {
+        self.makers.retain(|before| !before.is_same(&maker));
+        self.makers.push(maker);
+        self.makers.drain(..self.makers.len().saturating_sub(MOST_MAKERS));
+        self.of_its_makers()
+    }
+
+    /// Nothing was taken over of a clip that has no steps.
+    fn of_its_makers(mut self) -> Self {
+        if self.pass == 0 && self.step == 0 {
+            self.makers.drain(..self.makers.len() - 1);
+        }
+        self
+    }
+
+    /// What else took steps of the clip that is under way.
+    pub(super) fn begun_by(&self) -> &[Maker] {
+        &self.makers[..self.makers.len() - 1]
     }
 
     /// Whether all clips are complete.

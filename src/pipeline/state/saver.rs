@@ -11,7 +11,10 @@ use crate::models::{Family, Pass, Recipe};
 use crate::picture::Picture;
 use crate::pipeline::observer::{Level, Observer};
 use crate::pipeline::prepare::Resolved;
+use crate::pipeline::provenance::gather;
+use crate::pipeline::provenance::record::Maker;
 use crate::pipeline::request::Request;
+use crate::pipeline::run::Begun;
 
 /// Saves the states of a run, if that is asked for.
 #[derive(Debug, Default)]
@@ -23,6 +26,8 @@ pub struct Saver {
     first_clip: usize,
     /// Where that goes on.
     point: Option<Point>,
+    /// What else took steps of it.
+    begun_by: Vec<Maker>,
 }
 
 #[derive(Debug)]
@@ -73,7 +78,7 @@ impl Saver {
             return Err(damaged(&saved, "the state of all clips of its request", format!("{}", record.count)));
         };
         let saving = Saving { record: Some(record.clone()), ..Saving::new(folder, state) };
-        Ok(Self { saving: Some(saving), first_clip: record.clip, saved: Some(saved), point: None })
+        Ok(Self { saving: Some(saving), first_clip: record.clip, saved: Some(saved), ..Self::default() })
     }
 
     /// The run is about to begin: from here on it can go on later. `original`: the picture as it was read.
@@ -89,11 +94,20 @@ impl Saver {
     ) -> Result<()> {
         let Some(saving) = &mut self.saving else { return Ok(()) };
         let inputs = Inputs::of(request, original, family, resolved)?;
+        let maker = gather::maker(family);
         match self.saved.take() {
-            None => saving.save(StateRecord::new(request, inputs)?, None, None)?,
+            None => saving.save(StateRecord::new(request, inputs, maker)?, None, None)?,
             Some(saved) => {
-                let warnings = inputs.check(&saved.record().inputs)?;
-                warnings.iter().for_each(|line| observer.say(Level::Warning, line));
+                inputs.check(&saved.record().inputs)?;
+                let record = saved.record().clone().gone_on_with(maker.clone());
+                for before in record.begun_by() {
+                    let line = format!(
+                        "the run began by {before} and goes on by {maker}: the clip will not have the same bytes"
+                    );
+                    observer.say(Level::Warning, &line);
+                }
+                self.begun_by = record.begun_by().to_vec();
+                saving.record = Some(record);
                 self.point = point(&saved, family, &resolved.recipe)?;
                 observer.say(Level::Note, &format!("going on with {}", saved.record().describe()));
             }
@@ -105,6 +119,12 @@ impl Saver {
     /// The first clip that is made: those before it are complete.
     pub fn first_clip(&self) -> usize {
         self.first_clip
+    }
+
+    /// The first clip that is made, where others have begun it.
+    pub fn begun(&self) -> Option<Begun> {
+        let Self { first_clip, begun_by, .. } = self;
+        (!begun_by.is_empty()).then(|| Begun { clip: *first_clip, by: begun_by.clone() })
     }
 
     /// Where clip `index` goes on, if it has been begun; asked for once.
