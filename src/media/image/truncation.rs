@@ -49,15 +49,24 @@ pub(super) fn png_is_complete(bytes: &[u8]) -> bool {
     false
 }
 
-/// Whether a WebP is as long as its header says.
+/// Whether a WebP is as long as its header and its chunks say: the decoder takes as much memory as a chunk claims.
 ///
 /// # Source
-/// RFC 9649, 2.4: `RIFF`, the size of what follows (little-endian), `WEBP`.
+/// RFC 9649, 2.3 and 2.4: `RIFF`, the size of what follows (little-endian), `WEBP`, then chunks of name, size and data padded to an even size.
 pub(super) fn webp_is_complete(bytes: &[u8]) -> bool {
-    match bytes.get(4..8) {
-        Some(&[a, b, c, d]) => bytes.len() as u64 >= u64::from(u32::from_le_bytes([a, b, c, d])) + 8,
-        _ => false,
+    let size = |at: usize| {
+        let size = bytes.get(at..)?.first_chunk::<4>()?;
+        usize::try_from(u32::from_le_bytes(*size)).ok()
+    };
+    let Some(end) = size(4).and_then(|size| size.checked_add(8)).filter(|end| *end <= bytes.len()) else {
+        return false;
+    };
+    let mut at = 12;
+    while at + 8 <= end {
+        let Some(size) = size(at + 4).filter(|size| *size <= bytes.len() - at - 8) else { return false };
+        at += 8 + size.next_multiple_of(2);
     }
+    true
 }
 
 #[cfg(test)]
@@ -95,5 +104,13 @@ mod tests {
         for length in 0..whole.len() {
             assert!(!webp_is_complete(&whole[..length]), "cut to {length} bytes");
         }
+    }
+
+    #[test]
+    fn a_chunk_of_a_webp_does_not_lead_out_of_the_file() {
+        let with_chunk =
+            |size: u32| [b"RIFF", &[14, 0, 0, 0][..], b"WEBP", b"EXIF", &size.to_le_bytes(), &[1, 2]].concat();
+        assert!(webp_is_complete(&with_chunk(2)) && webp_is_complete(&with_chunk(1)));
+        assert!(!webp_is_complete(&with_chunk(3)) && !webp_is_complete(&with_chunk(u32::MAX - 25)));
     }
 }
