@@ -21,21 +21,37 @@ pub(super) fn png_frames(bytes: &[u8]) -> u32 {
     1
 }
 
+/// A chunk of a WebP.
+pub(super) struct WebPChunk {
+    pub kind: [u8; 4],
+    /// Where its name stands in the file.
+    pub start: usize,
+    /// Where its data end, as it says.
+    pub end: usize,
+}
+
+/// The chunks of a WebP; none follows one that leads out of the file.
+///
+/// # Source
+/// RFC 9649, 2.3: after a header of 12 bytes come chunks of name, size (little-endian) and data padded to an even size.
+pub(super) fn webp_chunks(bytes: &[u8]) -> impl Iterator<Item = WebPChunk> {
+    let mut start = 12;
+    std::iter::from_fn(move || {
+        let [kind @ .., a, b, c, d] = *bytes.get(start..)?.first_chunk::<8>()?;
+        let end = (start + 8).checked_add(u32::from_le_bytes([a, b, c, d]) as usize)?;
+        let chunk = WebPChunk { kind, start, end };
+        start = end.checked_next_multiple_of(2)?;
+        Some(chunk)
+    })
+}
+
 /// Frames of an animated WebP; 1 for any other.
 ///
 /// # Source
-/// RFC 9649, 2.3 and 2.7: after a header of 12 bytes come chunks of name, size and data padded to an even size; `ANMF` is a frame.
+/// RFC 9649, 2.7: the chunk `ANMF` is a frame.
 pub(super) fn webp_frames(bytes: &[u8]) -> u32 {
-    let mut rest = bytes.get(12..).unwrap_or_default();
-    let mut frames = 0;
-    while let Some((header, data)) = rest.split_first_chunk::<8>() {
-        let [kind @ .., a, b, c, d] = *header;
-        frames += u32::from(kind == *b"ANMF");
-        let size = u32::from_le_bytes([a, b, c, d]) as usize;
-        let Some(next) = data.get(size.next_multiple_of(2)..) else { break };
-        rest = next;
-    }
-    frames.max(1)
+    let frames = webp_chunks(bytes).filter(|chunk| chunk.kind == *b"ANMF").count();
+    u32::try_from(frames.max(1)).unwrap_or(u32::MAX)
 }
 
 /// A WebP with the flag set that says that something may be transparent, if it is an animation: where its first frame leaves the

@@ -1,5 +1,7 @@
 //! Whether an image file is all there. Decoders show what they have, with the rest grey; a clip of that is not what anyone asked for.
 
+use super::containers::webp_chunks;
+
 /// Whether a JPEG ends with its end marker. Looks at every marker from the start, since thumbnails within and appendices behind
 /// the picture have end markers of their own.
 ///
@@ -52,21 +54,12 @@ pub(super) fn png_is_complete(bytes: &[u8]) -> bool {
 /// Whether a WebP is as long as its header and its chunks say: the decoder takes as much memory as a chunk claims.
 ///
 /// # Source
-/// RFC 9649, 2.3 and 2.4: `RIFF`, the size of what follows (little-endian), `WEBP`, then chunks of name, size and data padded to an even size.
+/// RFC 9649, 2.4: `RIFF`, the size of what follows (little-endian), `WEBP`.
 pub(super) fn webp_is_complete(bytes: &[u8]) -> bool {
-    let size = |at: usize| {
-        let size = bytes.get(at..)?.first_chunk::<4>()?;
-        usize::try_from(u32::from_le_bytes(*size)).ok()
-    };
-    let Some(end) = size(4).and_then(|size| size.checked_add(8)).filter(|end| *end <= bytes.len()) else {
-        return false;
-    };
-    let mut at = 12;
-    while at + 8 <= end {
-        let Some(size) = size(at + 4).filter(|size| *size <= bytes.len() - at - 8) else { return false };
-        at += 8 + size.next_multiple_of(2);
-    }
-    true
+    let Some(&[a, b, c, d]) = bytes.get(4..8) else { return false };
+    let end = u64::from(u32::from_le_bytes([a, b, c, d])) + 8;
+    let mut chunks = webp_chunks(bytes).take_while(|chunk| chunk.start as u64 + 8 <= end);
+    bytes.len() as u64 >= end && chunks.all(|chunk| chunk.end <= bytes.len())
 }
 
 #[cfg(test)]
