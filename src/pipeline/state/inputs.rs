@@ -6,12 +6,12 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::error::{Error, Result};
-use crate::latents::Latents;
 use crate::media::watermark::Watermark;
 use crate::models::Family;
 use crate::picture::Picture;
 use crate::pipeline::latent_record;
 use crate::pipeline::prepare::Resolved;
+use crate::pipeline::provenance::sums;
 use crate::pipeline::request::Request;
 use crate::weights::digest::{self, hexadecimal};
 
@@ -47,7 +47,7 @@ impl Inputs {
             picture: latent_record::fingerprint(picture),
             model: family.fingerprint(&resolved.recipe)?,
             recipe: hexadecimal(&Sha256::digest(format!("{:?}", resolved.recipe))),
-            noise: resolved.noise.as_ref().map(of_latents).transpose()?,
+            noise: resolved.noise.as_ref().map(sums::of_latents).transpose()?,
             watermark: watermark.transpose()?,
         })
     }
@@ -74,13 +74,4 @@ impl Inputs {
         }
         Ok(())
     }
-}
-
-fn of_latents(latents: &Latents) -> Result<String> {
-    let mut digest = Sha256::new();
-    for (name, part) in &latents.parts {
-        digest.update(format!("{name} {:?} ", part.dims()));
-        part.flatten_all()?.to_vec1::<f32>()?.iter().for_each(|value| digest.update(value.to_le_bytes()));
-    }
-    Ok(hexadecimal(&digest.finalize()))
 }
