@@ -111,14 +111,13 @@ impl Config {
         let typed = |option: &&Arg| given.value_source(option.get_id().as_str()) == Some(ValueSource::CommandLine);
         let setting = |option: &Arg| {
             let long = option.get_long().expect("every option has a long name");
-            let with_value = |value: &OsStr| {
-                let mut argument = OsString::from(format!("--{long}="));
-                argument.push(value);
-                argument
-            };
             let arguments = match option.get_action() {
                 ArgAction::SetTrue => vec![OsString::from(format!("--{long}"))],
-                _ => given.get_raw(option.get_id().as_str()).unwrap_or_default().map(with_value).collect(),
+                _ => given
+                    .get_raw(option.get_id().as_str())
+                    .unwrap_or_default()
+                    .map(|value| argument(long, value))
+                    .collect(),
             };
             Setting { option: long.to_owned(), line: None, arguments }
         };
@@ -180,6 +179,13 @@ impl Config {
             None => Error::Input(problem),
         }
     }
+}
+
+/// What a command line has where the option of this long name has this value.
+pub(super) fn argument(long: &str, value: impl AsRef<OsStr>) -> OsString {
+    let mut argument = OsString::from(format!("--{long}="));
+    argument.push(value);
+    argument
 }
 
 /// Where a setting stands.
@@ -295,12 +301,13 @@ fn arguments(option: &Arg, value: &Given, thing: &str) -> Result<Vec<OsString>> 
     let flag = matches!(option.get_action(), ArgAction::SetTrue);
     let optional_value = option.get_num_args().is_some_and(|range| range.min_values() == 0);
     let repeatable = matches!(option.get_action(), ArgAction::Append);
-    let with_value = |text: &String| OsString::from(format!("--{long}={text}"));
     let arguments = match value {
         Given::Switch(true) if flag || optional_value => Some(vec![format!("--{long}").into()]),
         Given::Switch(false) if flag || optional_value => Some(Vec::new()),
-        Given::List(values) if repeatable => values.iter().map(|text| text.as_ref().map(with_value)).collect(),
-        Given::Number(text) | Given::Text(text) if !flag => Some(vec![with_value(text)]),
+        Given::List(values) if repeatable => {
+            values.iter().map(|text| text.as_ref().map(|text| argument(long, text))).collect()
+        }
+        Given::Number(text) | Given::Text(text) if !flag => Some(vec![argument(long, text)]),
         _ => None,
     };
     arguments.ok_or_else(|| {

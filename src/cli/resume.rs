@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::{Arg, Args, Command, ValueHint};
 use serde_json::{Map, Value};
 
-use super::config::Config;
+use super::config::{Config, argument};
 use super::options::Options;
 use super::report::{Console, Report, stdout};
 use super::shared_options::{DeviceOptions, TalkOptions};
@@ -79,10 +79,10 @@ impl ResumeOptions {
             return Ok(());
         }
         let config = Config::of_object(&self.settings(saved.record()), &format!("state {}", folder.display()))?;
-        let config = config.without(|option| self.typed().any(|(typed, _)| typed == option));
-        let typed = self.typed().flat_map(|(option, value)| [format!("--{option}").into(), value.clone()]);
-        let typed: Vec<OsString> = typed.collect();
-        let options = configured_options(&config, typed.into_iter())?;
+        let typed = self.typed();
+        let config = config.without(|option| typed.iter().any(|(typed, _)| *typed == option));
+        let arguments = typed.iter().map(|(option, value)| argument(option, value));
+        let options = configured_options(&config, arguments)?;
         self.make(&options, saved, console).map_err(|error| config.locate(error))
     }
 
@@ -97,9 +97,9 @@ impl ResumeOptions {
     }
 
     /// Options that come before those of the run.
-    fn typed(&self) -> impl Iterator<Item = (&'static str, &OsString)> {
-        let options = [("output", &self.output), ("device", self.device.given_device())];
-        options.into_iter().filter_map(|(option, value)| Some((option, value.as_ref()?)))
+    fn typed(&self) -> Vec<(&'static str, OsString)> {
+        let output = self.output.iter().map(|output| ("output", output.clone()));
+        output.chain(self.device.given()).collect()
     }
 
     /// The run's settings as they read from the current folder.

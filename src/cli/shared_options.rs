@@ -71,11 +71,6 @@ pub(super) struct DeviceOptions {
 }
 
 impl DeviceOptions {
-    /// The device as it was given.
-    pub fn given_device(&self) -> &Option<OsString> {
-        &self.device
-    }
-
     /// Those of a run's own that are given, by their names.
     pub fn given(&self) -> Vec<(&'static str, OsString)> {
         given([("device", &self.device)])

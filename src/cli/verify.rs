@@ -7,7 +7,7 @@ use std::sync::Arc;
 use clap::{Args, ValueHint};
 use serde_json::{Map, Value};
 
-use super::config::Config;
+use super::config::{Config, argument};
 use super::report::{Console, Report, Verbosity, stdout};
 use super::shared_options::{DeviceOptions, PartOptions};
 use super::signals::while_heeding_signals;
@@ -105,9 +105,7 @@ impl Verify {
         let (clip, scratch) = of;
         let mut typed: Vec<OsString> = Vec::new();
         let mut set = |option: &str, value: &OsString| {
-            let mut argument = OsString::from(format!("--{option}="));
-            argument.push(value);
-            typed.push(argument);
+            typed.push(argument(option, value));
         };
         let mut name = info::file_name(clip);
         if OutputFormat::of(clip).ok() == Some(OutputFormat::PngFolder) {

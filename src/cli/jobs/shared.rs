@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::job_file::{Line, OF_THE_RUN};
-use crate::cli::config::Config;
+use crate::cli::config::{Config, argument};
 use crate::cli::configured_options;
 use crate::cli::options::Options;
 use crate::error::{Error, Result};
@@ -46,9 +46,7 @@ impl Shared {
     pub fn job_of_picture(&self, picture: &Path) -> Result<Job> {
         let name = picture.display().to_string();
         let nothing = Config { file: name.clone(), settings: Vec::new() };
-        let mut argument = OsString::from("--image=");
-        argument.push(picture);
-        Ok(Job { request: self.job(&nothing, vec![argument])?, name })
+        Ok(Job { request: self.job(&nothing, vec![argument("image", picture)])?, name })
     }
 
     /// The request of a job's own options, which come before the shared ones.
