@@ -23,6 +23,7 @@ pub mod state;
 mod tests;
 mod writing;
 
+use crate::backend::cpu::memory;
 use crate::error::{Error, Result};
 use crate::media::degrade::Degradation;
 use crate::media::image::OpenedPicture;
@@ -136,6 +137,8 @@ fn make(
         }
         let written = run.finish(networks, index, &latents, observer)?;
         saver.finished(index, observer);
+        // What it leaves behind would lie between what the next one needs, and what a night of clips holds would be chance.
+        memory::trim();
         observer.finished(&Outcome { written, clip: run.clip, seed });
     }
     Ok(())

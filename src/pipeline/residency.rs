@@ -146,7 +146,7 @@ impl<'a> Networks<'a> {
 /// Frees the denoiser and what its results left behind; whether there was one.
 fn free(denoiser: &mut Option<Box<dyn Denoiser + '_>>) -> bool {
     let freed = denoiser.take().is_some();
-    memory::release();
+    memory::trim();
     freed
 }
 

@@ -75,7 +75,9 @@ pub(super) struct ResultFields<'a> {
     pub seed: u64,
     /// Seconds by stage.
     pub stages: BTreeMap<&'static str, f64>,
-    /// `None` where the system does not tell.
+    /// Held after the clip; `None` where the system does not tell.
+    pub memory_bytes: Option<u64>,
+    /// The most held so far; `None` where the system does not tell.
     pub peak_memory_bytes: Option<u64>,
 }
 

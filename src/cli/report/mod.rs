@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use crate::device::peak_memory;
+use crate::device::{peak_memory, resident_memory};
 use crate::error::Error;
 use crate::pipeline::Outcome;
 use crate::pipeline::kept_latents::latents_finished_by;
@@ -321,6 +321,7 @@ impl Observer for Report {
             clip: shape(clip),
             seed: outcome.seed,
             stages: times.iter().map(|(stage, time)| (stage.name(), rounded(time.as_secs_f64()))).collect(),
+            memory_bytes: resident_memory(),
             peak_memory_bytes,
         }));
     }

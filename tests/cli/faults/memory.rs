@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use super::{Ended, LTX, Running, bytes, generate, made, with_model};
+use super::{Ended, LTX, Running, bytes, generate, made, under, with_model};
 use crate::support::{Outcome, Scratch, command, run};
 
 /// A frame so large that the pixels and what they are decoded from outweigh the rest.
@@ -25,10 +25,7 @@ fn decode(scratch: &Scratch, latents: &str, options: &[&str]) -> Command {
 
 /// The same command within so many kibibytes of address space.
 fn within(kibibytes: u64, limited: &Command) -> Outcome {
-    let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", &format!("ulimit -v {kibibytes} && exec \"$@\""), "sh"]).arg(limited.get_program());
-    shell.args(limited.get_args()).current_dir(limited.get_current_dir().unwrap());
-    run(&mut shell)
+    run(&mut under(&format!("ulimit -v {kibibytes}"), limited))
 }
 
 /// The run, which may take only so many bytes of address space more once the stage has begun.

@@ -47,9 +47,9 @@ impl Running {
     }
 
     /// Waits for an event.
-    fn until(&mut self, wanted: impl Fn(&Value) -> bool) {
-        let found = self.lines.by_ref().map(|line| event(&line.unwrap())).any(|event| wanted(&event));
-        assert!(found, "the run ended before: {}", self.talk());
+    fn until(&mut self, wanted: impl Fn(&Value) -> bool) -> Value {
+        let found = self.lines.by_ref().map(|line| event(&line.unwrap())).find(|event| wanted(event));
+        found.unwrap_or_else(|| panic!("the run ended before: {}", self.talk()))
     }
 
     fn talk(&mut self) -> String {
@@ -116,6 +116,15 @@ const LTX: [&str; 14] = [
     "--guidance-scale",
     "1",
 ];
+
+/// The run of a test's folder under a limit that the shell sets.
+fn under(limit: &str, run: &Command) -> Command {
+    let mut shell = Command::new("/bin/sh");
+    shell.args(["-c", &format!("{limit} && exec \"$@\""), "sh"]).arg(run.get_program()).args(run.get_args());
+    run.get_envs().for_each(|(name, value)| _ = shell.env(name, value.unwrap()));
+    shell.current_dir(run.get_current_dir().unwrap());
+    shell
+}
 
 /// A run of the model in the folder `model`, from `picture.png` to `output`.
 fn ltx(scratch: &Scratch, output: &str, options: &[&str]) -> Command {

@@ -5,19 +5,12 @@
 
 use std::process::Command;
 
-use super::{Ended, Running, SWAY, made, with_model};
+use super::{Ended, Running, SWAY, made, under, with_model};
 use crate::support::{Scratch, command};
 
 /// The run where no file may become larger than so many blocks of the shell, of 512 bytes or 1024.
 fn within(blocks: u32, run: &Command) -> Ended {
-    let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", &format!("ulimit -f {blocks}; exec \"$@\""), "sh"]).arg(run.get_program()).args(run.get_args());
-    run.get_envs().for_each(|(name, value)| _ = shell.env(name, value.unwrap()));
-    Running::start({
-        shell.current_dir(run.get_current_dir().unwrap());
-        shell
-    })
-    .end()
+    Running::start(under(&format!("ulimit -f {blocks}"), run)).end()
 }
 
 fn sway(scratch: &Scratch, options: &[&str]) -> Command {
