@@ -51,6 +51,9 @@ struct Shortage {
     decodes: RefCell<Vec<usize>>,
 }
 
+/// Words that its text encoder has a defect for; its decoder has one for white pictures.
+const DEFECT: &str = "defect";
+
 const GRID: Grid = Grid { side: 32, frames: 8 };
 
 impl Family for Coarse {
@@ -144,6 +147,7 @@ impl ImageEncoder for Coarse {
 
 impl TextEncoder for Coarse {
     fn encode(&self, prompt: &MotionPrompt, _unconditional: bool) -> Result<TextCondition> {
+        assert_ne!(prompt.words, DEFECT, "a defect that these words bring to light");
         self.note(&format!("words: {}", prompt.words));
         Ok(TextCondition::default())
     }
@@ -171,6 +175,7 @@ impl Decoder for Coarse {
         let picture = picture.unwrap();
         assert_on_grid(clip);
         assert_eq!((picture.width(), picture.height()), (clip.width, clip.height));
+        assert!(picture.pixels().iter().any(|value| *value < 255), "a defect that white pictures bring to light");
         let fails = self.memory.as_ref().is_some_and(|memory| {
             let piece = inputs.piece.unwrap();
             memory.decodes.borrow_mut().push(piece);

@@ -2,7 +2,8 @@
 
 use super::identity::Identity;
 use super::journal::Claim;
-use super::{Pending, Session};
+use super::{Pending, Session, contained};
+use crate::backend::cpu::memory;
 use crate::error::{Error, Result};
 use crate::media;
 use crate::models::{Family, ImageEncoder};
@@ -54,7 +55,7 @@ impl<'a> Shared<'a> {
             match session.journal.look(&next.identity, &next.job.request.outputs())? {
                 Some(Claim::Busy) => busy.push(next),
                 Some(other) => session.ended_elsewhere(next.job, &other),
-                None => match self.prepare(&next, session) {
+                None => match contained(|| self.prepare(&next, session)) {
                     Ok(preparation) => {
                         bytes += preparation.picture_bytes();
                         prepared.push((next, preparation));
@@ -88,7 +89,7 @@ impl<'a> Shared<'a> {
         session.begin(Stage::Text, prepared.len());
         for (index, (pending, preparation)) in prepared.into_iter().enumerate() {
             session.observer.job(Some(pending.job));
-            match self.read(preparation.words(), session) {
+            match contained(|| self.read(preparation.words(), session)) {
                 Ok(words) => read.push((pending, preparation, words)),
                 Err(error) => session.failed(&pending.job.name, (Some(pending.identity), None), &error)?,
             }
@@ -98,11 +99,8 @@ impl<'a> Shared<'a> {
         session.begin(Stage::Encode, read.len());
         for (index, (pending, preparation, words)) in read.into_iter().enumerate() {
             session.observer.job(Some(pending.job));
-            let built = match encoder.take() {
-                None => self.family.image_encoder(),
-                Some(built) => Ok(built),
-            };
-            let run = built.and_then(|built| {
+            let run = contained(|| {
+                let built = encoder.take().map_or_else(|| self.family.image_encoder(), Ok)?;
                 let run = preparation.encode(words, built.as_ref(), session.observer);
                 encoder = Some(built);
                 run
@@ -139,7 +137,7 @@ impl<'a> Group<'a> {
         for (index, (pending, run)) in members.into_iter().zip(&runs).enumerate() {
             let job = pending.job;
             session.observer.job(Some(job));
-            let mine = match session.journal.claim(&pending.identity, &job.request.outputs())? {
+            let mine = match session.journal.claim(&job.name, &pending.identity, &job.request.outputs())? {
                 Claim::Free(mine) => mine,
                 Claim::Busy => {
                     busy.push(pending);
@@ -151,12 +149,13 @@ impl<'a> Group<'a> {
                 }
             };
             session.observer.started(job);
-            match pipeline::make(run, &mut networks, (index + 1 == runs.len(), &mut Saver::default()), session.observer)
-            {
+            let last = index + 1 == runs.len();
+            match contained(|| pipeline::make(run, &mut networks, (last, &mut Saver::default()), session.observer)) {
                 Ok(()) => session.done(job, pending.identity, mine)?,
                 Err(error) => {
                     // What was too much for the memory, say, is not to burden the next one.
-                    networks.free_denoiser();
+                    networks = Networks::of(&runs);
+                    memory::trim();
                     session.failed(&job.name, (Some(pending.identity), Some(mine)), &error)?;
                 }
             }

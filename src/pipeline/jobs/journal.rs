@@ -1,4 +1,4 @@
-//! What has come of jobs: a file of JSON lines, one for each outcome, that several processes add to.
+//! What has come of jobs: a file of JSON lines, one where a job begins and one for each outcome, that several processes add to.
 //!
 //! Whoever reads or adds to it holds a lock on it, for a moment. Whoever makes a job holds a lock on a file of the job's own beside it, which comes
 //! and goes under the first lock. Both locks die with their process. A line that a crash has cut is taken away by whoever comes next.
@@ -22,6 +22,8 @@ const MOST_BYTES: u64 = 1 << 30;
 pub struct Outcomes {
     done: BTreeMap<Identity, Vec<Output>>,
     failed: BTreeSet<Identity>,
+    /// How often those were begun that have not ended since.
+    cut_short: BTreeMap<Identity, usize>,
 }
 
 impl Outcomes {
@@ -43,11 +45,16 @@ impl Outcomes {
         for Record { identity, outcome, .. } in records {
             let Some(identity) = identity else { continue };
             match outcome {
+                record::Outcome::Begun => *self.cut_short.entry(identity).or_default() += 1,
                 record::Outcome::Done { outputs } => {
+                    self.cut_short.remove(&identity);
                     self.failed.remove(&identity);
                     self.done.insert(identity, outputs);
                 }
-                record::Outcome::Failed { .. } => _ = self.failed.insert(identity),
+                record::Outcome::Failed { .. } => {
+                    self.cut_short.remove(&identity);
+                    self.failed.insert(identity);
+                }
             }
         }
     }
@@ -132,12 +139,27 @@ impl Journal {
         self.since.is_done(identity, outputs) || self.before.is_done(identity, outputs)
     }
 
-    /// Takes a job, if nobody else has it.
+    /// How often the job was begun before this process, by some that have ended without a word since it last ended.
+    pub fn cut_short(&self, identity: &Identity) -> usize {
+        self.before.cut_short.get(identity).copied().unwrap_or(0)
+    }
+
+    /// Takes a job, which messages call `name`, if nobody else has it.
     ///
     /// # Errors
     /// A journal that cannot be read or locked.
-    pub fn claim(&mut self, identity: &Identity, outputs: &[PathBuf]) -> Result<Claim> {
-        self.while_locked(|journal| journal.claim_locked(identity, outputs))
+    pub fn claim(&mut self, name: &str, identity: &Identity, outputs: &[PathBuf]) -> Result<Claim> {
+        self.while_locked(|journal| {
+            let claim = journal.claim_locked(identity, outputs)?;
+            if matches!(claim, Claim::Free(_)) {
+                let begun = Record::new(name, Some(identity.clone()), record::Outcome::Begun);
+                // It is for whoever comes after a crash; of a disk that does not take it, the outcome tells.
+                if let Err(error) = journal.append(&begun.line()) {
+                    tracing::debug!("{name} is begun without a line in the journal: {error}");
+                }
+            }
+            Ok(claim)
+        })
     }
 
     /// What [`claim`](Self::claim) would say; `None` where it would take the job.
@@ -187,11 +209,7 @@ impl Journal {
         self.while_locked(|journal| {
             journal.catch_up()?;
             let lines: Vec<u8> = journal.waiting.iter().flat_map(|(line, _)| line.iter().copied()).collect();
-            let end = journal.file.seek(SeekFrom::Start(journal.read));
-            let written = end.and_then(|_| journal.file.write_all(&lines)).and_then(|()| journal.file.sync_data());
-            if let Err(source) = written {
-                // Half a line would not be understood; where it cannot be taken away, whoever comes next does.
-                journal.file.set_len(journal.read).ok();
+            if let Err(source) = journal.append(&lines) {
                 let hint = "free some space on its disk; clips that were named complete are complete, and the same \
                             command makes those again that the journal does not know";
                 return Err(Error::io("writing the journal", &journal.path, source, hint));
@@ -201,6 +219,14 @@ impl Journal {
             // Its own outcomes are read like those of others.
             journal.catch_up()
         })
+    }
+
+    /// Adds lines behind those that have been read, which is all.
+    fn append(&mut self, lines: &[u8]) -> io::Result<()> {
+        let end = self.file.seek(SeekFrom::Start(self.read));
+        let written = end.and_then(|_| self.file.write_all(lines)).and_then(|()| self.file.sync_data());
+        // Half a line would not be understood; where it cannot be taken away, whoever comes next does.
+        written.inspect_err(|_| _ = self.file.set_len(self.read))
     }
 
     /// Reads what has been added, and takes away a line that a crash has cut.
@@ -300,7 +326,7 @@ mod tests {
     }
 
     fn claimed(journal: &mut Journal, name: &str) -> Option<Mine> {
-        match journal.claim(&identity(name), &[]).unwrap() {
+        match journal.claim(name, &identity(name), &[]).unwrap() {
             Claim::Free(mine) => Some(mine),
             _ => None,
         }
@@ -344,10 +370,10 @@ mod tests {
         let folder = Folder::new("two");
         let [mut one, mut other] = [0; 2].map(|_| Journal::open(&folder.journal()).unwrap());
         let mine = claimed(&mut one, "a").unwrap();
-        assert!(matches!(other.claim(&identity("a"), &[]).unwrap(), Claim::Busy));
+        assert!(matches!(other.claim("a", &identity("a"), &[]).unwrap(), Claim::Busy));
         assert!(claimed(&mut other, "b").is_some());
         one.add(&failed("a"), Some(mine)).unwrap();
-        assert!(matches!(other.claim(&identity("a"), &[]).unwrap(), Claim::FailedElsewhere));
+        assert!(matches!(other.claim("a", &identity("a"), &[]).unwrap(), Claim::FailedElsewhere));
         // Who comes later may try again; and the lock that a crash has left is nobody's.
         fs::write(one.lock_path(&identity("a")), "").unwrap();
         assert!(claimed(&mut Journal::open(&folder.journal()).unwrap(), "a").is_some());
@@ -359,16 +385,17 @@ mod tests {
         let folder = Folder::new("waiting");
         let [mut one, mut other] = [0; 2].map(|_| Journal::open(&folder.journal()).unwrap());
         let mine = claimed(&mut one, "a").unwrap();
+        let begun = fs::read(folder.journal()).unwrap();
         // A file that is open for reading alone stands for a disk that is full.
         let writable = std::mem::replace(&mut one.file, File::open(folder.journal()).unwrap());
         for attempt in [one.add(&failed("a"), Some(mine)), one.write_waiting()] {
             let error = attempt.unwrap_err();
             assert!(error.to_string().starts_with("writing the journal ") && error.exit_code() == 1, "{error}");
         }
-        assert!(matches!(other.claim(&identity("a"), &[]).unwrap(), Claim::Busy));
+        assert!(matches!(other.claim("a", &identity("a"), &[]).unwrap(), Claim::Busy));
         one.file = writable;
         one.add(&failed("b"), None).unwrap();
-        assert_eq!(fs::read(folder.journal()).unwrap(), [failed("a").line(), failed("b").line()].concat());
-        assert!(matches!(other.claim(&identity("a"), &[]).unwrap(), Claim::FailedElsewhere));
+        assert_eq!(fs::read(folder.journal()).unwrap(), [begun, failed("a").line(), failed("b").line()].concat());
+        assert!(matches!(other.claim("a", &identity("a"), &[]).unwrap(), Claim::FailedElsewhere));
     }
 }

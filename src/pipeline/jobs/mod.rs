@@ -2,7 +2,8 @@
 //!
 //! All jobs are checked before the first begins. Then come those of the first job's model, then those of the next one's, in groups of a few: the
 //! words of all are encoded, then their pictures, then each is denoised and decoded, as [`super::residency`] says. A job is nobody's until it is
-//! denoised: another process that works on the same journal takes what this one has not begun.
+//! denoised: another process that works on the same journal takes what this one has not begun. Jobs that were begun and never ended come last: what
+//! ended the process that was making them, such as a lack of memory, may end this one too.
 
 mod group;
 pub mod identity;
@@ -11,6 +12,9 @@ mod places;
 pub mod record;
 
 pub use places::check_apart;
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use super::observer::{Level, Observer, Stage};
 use super::prepare::Resolved;
@@ -114,12 +118,16 @@ pub(super) fn generate_with(
     loop {
         let before = session.tally;
         let mut busy = Vec::new();
-        for (index, model) in models.opened.iter().enumerate() {
-            let of_model: Vec<Pending> = pending.extract_if(.., |pending| pending.model == index).collect();
-            let mut of_model = of_model.into_iter();
-            let mut shared = Shared::new(model.family.as_ref());
-            while of_model.len() > 0 {
-                busy.extend(shared.group(&mut of_model, &mut session)?.make(&mut session)?);
+        let mut together: BTreeMap<(usize, usize), Vec<Pending>> = BTreeMap::new();
+        for pending in pending {
+            let before = session.journal.cut_short(&pending.identity);
+            together.entry((before, pending.model)).or_default().push(pending);
+        }
+        for ((_, model), pending) in together {
+            let mut pending = pending.into_iter();
+            let mut shared = Shared::new(models.opened[model].family.as_ref());
+            while pending.len() > 0 {
+                busy.extend(shared.group(&mut pending, &mut session)?.make(&mut session)?);
             }
         }
         // While there was something to do here, the process that was making them may have come to an untimely end.
@@ -131,6 +139,15 @@ pub(super) fn generate_with(
     }
     session.observer.job(None);
     Ok(session.tally)
+}
+
+/// A defect of this program, or of a library, that a job comes upon is the end of that job alone.
+fn contained<T>(part: impl FnOnce() -> Result<T>) -> Result<T> {
+    // What a panic may have left half done is let go with the networks, and the observer only talks.
+    catch_unwind(AssertUnwindSafe(part)).unwrap_or_else(|_| {
+        let (wanted, found) = ("to be made, or to fail for a reason that can be told", "a defect, named above");
+        Err(Error::run("the job", wanted, found, "report it with the exact command and this job"))
+    })
 }
 
 /// A job that is to be made.
@@ -186,15 +203,21 @@ impl Session<'_> {
             match Identity::of(&job.request) {
                 // Reading the picture says more clearly what is wrong with it.
                 Err(error) => {
-                    let error = self.check(job, models).err().unwrap_or(error);
+                    let error = contained(|| self.check(job, models)).err().unwrap_or(error);
                     self.failed(&job.name, (None, None), &error)?;
                 }
                 Ok(identity) if self.journal.is_done(&identity, &job.request.outputs()) => {
                     self.skipped(job, "it is done");
                 }
-                Ok(identity) => match self.check(job, models) {
+                Ok(identity) => match contained(|| self.check(job, models)) {
                     Err(error) => self.failed(&job.name, (Some(identity), None), &error)?,
-                    Ok(model) => pending.push(Pending { job, identity, model }),
+                    Ok(model) => {
+                        if self.journal.cut_short(&identity) > 0 {
+                            self.observer
+                                .say(Level::Note, "a run that ended without a word had begun it: it comes last");
+                        }
+                        pending.push(Pending { job, identity, model });
+                    }
                 },
             }
             self.observer.job(None);

@@ -23,15 +23,17 @@ pub struct Record {
     /// What it is known by; none where it could not even be read.
     #[serde(flatten)]
     pub identity: Option<Identity>,
-    /// How it ended.
+    /// How far it came.
     #[serde(flatten)]
     pub outcome: Outcome,
 }
 
-/// How a job ended.
+/// How a job ended, or that it did not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
 pub enum Outcome {
+    /// It is being made, unless whatever was making it has ended without a word.
+    Begun,
     /// Everything is there.
     Done {
         /// Every file and folder that it wrote, in the order of [`Request::outputs`](crate::pipeline::request::Request::outputs).
@@ -76,7 +78,7 @@ pub(super) fn size(path: &Path) -> io::Result<u64> {
 }
 
 impl Record {
-    /// Of a job that is over.
+    /// Of a job that is begun or over.
     pub fn new(job: &str, identity: Option<Identity>, outcome: Outcome) -> Self {
         Self { version: VERSION, job: job.to_owned(), identity, outcome }
     }

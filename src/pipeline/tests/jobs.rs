@@ -59,9 +59,11 @@ impl Jobs {
         self.family.built.take()
     }
 
+    /// What came of jobs, in order.
     fn journal(&self) -> Vec<serde_json::Value> {
         let text = std::fs::read_to_string(self.path("journal.jsonl")).unwrap();
-        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        let records = text.lines().map(|line| serde_json::from_str(line).unwrap());
+        records.filter(|record: &serde_json::Value| record["outcome"] != "begun").collect()
     }
 }
 
@@ -156,6 +158,46 @@ fn one_job_that_fails_does_not_stop_the_rest() {
     assert!(records[0].get("settings").is_none() && records[3].get("settings").is_some());
 }
 
+/// Whatever else they come upon: the other jobs have networks of their own after it.
+#[test]
+fn a_defect_is_the_end_of_one_job() {
+    let mut jobs = Jobs::new("jobs-defect");
+    let mut list = ["a", "b", "c", "d"].map(|name| jobs.job(name, "hair")).to_vec();
+    list[1].request.prompt.words = DEFECT.to_owned();
+    let white = jobs.path("white.png");
+    image::RgbImage::from_pixel(80, 60, image::Rgb([255; 3])).save(&white).unwrap();
+    list[2].request.image = ImageSource::File(white);
+    assert_eq!(jobs.run(list), tally(2, 0, 2));
+    let of = |record: &serde_json::Value, field: &str| record[field].as_str().unwrap_or_default().to_owned();
+    let outcomes: Vec<_> =
+        jobs.journal().iter().map(|record| of(record, "job") + " " + &of(record, "outcome")).collect();
+    assert_eq!(outcomes, ["b failed", "a done", "c failed", "d done"]);
+    assert!(of(&jobs.journal()[2], "error").contains("a defect, named above"));
+    let networks = ["words: hair", "image encoder", "denoiser", "decoder", "denoiser", "decoder"];
+    assert_eq!(jobs.built(), networks);
+}
+
+/// Each journal stands for a process that ended without a word while it made the job.
+#[test]
+fn jobs_that_ended_a_process_come_last() {
+    let mut jobs = Jobs::new("jobs-cut-short");
+    let list = ["a", "b", "c"].map(|name| jobs.job(name, "hair")).to_vec();
+    for job in [&list[0], &list[0], &list[1]] {
+        let identity = super::super::jobs::identity::Identity::of(&job.request).unwrap();
+        let mut other = Journal::open(&jobs.path("journal.jsonl")).unwrap();
+        assert!(matches!(other.claim(&job.name, &identity, &job.request.outputs()).unwrap(), Claim::Free(_)));
+    }
+    assert_eq!(jobs.run(list.clone()), tally(3, 0, 0));
+    let made = |jobs: &Jobs| -> Vec<String> {
+        jobs.journal().iter().map(|record| record["job"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(made(&jobs), ["c", "b", "a"]);
+    // Once they are done, that is forgotten.
+    list.iter().for_each(|job| std::fs::remove_file(&job.request.output.path).unwrap());
+    assert_eq!(jobs.run(list), tally(3, 0, 0));
+    assert_eq!(made(&jobs)[3..], ["a", "b", "c"]);
+}
+
 #[test]
 fn a_picture_that_changes_meanwhile_is_noticed() {
     let mut jobs = Jobs::new("jobs-meanwhile");
@@ -178,7 +220,9 @@ fn a_job_that_somebody_else_has_is_left_alone() {
     let list = vec![jobs.job("a", "hair"), jobs.job("b", "hair")];
     let mut other = Journal::open(&jobs.path("journal.jsonl")).unwrap();
     let identity = super::super::jobs::identity::Identity::of(&list[0].request).unwrap();
-    let Claim::Free(theirs) = other.claim(&identity, &list[0].request.outputs()).unwrap() else { panic!("not free") };
+    let Claim::Free(theirs) = other.claim("a", &identity, &list[0].request.outputs()).unwrap() else {
+        panic!("not free")
+    };
     assert_eq!(jobs.run(list.clone()), tally(1, 1, 0));
     assert!(!jobs.path("a.y4m").exists() && jobs.path("b.y4m").exists());
     let said = |heard: &Heard| heard.lines.iter().any(|(_, line)| line.contains("a Skipped(\"another process"));
