@@ -112,7 +112,8 @@ fn remove_others(path: &Path, stem: &str) {
 fn fingerprint(source: &Path) -> u64 {
     let mut paths = vec![source.to_owned()];
     for folder in ["kernels/cuda/common", "kernels/emulator"] {
-        paths.extend(std::fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path()));
+        let entries = std::fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path());
+        paths.extend(entries.filter(|path| path.is_file()));
     }
     paths[1..].sort();
     let mut hasher = DefaultHasher::new();
