@@ -9,8 +9,10 @@ use stir::error::Result;
 
 use crate::samples::{largest_difference, values};
 
-/// How often an operation is run; every run has to give the same bits.
-const RUNS: usize = 10;
+/// How often an operation is run; every run has to give the same bits. Where there is no device, `scripts/cuda-emulate` asks for fewer.
+fn runs() -> usize {
+    std::env::var("STIR_CUDA_TEST_RUNS").map_or(10, |runs| runs.parse().expect("STIR_CUDA_TEST_RUNS is a number"))
+}
 
 /// Not-a-numbers on either side of an operand. A multiple of 16 bytes in every type, so that operands are aligned as whole tensors are.
 const MARGIN: usize = 64;
@@ -64,7 +66,7 @@ impl Operation<'_> {
             assert!(error <= allowed, "{}: result {index} is off by {error:e}, allowed {allowed:e}", self.name);
         }
         let expected: Vec<Vec<u64>> = found.iter().map(bits).collect();
-        for run in 1..RUNS {
+        for run in 1..runs() {
             let again: Vec<Vec<u64>> = (self.run)(&operands).unwrap().iter().map(bits).collect();
             assert!(again == expected, "{}: run {run} gives other bits", self.name);
         }
