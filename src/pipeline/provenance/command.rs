@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::record::{Options, Record};
+use crate::error::shell_word;
 use crate::media::OutputFormat;
-use crate::pipeline::kept_latents::quoted;
 
 /// What latents are called that go from one command to the next.
 const LATENTS: &str = "again.latents.safetensors";
@@ -106,7 +106,7 @@ fn path(path: &Path) -> String {
 fn word(text: &str) -> String {
     let hidden = |letter: char| !matches!(letter, '\'' | '"' | '\\') && letter.escape_debug().len() > 1;
     if !text.chars().any(hidden) {
-        return quoted(text);
+        return shell_word(text);
     }
     let written = |letter: char| match letter {
         '\n' => "\\n".to_owned(),
