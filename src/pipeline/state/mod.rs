@@ -59,8 +59,12 @@ impl SaveState {
 
     /// The command that goes on.
     pub fn resume_command(&self) -> String {
-        format!("stir resume {}", shell_word(&self.folder.display().to_string()))
+        resume_command(&self.folder)
     }
+}
+
+fn resume_command(folder: &Path) -> String {
+    format!("stir resume {}", shell_word(&folder.display().to_string()))
 }
 
 /// What to tell whoever has the state of a run that ended early.
