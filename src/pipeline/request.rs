@@ -305,7 +305,9 @@ pub fn describe(written: &Clip, generated: &Clip) -> String {
     let shape = |clip: &Clip| format!("{}x{}, {} frames", clip.width, clip.height, clip.frames.0);
     let mut line = format!("the clip is {} at {} fps", shape(written), written.fps.0);
     if generated != written {
-        line += &format!("; it is cut out of what the model makes, {}", shape(generated));
+        let has_bars = generated.width < written.width || generated.height < written.height;
+        let how = if has_bars { "between bars it shows" } else { "it is cut out of" };
+        line += &format!("; {how} what the model makes, {}", shape(generated));
     }
     line
 }
