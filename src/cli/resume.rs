@@ -167,6 +167,11 @@ mod tests {
         let again = configured_options(&config, std::iter::empty()).unwrap().request().unwrap();
         assert_eq!(format!("{again:?}"), format!("{request:?}"));
         assert!(settings.values().all(|value| !value.is_number()), "{settings:?}");
+        let events: Value = serde_json::from_str(include_str!("report/events.schema.json")).unwrap();
+        let described = events["$defs"]["request"]["properties"].as_object().unwrap();
+        for option in settings.keys() {
+            assert!(described.contains_key(option), "the schema of events does not describe {option}");
+        }
     }
 
     #[test]
