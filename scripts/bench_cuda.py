@@ -28,6 +28,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
@@ -159,7 +160,11 @@ class Bench:
         plain, output = self.seconds(part, [])
         others = {"diffusers": plain}
         if self.options.compiled:
-            others["diffusers, compiled"], _ = self.seconds(part, ["compiled"])
+            try:
+                others["diffusers, compiled"], _ = self.seconds(part, ["compiled"])
+            except SystemExit:
+                # What torch.compile cannot do is no reason to lose the rest.
+                others["diffusers, compiled"] = "does not run"
         return others, output
 
     def network(self, part, operations, peak):
@@ -221,31 +226,44 @@ def operations_of(part, sizes, record):
 
 def machine(options, records):
     """Where and with what was measured."""
-    import diffusers
     import torch
-    import transformers
 
-    commit = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty"], stdout=subprocess.PIPE, text=True).stdout.strip()
+    try:
+        commit = subprocess.run(["git", "-C", str(ROOT), "describe", "--always", "--dirty"], stdout=subprocess.PIPE, text=True).stdout.strip()
+    except FileNotFoundError:
+        commit = None
     gpu = torch.cuda.get_device_name() if options.device != "cpu" else None
     return {
         "gpu": gpu, "stir": commit or "unknown", "torch": torch.__version__, "cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version(),
-        "diffusers": diffusers.__version__, "transformers": transformers.__version__, "repeats": options.repeats,
+        "diffusers": installed("diffusers"), "transformers": installed("transformers"), "repeats": options.repeats,
         "command": shlex.join(["python", "scripts/bench_cuda.py", *sys.argv[1:]]), "records": records,
     }
 
 
-def report(about, rows, differences):
-    """The table, as Markdown."""
+def installed(package):
+    """Its version. Operations are measured without diffusers."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "none"
+
+
+def report(options, found):
+    """The table, as Markdown, and the file of all that was measured."""
+    about = machine(options, found.records)
     print(f"\n{about['gpu'] or 'the CPU'}; stir {about['stir']}, torch {about['torch']} (CUDA {about['cuda']}, cuDNN {about['cudnn']}), "
           f"diffusers {about['diffusers']}, transformers {about['transformers']}; medians of {about['repeats']}")
     print(f"\n    {about['command']}\n")
     header = ["what", "stir", "floor", "share of the floor", "others", "fastest other / stir"]
     print("| " + " | ".join(header) + " |\n|" + " --- |" * len(header))
-    for row in rows:
+    for row in found.rows:
         print("| " + " | ".join(row.cells()) + " |")
     print()
-    for part, found in differences.items():
-        print(f"{part}: outputs differ by {found:.2e}, {BOUNDS['bf16']:.0e} is allowed")
+    for part, apart in found.differences.items():
+        print(f"{part}: outputs differ by {apart:.2e}, {BOUNDS['bf16']:.0e} is allowed")
+    if options.json:
+        written = {"machine": about, "differences": found.differences, "rows": [row.as_dict() for row in found.rows]}
+        options.json.write_text(json.dumps(written, indent=2) + "\n")
 
 
 def parsed():
@@ -270,40 +288,49 @@ def parsed():
     return options
 
 
-def measure(bench):
-    """Rows, differences of outputs by part, and stir's records."""
-    rows, differences, records = [], {}, []
+class Found:
+    """Rows, differences of outputs by part, and stir's records. Each row is printed when it is known: a machine may be taken away before the last."""
+
+    def __init__(self):
+        self.rows, self.differences, self.records = [], {}, []
+
+    def add(self, *rows):
+        self.rows.extend(rows)
+        for row in rows:
+            print("| " + " | ".join(row.cells()) + " |", file=sys.stderr, flush=True)
+
+
+def measure(bench, found):
+    """Everything that was asked for."""
     if "ops" in bench.options.parts:
-        rows, records = bench.operations()
+        rows, found.records = bench.operations()
+        found.add(*rows)
     if set(bench.options.parts) == {"ops"}:
-        return rows, differences, records
+        return
     bench.make_networks()
     record = bench.stages()
-    records.append(record)
+    found.records.append(record)
     for part in ENGINE_PARTS:
         if part in bench.options.parts:
-            row, differences[part] = bench.network(part, operations_of(part, bench.sizes, record), 1e12 * record["peak_teraflops"])
-            rows.append(row)
+            row, found.differences[part] = bench.network(part, operations_of(part, bench.sizes, record), 1e12 * record["peak_teraflops"])
+            found.add(row)
     if "clip" in bench.options.parts:
-        rows.append(bench.clip(record))
-    return rows, differences, records
+        found.add(bench.clip(record))
 
 
 def main():
     options = parsed()
     folder = (options.folder or Path(tempfile.mkdtemp(prefix="stir-cuda-"))).resolve()
     folder.mkdir(parents=True, exist_ok=True)
+    found = Found()
     try:
-        rows, differences, records = measure(Bench(options, folder))
+        measure(Bench(options, folder), found)
     finally:
+        # Also of what was measured before a failure.
+        report(options, found)
         if options.folder is None:
             shutil.rmtree(folder)
-    about = machine(options, records)
-    report(about, rows, differences)
-    if options.json:
-        found = {"machine": about, "differences": differences, "rows": [row.as_dict() for row in rows]}
-        options.json.write_text(json.dumps(found, indent=2) + "\n")
-    if not all(math.isfinite(found) and found <= BOUNDS["bf16"] for found in differences.values()):
+    if not all(math.isfinite(apart) and apart <= BOUNDS["bf16"] for apart in found.differences.values()):
         sys.exit("error: outputs differ by more than is allowed")
 
 

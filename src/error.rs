@@ -144,9 +144,27 @@ pub fn quoted(text: &str) -> String {
     }
 }
 
+/// A word as shells read it back, for the commands that hints name.
+pub fn shell_word(word: &str) -> String {
+    let plain = |letter: char| letter.is_alphanumeric() || "-_./:=@%+,".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) {
+        return word.to_owned();
+    }
+    format!("'{}'", word.replace('\'', "'\\''"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn words_are_quoted_where_shells_would_take_them_apart() {
+        assert_eq!(shell_word("out/clip-7.mp4"), "out/clip-7.mp4");
+        assert_eq!(shell_word("my clip.mp4"), "'my clip.mp4'");
+        assert_eq!(shell_word("it's"), "'it'\\''s'");
+        assert_eq!(shell_word(""), "''");
+        assert_eq!(shell_word("$HOME"), "'$HOME'");
+    }
 
     #[test]
     fn a_message_names_thing_wanted_and_found() {

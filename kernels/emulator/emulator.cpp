@@ -29,6 +29,14 @@ struct Copy {
     const void* source;
 };
 
+void make(const Copy& copy) {
+    if (copy.source) {
+        memcpy(copy.target, copy.source, 16);
+    } else {
+        memset(copy.target, 0, 16);
+    }
+}
+
 struct Thread {
     Fibre fibre;
     uint32_t index;
@@ -305,7 +313,14 @@ void barrier(uint32_t id, uint32_t threads, bool waits) {
     }
 }
 
-void start_copy(void* target, const void* source) { launch->running->copies.push_back({target, source}); }
+void start_copy(void* target, const void* source) {
+    const Copy copy{target, source};
+    if (launch->is_early) {
+        make(copy);
+    } else {
+        launch->running->copies.push_back(copy);
+    }
+}
 
 void commit_copies() {
     Thread& thread = *launch->running;
@@ -316,13 +331,7 @@ void commit_copies() {
 void finish_copies(uint32_t groups_left) {
     std::deque<std::vector<Copy>>& groups = launch->running->groups;
     for (; groups.size() > groups_left; groups.pop_front()) {
-        for (const Copy& copy : groups.front()) {
-            if (copy.source) {
-                memcpy(copy.target, copy.source, 16);
-            } else {
-                memset(copy.target, 0, 16);
-            }
-        }
+        for (const Copy& copy : groups.front()) make(copy);
     }
 }
 

@@ -75,7 +75,8 @@ void together(uint32_t threads, void (*operation)(void* const* brought), void* b
 // Barrier `id` of 16: counts so many threads, and waits for them if asked to.
 void barrier(uint32_t id, uint32_t threads, bool waits);
 
-// Remembers a copy of 16 bytes, zeros if `source` is null, which this thread makes when it waits for the copy's group.
+// Starts a copy of 16 bytes, zeros if `source` is null. This thread makes it when it waits for the copy's group, or at once where copies are early:
+// the one shows what is read before it is there, the other what is overwritten before all have read it.
 void start_copy(void* target, const void* source);
 void commit_copies();
 // Makes the copies of all committed groups but the last so many.

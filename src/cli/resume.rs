@@ -13,7 +13,7 @@ use super::report::{Console, Report, stdout};
 use super::shared_options::{DeviceOptions, TalkOptions};
 use super::signals::while_heeding_signals;
 use super::{configured_options, values};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::media::image::ImageSource;
 use crate::models::{SYNTHETIC, catalog};
 use crate::pipeline;
@@ -88,6 +88,12 @@ impl ResumeOptions {
 
     fn make(&self, options: &Options, saved: SavedRun, console: Arc<Console>) -> Result<()> {
         let request = options.request()?;
+        if let (None, Some(path)) = (&saved.image, request.image.path())
+            && !path.exists()
+        {
+            let (wanted, hint) = ("the picture that the run began with", "name it by -i where it has moved");
+            return Err(Error::input(format!("image {}", path.display()), wanted, "no such file", hint));
+        }
         self.device.use_threads()?;
         let settings = Settings::from(&request);
         let mut report = Report::new(console, &settings);
@@ -161,6 +167,11 @@ mod tests {
         let again = configured_options(&config, std::iter::empty()).unwrap().request().unwrap();
         assert_eq!(format!("{again:?}"), format!("{request:?}"));
         assert!(settings.values().all(|value| !value.is_number()), "{settings:?}");
+        let events: Value = serde_json::from_str(include_str!("report/events.schema.json")).unwrap();
+        let described = events["$defs"]["request"]["properties"].as_object().unwrap();
+        for option in settings.keys() {
+            assert!(described.contains_key(option), "the schema of events does not describe {option}");
+        }
     }
 
     #[test]

@@ -12,10 +12,12 @@ use super::report::{Console, Report, Verbosity, stdout};
 use super::shared_options::{DeviceOptions, PartOptions};
 use super::signals::while_heeding_signals;
 use super::{configured_options, info, values};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shell_word};
 use crate::media::{OutputFormat, ScratchFolder};
+use crate::models::{SYNTHETIC, catalog};
 use crate::pipeline::Outcome;
 use crate::pipeline::observer::{Level, Observer, Stage};
+use crate::pipeline::provenance::command::in_format;
 use crate::pipeline::provenance::verify::{Agreement, Claim, Finding, LEAST_RATIO, Verification};
 use crate::pipeline::request::Request;
 use crate::pipeline::settings::Settings;
@@ -84,6 +86,7 @@ impl Verify {
             return Err(Error::input("--image", "the picture that the clip was made from", "none", hint));
         }
         let settings: Map<String, Value> = claim.request()?.clone().into_iter().collect();
+        self.check_model(&settings)?;
         let scratch = ScratchFolder::create("verify")?;
         let request = self.request(settings, (&clip, &scratch))?;
         self.device.use_threads()?;
@@ -100,6 +103,19 @@ impl Verify {
         Err(Error::run(format!("clip {}", clip.display()), wanted, found, hint))
     }
 
+    /// A model that was named by its path is known by its last part alone.
+    fn check_model(&self, settings: &Map<String, Value>) -> Result<()> {
+        let named = settings.get("model").and_then(Value::as_str).unwrap_or_default();
+        let is_known = named.starts_with(SYNTHETIC) || catalog::find(named).is_some() || Path::new(named).exists();
+        if self.model.is_some() || named.is_empty() || is_known {
+            return Ok(());
+        }
+        let (wanted, found) =
+            ("the path of the model that the clip was made with", format!("none, and no {named} here"));
+        let hint = format!("name it, such as --model {}", shell_word(&format!("path/to/{named}")));
+        Err(Error::input("--model", wanted, found, hint))
+    }
+
     /// The request of the record, with files where they are here and the clip in `of`'s folder.
     fn request(&self, mut settings: Map<String, Value>, of: (&Path, &ScratchFolder)) -> Result<Request> {
         let (clip, scratch) = of;
@@ -107,7 +123,7 @@ impl Verify {
         let mut set = |option: &str, value: &OsString| {
             typed.push(argument(option, value));
         };
-        let mut name = info::file_name(clip);
+        let mut name = in_format(&info::file_name(clip), settings.get("format").and_then(Value::as_str));
         if OutputFormat::of(clip).ok() == Some(OutputFormat::PngFolder) {
             name.push("");
         }

@@ -58,7 +58,10 @@ pub(super) fn bus_address(device: &Device) -> Option<String> {
 
 /// Bytes that could still be taken on the device: what no program holds, and what the memory pool of this one keeps unused.
 pub(super) fn free_memory(device: &Device) -> Option<u64> {
-    let context = device.as_cuda_device().ok()?.cuda_stream().context().clone();
+    let stream = device.as_cuda_device().ok()?.cuda_stream();
+    // The pool counts what was given back as unused when the stream has come that far.
+    stream.synchronize().ok()?;
+    let context = stream.context();
     let (free, _) = context.mem_get_info().ok()?;
     let kept = if context.has_async_alloc() { kept_by_pool(context.cu_device()).ok()? } else { 0 };
     Some(free as u64 + kept)

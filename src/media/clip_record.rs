@@ -102,7 +102,7 @@ pub fn read_record(path: &Path) -> Result<String> {
 
 fn read_sidecar(sidecar: &Path, thing: &str) -> Result<Option<String>> {
     let refused = |found: String| {
-        let hint = "keep the file beside its clip, as stir wrote it";
+        let hint = "keep the file beside its clip, as stir wrote it; a clip that was made with --no-metadata has none";
         Error::input(thing, format!("its record in {}", sidecar.display()), found, hint)
     };
     match sidecar.metadata() {

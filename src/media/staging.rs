@@ -7,7 +7,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shell_word};
 
 use super::unfinished;
 
@@ -295,7 +295,12 @@ fn refused(target: &Path, source: io::Error) -> Error {
     let (found, hint) = match source.kind() {
         // The system says so too of folders that hold no files at all, such as /proc.
         ErrorKind::NotFound if !folder.exists() => {
-            (format!("no folder {}", folder.display()), format!("create it: mkdir -p {}", folder.display()))
+            let hint = if folder.starts_with("~") {
+                "write your home folder out: shells know ~ only at the beginning of a word".to_owned()
+            } else {
+                format!("create it: mkdir -p {}", shell_word(&folder.display().to_string()))
+            };
+            (format!("no folder {}", folder.display()), hint)
         }
         ErrorKind::NotADirectory => {
             (format!("{}, which is not a folder", folder.display()), "choose another folder".to_owned())

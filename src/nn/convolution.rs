@@ -8,6 +8,7 @@ use crate::error::{Error, Result};
 use crate::ops::conv3d::{
     ClipEpilogue, Epilogue, PackedKernel, conv3d, conv3d_clip, definition, gains_from_clips, is_packable,
 };
+use crate::ops::float8::widened;
 use crate::weights::store::{MappedValues, Placement, Scope, Weight};
 
 /// What a convolution over frames does to its input, apart from the weights.
@@ -91,7 +92,8 @@ impl FrameConvolution {
             Weight::Mapped(MappedValues { dtype: own, bytes }) => {
                 packed(&Tensor::from_raw_buffer(bytes, own, stored, device)?)?
             }
-            Weight::Dense(weight) | Weight::Float8(weight) => packed(&weight)?,
+            Weight::Dense(weight) => packed(&weight)?,
+            Weight::Float8(weight) => packed(&widened(&weight, *dtype)?)?,
             Weight::Quantized(weight) => packed(&weight.dequantize(device)?)?,
             Weight::Carried(_) => {
                 let hint = "report it with the exact command";

@@ -9,9 +9,9 @@ use super::latent_file::LatentFile;
 use super::latent_record::{LatentRecord, PictureRecord, fingerprint};
 use super::observer::{Level, Observer, Stage};
 use super::prepare::prepared;
-use super::provenance::Record;
 use super::provenance::gather::Decoding;
-use super::provenance::sums::FrameSum;
+use super::provenance::sums::{self, FrameSum};
+use super::provenance::{Record, beside};
 use super::request::{self, check_side};
 use super::residency::decode_what_fits;
 use super::writing::Writers;
@@ -145,6 +145,12 @@ pub fn decode(request: &DecodeRequest, observer: &mut dyn Observer) -> Result<()
     let Scene { pass, written, framing, settings, seed } = &scene;
     observer.say(Level::Detail, &request::describe(written, pass));
     let latents = file.read(&family.latent_shapes(pass))?;
+    let recorded = file.record().and_then(|record| record.provenance.as_ref()?.sha256.latents.as_ref());
+    if recorded.is_some_and(|sum| sums::of_latents(&latents).is_ok_and(|found| found != *sum)) {
+        let found = "do not have the SHA-256 that their record names";
+        let line = format!("{} {found}: they are damaged or were changed, and make another clip", file.thing());
+        observer.say(Level::Warning, &line);
+    }
     media::check_clip(&request.output, written)?;
     request.frames_target().map_or(Ok(()), |target| media::check_clip(&target, written))?;
     let watermark = request.watermark.as_ref().map(|mark| mark.prepare(written.width, written.height)).transpose()?;
@@ -200,6 +206,7 @@ impl DecodeRequest {
         targets.iter().try_for_each(|target| media::check_target(target, &inputs))?;
         let sidecar = media::sidecar(&self.output).filter(|_| self.metadata);
         sidecar.iter().try_for_each(|path| media::check_file(path, self.output.replace, &inputs))?;
+        beside::check(&self.output, self.metadata)?;
         let paths: Vec<PathBuf> = targets.into_iter().map(|target| target.path).chain(sidecar).collect();
         media::check_apart(&paths)?;
         media::warn_of_leftovers(&paths);

@@ -138,7 +138,7 @@ impl Run<'_> {
     ) -> Result<WrittenClip> {
         let (latents, record) = of;
         let scene = self.scenes.last().expect("a recipe has a pass");
-        if let Some(preview) = self.preview(index, self.last_pass(), scene, Some(networks.decoder()?)) {
+        if let Some(preview) = self.preview(index, self.last_pass(), scene, Some(networks.decoder(observer)?)) {
             preview.write(latents, &scene.conditioning, observer)?;
         }
         let decode = ClipDecode {

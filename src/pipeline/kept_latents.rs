@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::request::Request;
 use crate::device::DeviceChoice;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shell_word};
 use crate::media::watermark::Watermark;
 use crate::media::{self, DEFAULT_QUALITY, OutputFormat, VideoEncoder};
 
@@ -56,7 +56,7 @@ fn free_name(clip: &Path) -> PathBuf {
 /// The command that makes clip `index` of its latents.
 pub(super) fn command(request: &Request, index: usize, latents: &Path) -> String {
     let target = request.target(index);
-    let path = |path: &Path| quoted(&path.display().to_string());
+    let path = |path: &Path| shell_word(&path.display().to_string());
     let mut words = vec!["stir decode".to_owned(), path(latents)];
     words.extend(["-o".to_owned(), path(&target.path)]);
     let mut add = |option: &str, value: String| words.extend([option.to_owned(), value]);
@@ -73,7 +73,7 @@ pub(super) fn command(request: &Request, index: usize, latents: &Path) -> String
         add("--save-frames", path(&frames.path));
     }
     match &request.watermark {
-        Some(Watermark::Text(text)) => add("--watermark", quoted(text)),
+        Some(Watermark::Text(text)) => add("--watermark", shell_word(text)),
         Some(Watermark::Picture(file)) => add("--watermark", path(file)),
         None => {}
     }
@@ -89,27 +89,9 @@ pub(super) fn command(request: &Request, index: usize, latents: &Path) -> String
     words.join(" ")
 }
 
-/// A word as shells read it back.
-pub(super) fn quoted(word: &str) -> String {
-    let plain = |letter: char| letter.is_alphanumeric() || "-_./:=@%+,".contains(letter);
-    if !word.is_empty() && word.chars().all(plain) {
-        return word.to_owned();
-    }
-    format!("'{}'", word.replace('\'', "'\\''"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn words_are_quoted_where_shells_would_take_them_apart() {
-        assert_eq!(quoted("out/clip-7.mp4"), "out/clip-7.mp4");
-        assert_eq!(quoted("my clip.mp4"), "'my clip.mp4'");
-        assert_eq!(quoted("it's"), "'it'\\''s'");
-        assert_eq!(quoted(""), "''");
-        assert_eq!(quoted("$HOME"), "'$HOME'");
-    }
 
     #[test]
     fn latents_go_beside_the_clip_and_replace_nothing() {

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::observer::Level;
 use super::preview;
+use super::provenance::beside;
 use super::state::SaveState;
 use crate::camera::{self, CameraCommand};
 use crate::device::DeviceChoice;
@@ -173,6 +174,7 @@ impl Request {
             let replace = self.output.replace || resumed == Some(index);
             let files = self.sidecar(index).into_iter().chain(self.latents_path(index));
             files.into_iter().try_for_each(|file| media::check_file(&file, replace, &inputs))?;
+            beside::check(&self.target(index), self.metadata)?;
         }
         let state = self.save_state.iter().flat_map(SaveState::files);
         let paths: Vec<PathBuf> = state.chain(self.outputs_from(resumed.unwrap_or(0))).collect();
@@ -305,7 +307,9 @@ pub fn describe(written: &Clip, generated: &Clip) -> String {
     let shape = |clip: &Clip| format!("{}x{}, {} frames", clip.width, clip.height, clip.frames.0);
     let mut line = format!("the clip is {} at {} fps", shape(written), written.fps.0);
     if generated != written {
-        line += &format!("; it is cut out of what the model makes, {}", shape(generated));
+        let has_bars = generated.width < written.width || generated.height < written.height;
+        let how = if has_bars { "between bars it shows" } else { "it is cut out of" };
+        line += &format!("; {how} what the model makes, {}", shape(generated));
     }
     line
 }

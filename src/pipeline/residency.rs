@@ -107,16 +107,24 @@ impl<'a> Networks<'a> {
             offloading.line().iter().for_each(|line| observer.say(Level::Note, line));
             self.denoiser = Some(self.family().denoiser(offloading.offload)?);
         }
-        if previews {
-            self.decoder()?;
+        if previews && self.decoder.is_none() {
+            self.decoder = Some(self.family().decoder()?);
         }
         Ok((self.denoiser.as_deref().expect("it has just been built"), self.decoder.as_deref()))
     }
 
-    /// Builds the decoder, where it is not there.
-    pub fn decoder(&mut self) -> Result<&dyn Decoder> {
+    /// Builds the decoder, where it is not there; without the denoiser, where both do not fit into memory.
+    pub fn decoder(&mut self, observer: &mut dyn Observer) -> Result<&dyn Decoder> {
         if self.decoder.is_none() {
-            self.decoder = Some(self.family().decoder()?);
+            let built = match self.family().decoder() {
+                Err(error) if error.is_out_of_memory() && self.free_denoiser() => {
+                    observer
+                        .say(Level::Warning, "the decoder did not fit into memory beside the denoiser, which has gone");
+                    self.family().decoder()
+                }
+                other => other,
+            };
+            self.decoder = Some(built?);
         }
         Ok(self.decoder.as_deref().expect("it has just been built"))
     }
@@ -136,7 +144,7 @@ impl<'a> Networks<'a> {
 
     /// Decodes a clip; where that does not fit into memory, without the denoiser, and then in ever smaller pieces.
     pub fn decode(&mut self, decode: &ClipDecode, observer: &mut dyn Observer) -> Result<WrittenClip> {
-        self.decoder()?;
+        self.decoder(observer)?;
         let Self { denoiser, decoder, .. } = self;
         let decoder = decoder.as_deref().expect("it has just been built");
         decode_what_fits(decode, decoder, &mut || free(denoiser), observer)

@@ -14,7 +14,7 @@ use super::state::Saver;
 use super::{Level, Observer, Outcome, Stage};
 use crate::device::DeviceChoice;
 use crate::diffusion::schedule;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::latents::{Constraint, Latents, Shapes};
 use crate::media::framing::Fit;
 use crate::media::image::{ImageSource, OpenedPicture, ReadOptions};
@@ -43,16 +43,31 @@ impl Coarse {
     }
 }
 
-/// A decode of larger pieces than this fails at frame 4 for lack of memory; so does every decode while the denoiser is there, where that is in its way.
+/// A decode of larger pieces than this fails at frame 4 for lack of memory; so does every decode while the denoiser is there, where that is in its way,
+/// and before it the decoder itself, where there is no room for both.
 struct Shortage {
     largest_piece: usize,
     denoiser_is_in_the_way: bool,
+    has_room_for_both: bool,
     denoisers: Cell<usize>,
     decodes: RefCell<Vec<usize>>,
 }
 
 /// Words that its text encoder has a defect for; its decoder has one for white pictures.
 const DEFECT: &str = "defect";
+
+impl Default for Shortage {
+    /// None.
+    fn default() -> Self {
+        Self {
+            largest_piece: usize::MAX,
+            denoiser_is_in_the_way: false,
+            has_room_for_both: true,
+            denoisers: Cell::default(),
+            decodes: RefCell::default(),
+        }
+    }
+}
 
 const GRID: Grid = Grid { side: 32, frames: 8 };
 
@@ -114,6 +129,9 @@ impl Family for Coarse {
     }
 
     fn decoder(&self) -> Result<Box<dyn Decoder>> {
+        if self.memory.as_ref().is_some_and(|memory| !memory.has_room_for_both && memory.denoisers.get() > 0) {
+            return Err(out_of_memory());
+        }
         self.note("decoder");
         Ok(Box::new(self.clone()))
     }
@@ -205,8 +223,7 @@ struct Frames {
 impl DecodeState for Frames {
     fn next(&mut self) -> Result<Option<Picture>> {
         if self.fails && self.next == 4 {
-            let text = "DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")";
-            return Err(candle_core::Error::Msg(text.to_owned()).into());
+            return Err(out_of_memory());
         }
         if self.next == self.count {
             return Ok(None);
@@ -215,6 +232,10 @@ impl DecodeState for Frames {
         self.next += 1;
         Ok(Some(self.picture.clone()))
     }
+}
+
+fn out_of_memory() -> Error {
+    candle_core::Error::Msg("DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")".to_owned()).into()
 }
 
 fn assert_on_grid(clip: &Clip) {

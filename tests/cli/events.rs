@@ -72,6 +72,15 @@ fn previews_are_told_before_the_result() {
 }
 
 #[test]
+fn a_run_that_saves_its_state_is_described_too() {
+    let scratch = Scratch::new("json-state");
+    let state = scratch.path("state");
+    let saving = ["--json", "-q", "--save-state", state.to_str().unwrap(), "--save-state-every", "3"];
+    let events = events(&stir(&small_run(&scratch, "clip.y4m", &saving)).expect_code(0).stdout);
+    assert_eq!(events[0]["request"]["save_state_every"], 3);
+}
+
+#[test]
 fn talk_stays_on_stderr_and_without_colours() {
     let scratch = Scratch::new("json-talk");
     let arguments = small_run(&scratch, "clip.y4m", &["--json"]);

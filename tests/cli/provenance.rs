@@ -127,8 +127,53 @@ fn an_existing_record_can_be_kept() {
     assert!(outcome.stderr.contains("clip.y4m.json: wanted a name that is free"), "{}", outcome.stderr);
     assert_eq!(bytes(&scratch, "clip.y4m.json"), b"kept");
     generate(&scratch, "clip.y4m", &["--no-clobber", "--no-metadata"]).expect_code(0);
+    std::fs::remove_file(scratch.path("clip.y4m.json")).unwrap();
+    generate(&scratch, "clip.y4m", &["--seed", "3"]).expect_code(0);
     generate(&scratch, "clip.y4m", &[]).expect_code(0);
-    assert_eq!(info(&scratch, "clip.y4m")["record"]["record"], 1);
+    assert_eq!(info(&scratch, "clip.y4m")["record"]["request"]["seed"], 42);
+}
+
+/// Nobody has named the file beside a clip, and `clip.json` may be anything.
+#[test]
+fn no_record_replaces_another_file() {
+    let scratch = Scratch::new("provenance-other");
+    generate(&scratch, "first.y4m", &["--save-latents", "l.safetensors"]).expect_code(0);
+    for text in ["{\"mine\": 1}", "", "[]"] {
+        std::fs::write(scratch.path("clip.json"), text).unwrap();
+        let names = scratch.names();
+        let decode = ["decode", "l.safetensors", "-i", "picture.png", "-o", "clip/"];
+        for outcome in [generate(&scratch, "clip/", &[]), stir(&scratch, &decode)] {
+            let refused = outcome.expect_code(2).stderr;
+            assert!(refused.contains("error: output clip.json: wanted a name for the clip's record"), "{refused}");
+        }
+        assert_eq!((bytes(&scratch, "clip.json"), scratch.names()), (text.into(), names));
+    }
+    let outcome = generate(&scratch, "clip/", &["--no-metadata"]).expect_code(0);
+    assert!(!outcome.stderr.contains("clip.json"), "{}", outcome.stderr);
+}
+
+/// Latents may be changed on purpose, but nobody should have to find out by the clip.
+#[test]
+fn latents_that_are_not_those_of_their_record_are_named() {
+    let scratch = Scratch::new("provenance-latents");
+    generate(&scratch, "run.y4m", &["--save-latents", "l.safetensors"]).expect_code(0);
+    let decode = || stir(&scratch, &["decode", "l.safetensors", "-i", "picture.png", "-o", "clip.y4m"]).expect_code(0);
+    assert!(!decode().stderr.contains("warning"));
+    let mut latents = bytes(&scratch, "l.safetensors");
+    *latents.last_mut().unwrap() ^= 1;
+    std::fs::write(scratch.path("l.safetensors"), latents).unwrap();
+    let warning = "warning: latents l.safetensors do not have the SHA-256 that their record names";
+    assert!(decode().stderr.contains(warning), "{}", decode().stderr);
+}
+
+/// It would be taken for the record of the clip that has replaced its own.
+#[test]
+fn a_record_of_an_earlier_clip_is_named() {
+    let scratch = Scratch::new("provenance-earlier");
+    generate(&scratch, "clip.gif", &[]).expect_code(0);
+    let outcome = generate(&scratch, "clip.gif", &["--no-metadata"]).expect_code(0);
+    let warning = "warning: clip.gif.json is the record of an earlier clip and stays: remove it\n";
+    assert!(outcome.stderr.contains(warning), "{}", outcome.stderr);
 }
 
 /// Nothing but request, build and result: not how many threads, not where, not who.

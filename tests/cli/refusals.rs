@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 
 use crate::small_run;
-use crate::support::{Scratch, stir};
+use crate::support::{Scratch, command, run as run_program, stir};
 
 /// What is printed for these options of an otherwise good run.
 fn refusal(scratch: &Scratch, options: &[&str]) -> String {
@@ -53,6 +53,16 @@ fn words() {
             &["--motion", "3"],
         ],
     );
+}
+
+/// Shells read `~` at the beginning of a word alone: in `--output=~/clip.mp4` and in files it is a name.
+#[test]
+fn a_home_folder_is_written_out() {
+    let scratch = Scratch::new("refusals-home");
+    scratch.picture("picture.png", 96, 64);
+    let run = ["generate", "-i", "picture.png", "--allow-any-image", "-p", "hair", "--output=~/clip.y4m"];
+    let refused = run_program(command().current_dir(scratch.folder()).args(run)).expect_code(2).stderr;
+    assert!(refused.contains("found no folder ~\n  next: write your home folder out"), "{refused}");
 }
 
 #[test]

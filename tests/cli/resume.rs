@@ -6,8 +6,9 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use candle_core::{Device, Tensor};
-use safetensors::SafeTensors;
+use safetensors::{SafeTensors, View};
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::fixture::repository;
 use crate::support::{Outcome, Scratch, command, run};
@@ -133,6 +134,10 @@ fn a_run_of_sway_goes_on_too() {
         let options =
             ["-o", "clip.gif", "--save-frames", "clip-frames", "--save-state", &state, "--save-state-every", every];
         killed(&scratch, &with(&run, &options), |event| is_step(event, "denoise", step));
+        std::fs::rename(scratch.path("picture.png"), scratch.path("gone.png")).unwrap();
+        let refused = stir(&scratch, &["resume", &state]).expect_code(2).stderr;
+        assert!(refused.ends_with("found no such file\n  next: name it by -i where it has moved\n"), "{refused}");
+        std::fs::rename(scratch.path("gone.png"), scratch.path("picture.png")).unwrap();
         let outcome = stir(&scratch, &["resume", &state, "--threads", "1", "-o", "other.gif"]).expect_code(0);
         assert!(outcome.stderr.contains("going on with a run after step "), "{}", outcome.stderr);
         assert_same(&scratch, "whole.gif", "other.gif");
@@ -391,9 +396,24 @@ fn change_state(scratch: &Scratch, change: impl FnOnce(&mut Value, &mut HashMap<
     let mut record = serde_json::from_str(&header.metadata().as_ref().unwrap()["stir state"]).unwrap();
     let mut tensors = candle_core::safetensors::load_buffer(&data, &Device::Cpu).unwrap();
     change(&mut record, &mut tensors);
-    let metadata = HashMap::from([("stir state".to_owned(), record.to_string())]);
+    let record = record.to_string();
+    let sum = sum_of(&record, &tensors);
+    let metadata = HashMap::from([("stir state".to_owned(), record), ("sha256".to_owned(), sum)]);
     let path = scratch.path("state/state.safetensors");
     safetensors::serialize_to_file(&tensors, Some(metadata), &path).unwrap();
+}
+
+/// What a state says of itself, so that other checks than this one are met.
+fn sum_of(record: &str, tensors: &HashMap<String, Tensor>) -> String {
+    let mut sha = Sha256::new();
+    sha.update(record);
+    let mut tensors: Vec<_> = tensors.iter().collect();
+    tensors.sort_by_key(|(name, _)| *name);
+    for (name, tensor) in tensors {
+        sha.update(format!(" {name} {:?} ", tensor.dims()));
+        sha.update(tensor.data());
+    }
+    format!("{:x}", sha.finalize())
 }
 
 /// Changes a state.
@@ -503,6 +523,14 @@ fn refusals() {
     let whole = bytes(&scratch, "kept");
     std::fs::write(scratch.path("state/state.safetensors"), &whole[..whole.len() - 1]).unwrap();
     add("a torn file", &["resume", "state"]);
+    let name = b"\\\"picture\\\":\\\"";
+    let digit = whole.windows(name.len()).position(|bytes| bytes == name).unwrap() + name.len();
+    for (what, place) in [("a wrong bit in the latents", whole.len() - 4), ("a wrong bit in the record", digit)] {
+        let mut wrong = whole.clone();
+        wrong[place] ^= 1;
+        std::fs::write(scratch.path("state/state.safetensors"), wrong).unwrap();
+        add(what, &["resume", "state"]);
+    }
     let options: Vec<&str> = run.iter().map(String::as_str).collect();
     add("a new run where a state cannot be read", &options);
     std::fs::write(scratch.path("state/state.safetensors"), &whole).unwrap();

@@ -160,3 +160,19 @@ fn one_of_several_clips_is_the_clip_of_its_seed() {
     clips.dedup();
     assert_eq!(clips.len(), 3, "seeds make no difference");
 }
+
+#[test]
+fn what_the_model_makes_is_cut_or_shown_between_bars() {
+    let scratch = Scratch::new("bars");
+    for (fit, line) in [
+        (
+            "contain",
+            "the clip is 64x64, 5 frames at 25 fps; between bars it shows what the model makes, 64x42, 5 frames\n",
+        ),
+        ("cover", "understood: hair flowing\n"),
+    ] {
+        let outcome = stir(&small_run(&scratch, "clip.y4m", &["-W", "64", "-H", "64", "--fit", fit])).expect_code(0);
+        assert!(outcome.stderr.contains(line), "{}", outcome.stderr);
+        assert_eq!(outcome.stderr.contains("what the model makes"), fit == "contain", "{}", outcome.stderr);
+    }
+}

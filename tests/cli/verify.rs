@@ -92,6 +92,41 @@ fn an_altered_clip_is_found_out() {
     }
 }
 
+/// Less than a whole clip is compared as far as it goes, and said to be less.
+#[cfg(feature = "ffmpeg")]
+#[test]
+fn a_clip_that_was_cut_off_is_found_out() {
+    let scratch = Scratch::new("verify-cut");
+    generate(&scratch, "clip.y4m", &[]).expect_code(0);
+    let path = scratch.path("clip.y4m");
+    let whole = std::fs::read(&path).unwrap();
+    let frame = b"FRAME\n".len() + 64 * 42 * 3 / 2;
+    for (bytes, line) in [
+        (whole[..whole.len() - 2 * frame].to_vec(), "the clip ends after 3 frames, and the one made again does not"),
+        (
+            [&whole[..], &whole[whole.len() - frame..]].concat(),
+            "the clip has more than the 5 frames of the one made again",
+        ),
+    ] {
+        std::fs::write(&path, bytes).unwrap();
+        let outcome = verify(&scratch, "clip.y4m", &PICTURE);
+        assert!(outcome.stdout.contains(&format!("frames     differs  {line}\n")), "{}", outcome.stdout);
+        assert_eq!(start(outcome), "frames");
+    }
+}
+
+/// What counts is what a clip is, not what it is called; and the command that makes it again can be pasted.
+#[cfg(feature = "ffmpeg")]
+#[test]
+fn a_clip_under_another_formats_name_is_compared_as_what_it_is() {
+    let scratch = Scratch::new("verify-name");
+    generate(&scratch, "clip.mp4", &[]).expect_code(0);
+    std::fs::rename(scratch.path("clip.mp4"), scratch.path("other.mov")).unwrap();
+    verify(&scratch, "other.mov", &PICTURE).expect_code(0);
+    let told = stir(&scratch, &["info", "other.mov"]).expect_code(0).stdout;
+    assert!(told.ends_with(" -o other-again.mp4\n") && !told.contains("--format"), "{told}");
+}
+
 #[cfg(feature = "ffmpeg")]
 #[test]
 fn an_altered_video_is_found_out() {
@@ -188,7 +223,9 @@ fn files_are_taken_from_where_they_are() {
     generate_ltx(&scratch, "clip.y4m", &["--dtype", "f32"]).expect_code(0);
     std::fs::remove_file(scratch.path("tiny")).unwrap();
     let outcome = verify(&scratch, "clip.y4m", &PICTURE).expect_code(2);
-    assert!(outcome.stderr.contains("model") && outcome.stderr.contains("tiny"), "{}", outcome.stderr);
+    let refused = "--model: wanted the path of the model that the clip was made with, found none, and no tiny here\n";
+    assert!(outcome.stderr.contains(refused), "{}", outcome.stderr);
+    assert!(outcome.stderr.ends_with("next: name it, such as --model path/to/tiny\n"), "{}", outcome.stderr);
     let model = repository("tests/fixtures/ltx/checkpoint").display().to_string();
     verify(&scratch, "clip.y4m", &[&PICTURE[..], &["--model", &model]].concat()).expect_code(0);
     let upsampler = repository("tests/fixtures/ltx/upsampler").display().to_string();

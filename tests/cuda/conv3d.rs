@@ -98,3 +98,23 @@ fn frames_are_convolved() {
         }
     }
 }
+
+/// A kernel of one tap is packed as it lies, wherever that is.
+#[test]
+fn a_weight_may_begin_between_two_vectors() {
+    let (outputs, inputs) = (24, 16);
+    let weight = |all: &Tensor| all.narrow(0, 3, outputs * inputs)?.reshape((outputs, inputs, 1, 1, 1));
+    Operation {
+        name: "convolution with a weight at an odd address",
+        operands: vec![random(&[outputs * inputs + 3], 1, DType::BF16), random(&[1, 20, 30, inputs], 2, DType::BF16)],
+        run: &|operands| {
+            let kernel = PackedKernel::new(&weight(&operands[0])?, None)?;
+            Ok(vec![conv3d(&[Some(&operands[1])], &kernel, 1, Epilogue::default())?])
+        },
+        definition: &|operands| {
+            let weight = planes(&weight(&operands[0])?.force_contiguous()?)?;
+            Ok(vec![definition(&[Some(&operands[1])], (&weight, None), 1, Epilogue::default())?])
+        },
+    }
+    .check();
+}

@@ -28,12 +28,12 @@ fn new_tensors_are_poisoned_here() {
 
 #[test]
 fn memory_that_was_given_back_counts_as_free() {
-    let bytes = 1_u64 << 30;
     let before = available_memory(device()).expect("a GPU tells");
+    // Other tests and programs take and give back less meanwhile.
+    let bytes = before / 4;
     let tensor = empty(bytes as usize, DType::U8, device()).unwrap();
-    assert!(available_memory(device()).unwrap() < before);
+    assert!(available_memory(device()).unwrap() < before - bytes / 2);
     drop(tensor);
-    // Other programs may take some meanwhile.
     assert!(available_memory(device()).unwrap() > before - bytes / 2);
 }
 

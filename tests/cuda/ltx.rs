@@ -1,7 +1,7 @@
 //! LTX-Video's networks on a GPU against diffusers and transformers, on the tiny checkpoints of the other tests. All in float32, summed in other orders:
 //! the tolerances are those of the CPU.
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Tensor};
 use stir::models::ltx::config::TransformerConfig;
 use stir::models::ltx::rope::{LatentGrid, Rope};
 use stir::models::ltx::text::config::Config as TextConfig;
@@ -157,4 +157,28 @@ fn latents_are_upsampled_as_by_diffusers() {
     let golden = fixture("ltx/upsampler.safetensors");
     let found = upsampler.forward(&get(&golden, "latents")).unwrap();
     assert_close("upsampled", &values(&found), &golden.values("forward"), 1e-5);
+    // The file's kernels are float8, which the GPU widens to pack them.
+    for (dtype, tolerance) in [(DType::F16, 2e-3), (DType::BF16, 1e-2)] {
+        let placement = Placement { dtype, device: device().clone() };
+        let upsampler = Upsampler::open(&repository("tests/fixtures/ltx/upsampler"), &placement).unwrap();
+        let found = upsampler.forward(&get(&golden, "latents").to_dtype(dtype).unwrap()).unwrap();
+        assert_close(&format!("upsampled in {dtype:?}"), &values(&found), &golden.values("forward"), tolerance);
+    }
+}
+
+/// Latents of a run wait in the CPU's memory.
+#[test]
+fn latents_are_denormalised_where_they_are() {
+    let weights = bytes("vae_0.9.5/diffusion_pytorch_model.safetensors");
+    let config = String::from_utf8(bytes("vae_0.9.5/config.json")).unwrap();
+    let channels = Config::parse(&config, "config.json").unwrap().latent_channels;
+    let [on_gpu, on_cpu] = [device(), &Device::Cpu].map(|device| {
+        let placement = Placement { dtype: DType::F32, device: device.clone() };
+        let store = Store::new("vae", &weights, KeyMap::IDENTITY, &placement).unwrap();
+        Statistics::load(&store.root(), channels).unwrap()
+    });
+    let latents = Tensor::ones((1, channels, 2, 3, 1), DType::F32, &Device::Cpu).unwrap();
+    let found = on_gpu.denormalise(&latents).unwrap();
+    assert!(found.device().is_cpu() && bits(&found) == bits(&on_cpu.denormalise(&latents).unwrap()));
+    assert_eq!(bits(&on_gpu.normalise(&latents).unwrap()), bits(&on_cpu.normalise(&latents).unwrap()));
 }

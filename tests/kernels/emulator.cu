@@ -36,6 +36,21 @@ KERNEL(waits_for_one_of_two_copies, ExerciseParameters, 32, 0) {
     for (int index = threadIdx.x; index < 256; index += 32) static_cast<float*>(parameters.y)[index] = shared[index];
 }
 
+// The first warp fetches 512 bytes, then 512 others to the same place; the second one stores what it sees of them after a barrier.
+DEVICE void refill(const ExerciseParameters& parameters, bool with_barrier) {
+    float* shared = reinterpret_cast<float*>(shared_memory());
+    const float* x = static_cast<const float*>(parameters.x) + threadIdx.x * 4;
+    if (threadIdx.x < 32) copy_async_16(shared + threadIdx.x * 4, x, true);
+    commit_copies();
+    wait_for_copies<0>();
+    barrier();
+    if (threadIdx.x >= 32) static_cast<float*>(parameters.y)[blockIdx.x * 32 + threadIdx.x - 32] = shared[threadIdx.x - 32];
+    if (with_barrier) barrier();
+    if (threadIdx.x < 32) copy_async_16(shared + threadIdx.x * 4, x + 128, true);
+}
+KERNEL(refills_after_a_barrier, ExerciseParameters, 64, 0) { refill(parameters, true); }
+KERNEL(refills_without_a_barrier, ExerciseParameters, 64, 0) { refill(parameters, false); }
+
 // Writes a word beyond the end of its shared memory.
 KERNEL(writes_too_far, ExerciseParameters, 32, 0) {
     if (threadIdx.x == 0) *reinterpret_cast<uint32_t*>(shared_memory() + 64) = 1;

@@ -82,6 +82,22 @@ fn a_copy_that_is_not_waited_for_leaves_poison() {
     assert!(found[128..].iter().all(|value| value.is_nan()));
 }
 
+/// The first block copies as late as it may, the second at once.
+#[test]
+fn what_is_refilled_before_all_have_read_it_shows_in_the_second_block() {
+    let x = random(&[256], 1, DType::F32);
+    let read = Memory::of(&x);
+    let results = |kernel| {
+        let y = Memory::poisoned(64, DType::F32);
+        let parameters = ExerciseParameters { x: read.address(), y: y.address(), ..Default::default() };
+        exercises().run(&Launch { grid: [2, 1, 1], block: 64, shared_bytes: 512, ..parameters.launch(kernel) });
+        values(&y.tensor(64))
+    };
+    let x = values(&x);
+    assert_eq!(results("refills_after_a_barrier"), [&x[..32], &x[..32]].concat());
+    assert_eq!(results("refills_without_a_barrier"), [&x[..32], &x[128..160]].concat());
+}
+
 #[test]
 fn what_lies_beyond_shared_memory_is_not_touched_unseen() {
     let launch = |kernel| Launch { shared_bytes: 64, ..ExerciseParameters::default().launch(kernel) };

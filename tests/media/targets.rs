@@ -32,6 +32,7 @@ fn bad_targets_are_refused_with_the_reason() {
         ("clip.mp4v", "found .mp4v"),
         ("missing/clip.y4m", "missing; create it: mkdir -p"),
         ("missing/frames/", "missing; create it: mkdir -p"),
+        ("is missing/clip.y4m", "is missing; create it: mkdir -p '"),
         ("plain/clip.y4m", "plain, which is not a folder"),
         ("full.frames", "found a folder that also holds notes.txt"),
         ("folder.y4m", "found an existing folder"),

@@ -12,7 +12,7 @@ use super::options::Options;
 use super::report::{Console, Report, stdout};
 use super::signals::while_heeding_signals;
 use super::{contradiction, plan, values};
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shell_word};
 use crate::pipeline::jobs::identity::Identity;
 use crate::pipeline::jobs::journal::{Journal, Outcomes};
 use crate::pipeline::jobs::{self, Ending, Job, JobList, JobObserver, Unreadable, check_apart};
@@ -94,7 +94,7 @@ impl Options {
             let pictures = values::path("--image", self.image.as_deref().expect("a folder of pictures"))?;
             let Pictures { paths, others } = Pictures::of(&pictures)?;
             if others > 0 {
-                let line = format!("{} pictures are in {}, and {others} other files", paths.len(), pictures.display());
+                let line = format!("pictures in {}: {}; other files: {others}", pictures.display(), paths.len());
                 console.say(Level::Note, &line);
             }
             let job = |path: &PathBuf| (path.display().to_string(), shared.job_of_picture(path));
@@ -126,7 +126,7 @@ fn folder_for_clips(output: PathBuf) -> Result<PathBuf> {
         return Ok(output);
     }
     let (found, hint) = if named {
-        ("no such folder", format!("create it: mkdir -p {}", output.display()))
+        ("no such folder", format!("create it: mkdir -p {}", shell_word(&output.display().to_string())))
     } else {
         ("a single name", "such as -o clips/; what a single clip is called, its job says".to_owned())
     };

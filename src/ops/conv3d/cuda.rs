@@ -4,7 +4,7 @@ use candle_core::{DType, Tensor};
 
 use super::{CONTRACT, KernelShape, Noise, Window, kernel_shape};
 use crate::backend::cuda::conv3d::{CHANNELS_TOGETHER, Convolution, batch, plan};
-use crate::backend::cuda::device::{Gpu, empty, pointer};
+use crate::backend::cuda::device::{Gpu, aligned, empty, pointer};
 use crate::backend::cuda::launch::Element;
 use crate::error::Result;
 
@@ -29,7 +29,7 @@ impl PackedKernel {
             return Err(CONTRACT.broken("weight", "type BF16 or F16, and 96 frames at most", found));
         }
         let missing = shape.inputs.next_multiple_of(CHANNELS_TOGETHER) - shape.inputs;
-        let weight = weight.permute([0, 2, 3, 4, 1])?.pad_with_zeros(4, 0, missing)?.contiguous()?;
+        let weight = aligned(&weight.permute([0, 2, 3, 4, 1])?.pad_with_zeros(4, 0, missing)?)?;
         Ok(Self { weight, bias: bias.map(float32).transpose()?, shape })
     }
 

@@ -33,7 +33,7 @@ pub fn check_apart(jobs: &[Job], kept: &[&Path]) -> Result<()> {
                 ));
             }
             if let Some(other) = taken.insert(place, name) {
-                let hint = "give one of them another output";
+                let hint = "give one of them another output; where that is the picture's name, rename one";
                 return Err(Error::input(
                     format!("{name}: output {shown}"),
                     "a name of its own",

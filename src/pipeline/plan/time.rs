@@ -7,9 +7,9 @@
 use serde::Serialize;
 
 use crate::device::machine::Machine;
+use crate::error::shell_word;
 use crate::models::{Offload, Pass, Work};
 use crate::pipeline::bench::record::{Record, Run, Shape};
-use crate::pipeline::kept_latents::quoted;
 use crate::pipeline::request::Request;
 use crate::units::Clip;
 
@@ -156,7 +156,7 @@ impl Amounts {
 /// The command that measures this machine for such a run; two steps show what every step takes.
 pub(super) fn command(request: &Request, generated: &Clip, wanted: &Wanted) -> String {
     let &Wanted { threads, offload, .. } = wanted;
-    let mut words = vec!["stir bench --model".to_owned(), quoted(&request.model.model)];
+    let mut words = vec!["stir bench --model".to_owned(), shell_word(&request.model.model)];
     let mut add = |option: &str, value: String| words.extend([option.to_owned(), value]);
     let parts = [
         ("--vae", &request.model.vae),
@@ -165,7 +165,7 @@ pub(super) fn command(request: &Request, generated: &Clip, wanted: &Wanted) -> S
     ];
     for (option, path) in parts {
         if let Some(path) = path {
-            add(option, quoted(&path.display().to_string()));
+            add(option, shell_word(&path.display().to_string()));
         }
     }
     if let Some(dtype) = request.model.dtype {

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use super::record::{Options, Record};
+use crate::error::shell_word;
 use crate::media::OutputFormat;
-use crate::pipeline::kept_latents::quoted;
 
 /// What latents are called that go from one command to the next.
 const LATENTS: &str = "again.latents.safetensors";
@@ -14,8 +14,10 @@ const LATENTS: &str = "again.latents.safetensors";
 /// The commands that make the clip at `clip` again, under another name in the current folder: one, or two where latents were decoded in another way
 /// than their run would have. Pictures and models are named without their folders, which a record does not hold.
 pub fn commands(record: &Record, clip: &Path) -> Vec<String> {
-    let output = again(clip);
     let decode = record.decode.as_ref().map(|decode| &decode.options);
+    let format = |options: &Options| options.get("format").and_then(Value::as_str).map(str::to_owned);
+    let format = decode.and_then(format).or_else(|| record.request.as_ref().and_then(format));
+    let output = again(&in_format(clip, format.as_deref()));
     match (&record.request, decode) {
         (Some(request), None) => vec![generate(request, &["-o".to_owned(), path(&output)], &output)],
         (Some(request), Some(options)) => {
@@ -89,6 +91,14 @@ fn argument(option: &str, value: Option<&Value>) -> Vec<String> {
     vec![option.to_owned(), word(&text)]
 }
 
+/// The clip's name, with the ending of its format where it has that of another one, under which it could not be made.
+pub fn in_format(clip: &Path, format: Option<&str>) -> PathBuf {
+    let format: Option<OutputFormat> = format.and_then(|format| format.parse().ok());
+    let other = format.filter(|&format| OutputFormat::resolve(clip, Some(format)).is_err());
+    let extension = other.and_then(OutputFormat::extension);
+    extension.map_or_else(|| clip.to_owned(), |extension| clip.with_extension(extension))
+}
+
 /// The clip's name, and that it was made again.
 fn again(clip: &Path) -> PathBuf {
     let name = |part: Option<&std::ffi::OsStr>| part.unwrap_or_default().to_string_lossy().into_owned();
@@ -106,7 +116,7 @@ fn path(path: &Path) -> String {
 fn word(text: &str) -> String {
     let hidden = |letter: char| !matches!(letter, '\'' | '"' | '\\') && letter.escape_debug().len() > 1;
     if !text.chars().any(hidden) {
-        return quoted(text);
+        return shell_word(text);
     }
     let written = |letter: char| match letter {
         '\n' => "\\n".to_owned(),
@@ -120,6 +130,15 @@ fn word(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_clip_under_another_formats_name_gets_that_of_its_own() {
+        let named = |clip: &str, format| in_format(Path::new(clip), format);
+        assert_eq!(named("some/a.mov", Some("mp4")), Path::new("some/a.mp4"));
+        for (clip, format) in [("a.mp4", Some("mp4")), ("a.mkv", Some("mp4")), ("a", Some("png")), ("a.gif", None)] {
+            assert_eq!(named(clip, format), Path::new(clip));
+        }
+    }
 
     #[test]
     fn words_that_do_not_show_are_written_by_number() {

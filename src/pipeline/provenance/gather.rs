@@ -225,12 +225,12 @@ fn watermark_sum(watermark: Option<&Watermark>) -> Result<Option<String>> {
     watermark.and_then(Watermark::path).map(|path| sums::of_file(path, &mut |_| {})).transpose()
 }
 
-/// Where the networks of a model run.
 /// What runs this family now.
 pub fn maker(family: &dyn Family) -> Maker {
     Maker { stir: Build::own(), device: device_facts(family) }
 }
 
+/// Where the networks of a model run.
 fn device_facts(family: &dyn Family) -> DeviceFacts {
     let (device, dtype) = (family.device(), family.dtype().as_str().to_owned());
     let unknown = || "unknown".to_owned();

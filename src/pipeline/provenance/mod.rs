@@ -3,6 +3,7 @@
 //! A record holds only what request, build and result determine: no timings, no folders, no names of users or machines, and nothing that changes
 //! neither picture nor file. Whoever makes the clip again gets the same record.
 
+pub(super) mod beside;
 pub mod command;
 pub(super) mod gather;
 pub mod record;

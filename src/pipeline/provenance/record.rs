@@ -16,7 +16,7 @@ use crate::weights::remote::is_sha256;
 const VERSION: u32 = 1;
 
 /// How the text of every record begins.
-const BEGINNING: &str = "{\"stir\":";
+pub(super) const BEGINNING: &str = "{\"stir\":";
 
 /// Options by their long names with underscores; numbers with fractions are texts, because not every reader of JSON gives them back to the last bit.
 pub type Options = BTreeMap<String, Value>;

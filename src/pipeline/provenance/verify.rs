@@ -199,18 +199,30 @@ impl Claim<'_> {
         let mut findings = compare(self.record, &again);
         let same_file = is_same(self.clip, made)?;
         let format = request.output.format;
-        let distance = if same_file { None } else { Some(distance(self.clip, made, format)?) };
+        let compared = if same_file { None } else { Some(distance(self.clip, made, format)?) };
         let same_encoder = self.record.encoder == again.encoder;
         let frames = findings.iter_mut().find(|finding| finding.stage == Stage::Frames).expect("frames are compared");
-        if let Some(distance) = distance {
-            // Another encoder makes others of the same frames. Without a sum in the record, those in the file have to do.
-            if frames.agreement == Agreement::Unknown || same_encoder && distance.first.is_some() {
-                frames.agreement = Agreement::of(distance.first.is_none());
+        let distance = match compared {
+            Some(Ok(distance)) => {
+                // Another encoder makes others of the same frames. Without a sum in the record, those in the file have to do.
+                if frames.agreement == Agreement::Unknown || same_encoder && distance.first.is_some() {
+                    frames.agreement = Agreement::of(distance.first.is_none());
+                }
+                frames.detail = distance.describe(format);
+                Some(distance)
             }
-            frames.detail = distance.describe(format);
-        } else if frames.agreement == Agreement::Unknown {
-            frames.agreement = Agreement::Same;
-        }
+            Some(Err(others)) => {
+                frames.agreement = Agreement::Differs;
+                frames.detail = others;
+                None
+            }
+            None => {
+                if frames.agreement == Agreement::Unknown {
+                    frames.agreement = Agreement::Same;
+                }
+                None
+            }
+        };
         findings.push(Finding { stage: Stage::File, agreement: Agreement::of(same_file), detail: String::new() });
         let covered =
             findings.iter().all(|finding| !finding.stage.is_surroundings() || finding.agreement != Agreement::Differs);
@@ -335,8 +347,8 @@ fn is_same(one: &Path, other: &Path) -> Result<bool> {
     Ok(true)
 }
 
-/// How far the frames of two clips of one format are apart.
-fn distance(clip: &Path, made: &Path, format: OutputFormat) -> Result<Distance> {
+/// How far the frames of two clips of one format are apart; in words where they are not as many or as large.
+fn distance(clip: &Path, made: &Path, format: OutputFormat) -> Result<std::result::Result<Distance, String>> {
     let (mut clip_frames, mut made_frames) = (frames::read(clip, format)?, frames::read(made, format)?);
     let (mut squares, mut samples, mut largest, mut first) = (0.0, 0usize, 0, None);
     for index in 0.. {
@@ -344,14 +356,11 @@ fn distance(clip: &Path, made: &Path, format: OutputFormat) -> Result<Distance> 
         let (one, other) = match (one, other) {
             (None, None) => break,
             (Some(one), Some(other)) if one.len() == other.len() => (one, other),
-            (one, other) => {
-                let shown = |frame: Option<Vec<u8>>| {
-                    frame.map_or("none".to_owned(), |frame| format!("{} samples", frame.len()))
-                };
-                let hint = "the clip is not the one of its record, or was written again by another program";
-                let thing = format!("frame {index} of clip {}", clip.display());
-                return Err(Error::run(thing, shown(other), shown(one), hint));
+            (Some(_), Some(_)) => return Ok(Err(format!("frame {index} has another size"))),
+            (None, _) => {
+                return Ok(Err(format!("the clip ends after {index} frames, and the one made again does not")));
             }
+            (_, None) => return Ok(Err(format!("the clip has more than the {index} frames of the one made again"))),
         };
         samples += one.len();
         if one != other {
@@ -364,7 +373,7 @@ fn distance(clip: &Path, made: &Path, format: OutputFormat) -> Result<Distance> 
         }
     }
     let ratio = if squares == 0.0 { f64::INFINITY } else { 10.0 * (255.0 * 255.0 * samples as f64 / squares).log10() };
-    Ok(Distance { ratio, largest, first })
+    Ok(Ok(Distance { ratio, largest, first }))
 }
 
 impl Distance {

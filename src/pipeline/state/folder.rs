@@ -4,7 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::{LATENTS, LOCK, STATE, Saved, thing};
+use super::{LATENTS, LOCK, STATE, Saved, resume_command, thing};
 use crate::error::{Error, Result};
 use crate::media;
 
@@ -110,8 +110,9 @@ pub fn check_new(folder: &Path) -> Result<()> {
     match Saved::read(folder) {
         Ok(saved) if saved.record().is_fresh() || saved.record().is_finished() => Ok(()),
         Ok(saved) => {
-            let hint = "go on with it by `stir resume`, choose another folder, or remove this one";
-            refused(wanted, saved.record().describe(), hint)
+            let resume = resume_command(folder);
+            let hint = format!("go on with it: {resume}; or choose another folder, or remove this one");
+            refused(wanted, saved.record().describe(), &hint)
         }
         Err(error) => {
             let hint = "remove the folder if nobody needs it, or choose another one";

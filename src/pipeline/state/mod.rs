@@ -19,8 +19,7 @@ mod saver;
 
 use std::path::{Path, PathBuf};
 
-use super::kept_latents::quoted;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, shell_word};
 
 pub use record::{StateRecord, as_texts};
 pub use saved::{Point, Saved, SavedRun, point_of, record_of};
@@ -60,8 +59,12 @@ impl SaveState {
 
     /// The command that goes on.
     pub fn resume_command(&self) -> String {
-        format!("stir resume {}", quoted(&self.folder.display().to_string()))
+        resume_command(&self.folder)
     }
+}
+
+fn resume_command(folder: &Path) -> String {
+    format!("stir resume {}", shell_word(&folder.display().to_string()))
 }
 
 /// What to tell whoever has the state of a run that ended early.

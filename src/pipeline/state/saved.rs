@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::Tensor;
-use safetensors::SafeTensors;
+use safetensors::{SafeTensors, View};
+use sha2::{Digest, Sha256};
 
 use super::folder::StateFolder;
 use super::record::StateRecord;
@@ -13,10 +14,13 @@ use crate::error::{Error, Result};
 use crate::latents::{Latents, Shapes};
 use crate::media::image::ImageSource;
 use crate::pipeline::latent_file::{self, Hints, tensor_name};
+use crate::weights::digest::hexadecimal;
 use crate::weights::store::MappedFile;
 
 /// The metadata entry of the record.
 const RECORD: &str = "stir state";
+/// The metadata entry of [`sum_of`]: latents with a wrong bit are as finite as others, and make another clip.
+const SUM: &str = "sha256";
 /// What the names of the tensors begin with: those of the step, and those of the beginning of its pass.
 const PARTS: [&str; 2] = ["latents", "start"];
 
@@ -49,9 +53,39 @@ pub fn to_bytes(record: &StateRecord, latents: Option<&Latents>, start: Option<&
         let parts = latents.into_iter().flat_map(|latents| &latents.parts);
         tensors.extend(parts.map(|(part, tensor)| (tensor_name(prefix, part), tensor)));
     }
-    let metadata = HashMap::from([(RECORD.to_owned(), record.to_json())]);
+    let record = record.to_json();
+    let sum = sum_of(&record, &mut tensors);
+    let metadata = HashMap::from([(RECORD.to_owned(), record), (SUM.to_owned(), sum)]);
     safetensors::serialize(tensors, Some(metadata))
         .map_err(|error| Error::run("the state", "tensors to write", error.to_string(), "report it"))
+}
+
+/// SHA-256 of the record and of all tensors in the order of their names.
+fn sum_of<V: View>(record: &str, tensors: &mut [(String, V)]) -> String {
+    tensors.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let mut sha = Sha256::new();
+    sha.update(record);
+    for (name, tensor) in tensors {
+        sha.update(format!(" {name} {:?} ", tensor.shape()));
+        sha.update(tensor.data());
+    }
+    hexadecimal(&sha.finalize())
+}
+
+/// Checks that a state is what was written, to the last bit.
+fn check_sum(bytes: &[u8], thing: &str) -> Result<()> {
+    let damaged = |found: &str| Error::input(thing, "what a run wrote", found, HINTS.incomplete);
+    let (_, header) =
+        SafeTensors::read_metadata(bytes).map_err(|error| damaged(&format!("no safetensors file ({error})")))?;
+    let entry = |name: &str| header.metadata().as_ref().and_then(|metadata| metadata.get(name).cloned());
+    let (Some(record), Some(sum)) = (entry(RECORD), entry(SUM)) else {
+        return Err(damaged("a file without its SHA-256"));
+    };
+    let mut tensors = latent_file::parsed(bytes, thing, &HINTS)?.tensors();
+    if sum_of(&record, &mut tensors) != sum {
+        return Err(damaged("bytes that are not those of its SHA-256"));
+    }
+    Ok(())
 }
 
 /// Reads the record of a state in these bytes; `thing` is what messages call it.
@@ -100,7 +134,7 @@ impl Saved {
     /// Reads the record of the state in `folder`.
     ///
     /// # Errors
-    /// No such folder, no state in it, and what [`record_of`] refuses.
+    /// No such folder, no state in it, what [`record_of`] refuses, and a file that is not as it was written.
     pub fn read(folder: &Path) -> Result<Self> {
         let thing = thing(folder);
         let path = folder.join(STATE);
@@ -110,7 +144,10 @@ impl Saved {
             return Err(Error::input(thing, "the state of a run", found, hint));
         }
         let file = MappedFile::open(&path)?;
-        Ok(Self { record: record_of(file.bytes(), &thing)?, file, thing })
+        // A state of another version says so first.
+        let record = record_of(file.bytes(), &thing)?;
+        check_sum(file.bytes(), &thing)?;
+        Ok(Self { record, file, thing })
     }
 
     /// What it says of its run.

@@ -3,7 +3,6 @@
 use super::super::jobs::journal::{Claim, Journal};
 use super::super::jobs::{Ending, Job, JobList, JobObserver, Tally, Unreadable, check_apart, generate_with};
 use super::*;
-use crate::error::Error;
 
 impl JobObserver for Heard {
     fn job(&mut self, _job: Option<&Job>) {}

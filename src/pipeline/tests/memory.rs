@@ -1,7 +1,6 @@
 //! Decodes that do not fit into memory at first.
 
 use super::*;
-use crate::error::Error;
 
 /// A run of ten frames of 96x64, of which pieces larger than `largest` do not fit.
 struct Tight {
@@ -12,8 +11,7 @@ struct Tight {
 
 impl Tight {
     fn new(name: &str, largest_piece: usize, denoiser_is_in_the_way: bool) -> Self {
-        let memory =
-            Shortage { largest_piece, denoiser_is_in_the_way, denoisers: Cell::default(), decodes: RefCell::default() };
+        let memory = Shortage { largest_piece, denoiser_is_in_the_way, ..Shortage::default() };
         Self { folder: Folder::new(name), memory: Rc::new(memory), heard: Heard::default() }
     }
 
@@ -90,18 +88,22 @@ fn the_denoiser_goes_before_pieces_are_halved_and_comes_back() {
 }
 
 #[test]
+fn the_denoiser_goes_where_the_decoder_has_no_room_beside_it() {
+    let memory = Rc::new(Shortage { has_room_for_both: false, ..Shortage::default() });
+    let mut cramped = Tight { memory, ..Tight::new("cramped", usize::MAX, false) };
+    cramped.run(2).unwrap();
+    assert_eq!(cramped.decodes(), [96; 2]);
+    assert_eq!(cramped.warnings(), ["the decoder did not fit into memory beside the denoiser, which has gone"]);
+    assert_eq!(cramped.files(), ["clip-7.y4m", "clip-8.y4m"]);
+}
+
+#[test]
 fn other_failures_are_not_tried_again() {
     let folder = Folder::new("other");
     let mut request = request(folder.0.join("clip.y4m"));
     // The file is not there any more when it is to be completed.
     request.save_frames = Some(folder.0.join("clip.y4m/frames"));
-    let memory = Shortage {
-        largest_piece: usize::MAX,
-        denoiser_is_in_the_way: false,
-        denoisers: Cell::default(),
-        decodes: RefCell::default(),
-    };
-    let memory = Rc::new(memory);
+    let memory = Rc::new(Shortage::default());
     let family = Coarse { memory: Some(memory.clone()), ..Coarse::default() };
     super::super::run(&request, opened(), (Box::new(family), Saver::default()), &mut Heard::default()).unwrap_err();
     assert_eq!(*memory.decodes.borrow(), [96]);

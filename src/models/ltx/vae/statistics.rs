@@ -5,7 +5,8 @@ use candle_core::{DType, Tensor};
 use crate::error::Result;
 use crate::weights::store::Scope;
 
-/// Between the latents of the autoencoder and those of the denoiser, whose channels have mean 0 and variance 1.
+/// Between the latents of the autoencoder and those of the denoiser, whose channels have mean 0 and variance 1. Latents may be on another device than
+/// the checkpoint: those of a decode come from the CPU.
 #[derive(Debug, Clone)]
 pub struct Statistics {
     /// `[1, C, 1, 1, 1]`, float32.
@@ -31,7 +32,8 @@ impl Statistics {
     /// # Errors
     /// A failed tensor operation.
     pub fn normalise(&self, latents: &Tensor) -> Result<Tensor> {
-        Ok(latents.to_dtype(DType::F32)?.broadcast_sub(&self.mean)?.broadcast_div(&self.deviation)?)
+        let [mean, deviation] = self.beside(latents)?;
+        Ok(latents.to_dtype(DType::F32)?.broadcast_sub(&mean)?.broadcast_div(&deviation)?)
     }
 
     /// From the denoiser to the decoder: `[1, C, T, H, W]` to the same in float32.
@@ -39,6 +41,12 @@ impl Statistics {
     /// # Errors
     /// A failed tensor operation.
     pub fn denormalise(&self, latents: &Tensor) -> Result<Tensor> {
-        Ok(latents.to_dtype(DType::F32)?.broadcast_mul(&self.deviation)?.broadcast_add(&self.mean)?)
+        let [mean, deviation] = self.beside(latents)?;
+        Ok(latents.to_dtype(DType::F32)?.broadcast_mul(&deviation)?.broadcast_add(&mean)?)
+    }
+
+    /// Mean and deviation where the latents are.
+    fn beside(&self, latents: &Tensor) -> Result<[Tensor; 2]> {
+        Ok([self.mean.to_device(latents.device())?, self.deviation.to_device(latents.device())?])
     }
 }
