@@ -12,7 +12,7 @@ namespace {
 
 constexpr int FAILURE_EXIT_CODE = 86;
 constexpr const char* USUAL_ORDER = "at-once";
-constexpr const char* USUAL_MEMORY_MB = "81920";
+constexpr const char* USUAL_MEMORY_MB = "4096";
 constexpr const char* USUAL_CAPABILITY = "90";
 
 std::atomic<int> problems{0};

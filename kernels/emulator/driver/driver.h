@@ -11,7 +11,7 @@
 //                               oldest-first  when it is waited for; the stream that was made first
 //                               newest-first  when it is waited for; the stream that was made last
 //                               a number      when it is waited for; any stream, by a generator with this seed
-//   STIR_EMULATED_MEMORY_MB   memory of the device; 81920 if not set
+//   STIR_EMULATED_MEMORY_MB   memory of the device, of which tests take a part; 4096 if not set
 //   STIR_EMULATED_CAPABILITY  compute capability without a dot; 90 if not set
 #pragma once
 
