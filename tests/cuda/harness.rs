@@ -10,7 +10,7 @@ use stir::error::Result;
 use crate::samples::{largest_difference, values};
 
 /// How often an operation is run; every run has to give the same bits. Where there is no device, `scripts/cuda-emulate` asks for fewer.
-fn runs() -> usize {
+pub fn runs() -> usize {
     std::env::var("STIR_CUDA_TEST_RUNS").map_or(10, |runs| runs.parse().expect("STIR_CUDA_TEST_RUNS is a number"))
 }
 

@@ -13,7 +13,7 @@ use stir::weights::keymap::KeyMap;
 use stir::weights::store::{Placement, Store};
 use stir::weights::synthetic::Synthetic;
 
-use crate::harness::{bits, device};
+use crate::harness::{bits, device, runs};
 use crate::samples::random;
 
 /// Wide enough that a block takes some time to copy, and with more blocks than are on the device at a time.
@@ -45,7 +45,7 @@ fn velocities_do_not_depend_on_where_blocks_wait() {
         let carrier = carriers::to(device(), kept).unwrap();
         assert!(carrier.is_some());
         let network = Transformer::streamed(store(&files), &CONFIG, carrier).unwrap();
-        for run in 0..10 {
+        for run in 0..runs() {
             assert!(bits(&velocity(&network)) == resident, "{kept:?}, run {run}: other bits");
         }
     }
